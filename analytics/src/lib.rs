@@ -1,0 +1,3 @@
+//! Lake tables and SQL functions, trips, stops, driving events; SQL doors.
+
+pub mod row;

@@ -1,0 +1,59 @@
+//! One frame as it was on the bus.
+
+use std::sync::Arc;
+
+use wire::time::Timestamp;
+
+/// Most data bytes of a frame (CAN FD).
+pub const FRAME_BYTES_MAX: usize = 64;
+
+/// An arbitration id and whether it has 29 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrameId {
+    /// 11 or 29 bits, without flags.
+    pub raw: u32,
+    /// Whether it is an extended (29-bit) id.
+    pub is_extended: bool,
+}
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// Classic data frame, up to 8 bytes.
+    Data,
+    /// CAN FD data frame, up to 64 bytes.
+    Fd,
+    /// Remote request: no data.
+    Remote,
+    /// Error frame of the controller: no signals.
+    Error,
+}
+
+/// One frame on one interface at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// When the interface saw it.
+    pub time: Timestamp,
+    /// `can0`, `vcan1`.
+    pub interface: Arc<str>,
+    /// Its id.
+    pub id: FrameId,
+    /// What it is.
+    pub kind: FrameKind,
+    data: [u8; FRAME_BYTES_MAX],
+    len: u8,
+}
+
+impl Frame {
+    /// A frame of at most 64 data bytes; `None` when there are more.
+    pub fn new(time: Timestamp, interface: Arc<str>, id: FrameId, kind: FrameKind, bytes: &[u8]) -> Option<Self> {
+        let mut data = [0_u8; FRAME_BYTES_MAX];
+        data.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self { time, interface, id, kind, data, len: u8::try_from(bytes.len()).ok()? })
+    }
+
+    /// Its data bytes.
+    pub fn data(&self) -> &[u8] {
+        &self.data[..usize::from(self.len)]
+    }
+}

@@ -1,0 +1,3 @@
+//! Everything on the vehicle.
+
+pub mod frame;

@@ -1,0 +1,1 @@
+//! MQTT in, lake out, exactly once

@@ -1,0 +1,19 @@
+//! What every process of Roadlake does, and nothing of what it does it for.
+//!
+//! Owns: reading configuration ([`config`]), the clock ([`clock`]), logs ([`logs`]), metrics
+//! ([`metrics`]), supervised tasks and orderly stops ([`tasks`]), health ([`health`]) and exit
+//! codes ([`exit`]). It knows no vehicle, no lake and no HTTP.
+//!
+//! Every process crate has a raw `Config` (serde, unknown keys refused), a checked `Settings`,
+//! and `start(settings, &Tasks, clock) -> Handle`; its `main` loads, starts and waits.
+
+pub mod clock;
+pub mod config;
+pub mod exit;
+pub mod health;
+pub mod logs;
+pub mod metrics;
+pub mod tasks;
+
+pub use clock::{Clock, SharedClock};
+pub use tasks::Tasks;

@@ -1,0 +1,2 @@
+//! Roadlake.
+fn main(){}

@@ -1,0 +1,114 @@
+//! What ingest tells a vehicle, and what a vehicle tells of itself.
+
+use prost::Message;
+
+use crate::{
+    ids::{BootId, CatalogHash, IdError, StreamId},
+    proto,
+    time::Timestamp,
+};
+
+/// The payload of an `ack` message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AckMessage {
+    /// What is in the lake for good.
+    pub durable: Vec<DurableAck>,
+    /// Catalogues ingest has not seen; the vehicle publishes them and sends again.
+    pub need_catalog: Vec<CatalogHash>,
+}
+
+/// Every batch of the stream up to and including this sequence is in the lake for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DurableAck {
+    /// The vehicle's log.
+    pub stream_id: StreamId,
+    /// The last sequence covered.
+    pub up_to_sequence: u64,
+}
+
+/// The payload of a retained `status` message; the last will carries `is_online = false`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VehicleStatus {
+    /// Whether the agent is connected.
+    pub is_online: bool,
+    /// Release of the agent.
+    pub agent_version: String,
+    /// The start of the agent.
+    pub boot_id: BootId,
+    /// The catalogue its batches use.
+    pub catalog_hash: CatalogHash,
+    /// Vehicle clock when it connected.
+    pub since: Timestamp,
+}
+
+/// Why bytes are no such message.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeAckError {
+    /// Not protobuf of the message.
+    #[error("{what} is not protobuf of its message")]
+    Protobuf {
+        /// Which message.
+        what: &'static str,
+        /// The reader's error.
+        source: prost::DecodeError,
+    },
+    /// A malformed id.
+    #[error("malformed id")]
+    Id(#[from] IdError),
+}
+
+impl AckMessage {
+    /// The bytes that travel.
+    pub fn encode(&self) -> Vec<u8> {
+        let durable = self.durable.iter().map(|a| proto::DurableAck {
+            stream_id: a.stream_id.as_bytes().to_vec(),
+            up_to_sequence: a.up_to_sequence,
+        });
+        let message = proto::AckMessage {
+            durable: durable.collect(),
+            need_catalog: self.need_catalog.iter().map(|h| h.as_bytes().to_vec()).collect(),
+        };
+        message.encode_to_vec()
+    }
+
+    /// Reads the bytes that travel.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeAckError> {
+        let message = proto::AckMessage::decode(bytes)
+            .map_err(|source| DecodeAckError::Protobuf { what: "ack", source })?;
+        let durable = message.durable.iter().map(|a| {
+            Ok(DurableAck { stream_id: StreamId::from_slice(&a.stream_id)?, up_to_sequence: a.up_to_sequence })
+        });
+        let need_catalog = message.need_catalog.iter().map(|h| CatalogHash::from_slice(h));
+        Ok(Self {
+            durable: durable.collect::<Result<_, IdError>>()?,
+            need_catalog: need_catalog.collect::<Result<_, IdError>>()?,
+        })
+    }
+}
+
+impl VehicleStatus {
+    /// The bytes that travel.
+    pub fn encode(&self) -> Vec<u8> {
+        let message = proto::VehicleStatus {
+            online: self.is_online,
+            agent_version: self.agent_version.clone(),
+            boot_id: self.boot_id.as_bytes().to_vec(),
+            catalog_hash: self.catalog_hash.as_bytes().to_vec(),
+            since_us: self.since.0,
+        };
+        message.encode_to_vec()
+    }
+
+    /// Reads the bytes that travel.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeAckError> {
+        let message = proto::VehicleStatus::decode(bytes)
+            .map_err(|source| DecodeAckError::Protobuf { what: "status", source })?;
+        Ok(Self {
+            is_online: message.online,
+            agent_version: message.agent_version,
+            boot_id: BootId::from_slice(&message.boot_id)?,
+            catalog_hash: CatalogHash::from_slice(&message.catalog_hash)?,
+            since: Timestamp(message.since_us),
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! The format in motion and the vocabulary of Roadlake.
+//!
+//! Owns: the ids, times and units every other crate speaks in, the pinned VSS catalogue, the
+//! MQTT topics, and the bytes of batches, catalogues and acknowledgements. It does no I/O, knows
+//! no async and builds for every target.
+//!
+//! The way of a sample: [`catalog`] says what a column id means, [`batch`] turns groups of
+//! samples into bytes and back, [`signature`] proves who made them, [`topics`] says where they
+//! go, [`ack`] says when the vehicle may forget them. [`readings`] names which VSS signals make
+//! a row of the `readings` table.
+//!
+//! Bounds: see the constants of [`batch`]; a decoder never allocates more than a fixed multiple
+//! of them, whatever the bytes.
+
+pub mod ack;
+pub mod batch;
+pub mod catalog;
+pub mod catalogue;
+mod delta;
+pub mod ids;
+pub mod readings;
+pub mod signature;
+pub mod time;
+pub mod topics;
+pub mod units;
+
+/// Messages generated from `wire/proto`; the typed forms above are what callers use.
+pub(crate) mod proto {
+    #![allow(missing_docs, unreachable_pub, reason = "generated")]
+    include!(concat!(env!("OUT_DIR"), "/roadlake.v1.rs"));
+}
