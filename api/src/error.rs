@@ -1,0 +1,144 @@
+//! Errors as HTTP: problem details (RFC 9457). The one place that chooses a status.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use service::logs::chain;
+use utoipa::ToSchema;
+
+use crate::fault::{DomainError, Fault, Kind};
+
+/// Problem details.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Problem {
+    /// `about:blank`, or a stable name of the problem.
+    #[serde(rename = "type")]
+    pub type_uri: String,
+    /// What the status means.
+    pub title: String,
+    /// The status again.
+    pub status: u16,
+    /// What was wrong this time, and the remedy.
+    pub detail: String,
+    /// Every fault of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Fault>,
+}
+
+/// What a handler fails with.
+#[derive(Debug)]
+pub struct ApiError(Box<Problem>);
+
+impl ApiError {
+    /// A problem of a status.
+    pub(crate) fn of(status: StatusCode, name: &str, detail: impl Into<String>, errors: Vec<Fault>) -> Self {
+        Self(Box::new(Problem {
+            type_uri: format!("urn:roadlake:problem:{name}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            errors,
+        }))
+    }
+
+    /// A request that cannot be read, at one place.
+    pub(crate) fn unreadable(field: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let detail = format!("the request cannot be read: {field}: {message}");
+        Self::of(StatusCode::BAD_REQUEST, "unreadable", detail, vec![Fault { field: field.to_owned(), message }])
+    }
+
+    /// A route that does not exist.
+    pub(crate) fn no_route(path: &str) -> Self {
+        let detail = format!("there is no {path}; see /docs for what there is");
+        Self::of(StatusCode::NOT_FOUND, "not-found", detail, Vec::new())
+    }
+
+    /// A known route with another method.
+    pub(crate) fn no_method(method: &str, path: &str) -> Self {
+        let detail = format!("{path} does not take {method}; see /docs for what it takes");
+        Self::of(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail, Vec::new())
+    }
+
+    /// No or a wrong API key.
+    pub(crate) fn unauthorized() -> Self {
+        let detail = "this server asks for `Authorization: Bearer KEY`, the key of its api_key_file";
+        Self::of(StatusCode::UNAUTHORIZED, "unauthorized", detail, Vec::new())
+    }
+
+    /// A request that took too long.
+    pub(crate) fn timeout(seconds: u64) -> Self {
+        let detail = format!("no answer within {seconds} s (request_timeout); ask for less or again");
+        Self::of(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail, Vec::new())
+    }
+
+    /// A body over the limit.
+    pub(crate) fn too_large(bytes_max: u64) -> Self {
+        let detail = format!("the body is over {bytes_max} bytes (body_bytes_max)");
+        Self::of(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail, Vec::new())
+    }
+
+    /// A change without `If-Match`.
+    pub(crate) fn precondition_required() -> Self {
+        let detail = "a change needs `If-Match` with the ETag of what you read, such as If-Match: \"3\"";
+        Self::of(StatusCode::PRECONDITION_REQUIRED, "precondition-required", detail, Vec::new())
+    }
+}
+
+impl From<DomainError> for ApiError {
+    fn from(error: DomainError) -> Self {
+        let (status, name) = match error.kind() {
+            Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Kind::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+            Kind::Conflict => (StatusCode::CONFLICT, "conflict"),
+            Kind::Stale => (StatusCode::PRECONDITION_FAILED, "stale"),
+            Kind::Denied => (StatusCode::FORBIDDEN, "denied"),
+            Kind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Kind::Internal => {
+                tracing::error!(error = %chain(&error), "request failed");
+                let detail = "something failed inside; the server's log says what";
+                return Self::of(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail, Vec::new());
+            }
+        };
+        let detail = match &error {
+            DomainError::Lake(lake) => lake.message.clone(),
+            DomainError::Db(_) if status == StatusCode::CONFLICT => {
+                "somebody else changed it at the same moment; read it again and repeat".to_owned()
+            }
+            DomainError::Db(_) => "the database is busy; try again".to_owned(),
+            other => other.to_string(),
+        };
+        let faults = match error {
+            DomainError::Invalid { faults, .. } => faults,
+            _ => Vec::new(),
+        };
+        Self::of(status, name, detail, faults)
+    }
+}
+
+impl From<crate::db::DbError> for ApiError {
+    fn from(error: crate::db::DbError) -> Self {
+        DomainError::from(error).into()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

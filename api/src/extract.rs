@@ -1,0 +1,149 @@
+//! Requests as types, with problem details for what does not read; answers with an ETag.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    app::App,
+    error::ApiError,
+    fault::{DomainError, Fault},
+    idempotency::{IdempotencyKey, KEY_LEN_MAX},
+};
+
+/// A JSON body; unknown fields are refused by the types.
+#[derive(Debug)]
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let body = body_of(request, app).await?;
+        read_json(&body).map(Self)
+    }
+}
+
+/// A JSON body under an `Idempotency-Key`.
+#[derive(Debug)]
+pub(crate) struct KeyedBody {
+    pub(crate) key: IdempotencyKey,
+    pub(crate) body: Bytes,
+}
+
+impl FromRequest<App> for KeyedBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let key = match request.headers().get("idempotency-key").map(HeaderValue::to_str) {
+            Some(Ok(key)) if (1..=KEY_LEN_MAX).contains(&key.len()) => key.to_owned(),
+            Some(_) => return Err(ApiError::unreadable("Idempotency-Key", "must be 1 to 200 visible characters")),
+            None => {
+                return Err(ApiError::unreadable(
+                    "Idempotency-Key",
+                    "is required here: send a new UUID for each act, and the same one to repeat it",
+                ));
+            }
+        };
+        let what = format!("{} {}", request.method(), request.uri().path());
+        let body = body_of(request, app).await?;
+        Ok(Self { key: IdempotencyKey::of(&key, &what, &body), body })
+    }
+}
+
+async fn body_of(request: Request, app: &App) -> Result<Bytes, ApiError> {
+    let bytes_max = app.settings().body_bytes_max;
+    let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| ApiError::too_large(bytes_max))
+}
+
+/// Reads JSON, naming the field at fault where serde does.
+pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|e| {
+        let message = e.to_string();
+        let field = message.split('`').nth(1).unwrap_or("body").to_owned();
+        if e.is_data() {
+            let detail = format!("the body cannot be accepted: {message}");
+            let errors = vec![Fault { field, message }];
+            ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail, errors)
+        } else {
+            ApiError::unreadable("body", format!("is not JSON: {message}"))
+        }
+    })
+}
+
+/// Query parameters; unknown ones are refused by the types.
+#[derive(Debug)]
+pub(crate) struct ApiQuery<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(rejection) => {
+                let message = rejection.body_text();
+                let field = message.split('`').nth(1).unwrap_or("query").to_owned();
+                Err(ApiError::unreadable(&field, message))
+            }
+        }
+    }
+}
+
+/// Parts of the path as ids; one that is no id names nothing.
+#[derive(Debug)]
+pub(crate) struct ApiPath<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(path)) => Ok(Self(path)),
+            Err(rejection) => {
+                let detail = format!("{}: {}", parts.uri.path(), rejection.body_text());
+                Err(ApiError::of(StatusCode::NOT_FOUND, "not-found", detail, Vec::new()))
+            }
+        }
+    }
+}
+
+/// The version a change is based on, from `If-Match`.
+#[derive(Debug)]
+pub(crate) struct IfMatch(pub(crate) i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let value = parts.headers.get(header::IF_MATCH).ok_or_else(ApiError::precondition_required)?;
+        let version = value.to_str().ok().map(|v| v.trim().trim_matches('"')).and_then(|v| v.parse().ok());
+        version.map(Self).ok_or_else(|| ApiError::unreadable("If-Match", "must be an ETag of this api, such as \"3\""))
+    }
+}
+
+/// A single resource with its version as ETag; 304 when the caller has it.
+pub(crate) fn tagged<T: Serialize>(status: StatusCode, version: i64, value: &T, request: &HeaderMap) -> Response {
+    let tag = format!("\"{version}\"");
+    let etag = [(header::ETAG, tag.clone())];
+    let seen = request.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    if status == StatusCode::OK && seen.is_some_and(|s| s.split(',').any(|t| t.trim() == tag)) {
+        return (StatusCode::NOT_MODIFIED, etag).into_response();
+    }
+    (status, etag, Json(value)).into_response()
+}
+
+/// An id in a request, or the fault of its field.
+pub(crate) fn id_of<T: std::str::FromStr<Err: std::fmt::Display>>(
+    what: &'static str,
+    field: &str,
+    text: &str,
+) -> Result<T, DomainError> {
+    text.parse().map_err(|e: T::Err| DomainError::invalid(what, field, e.to_string()))
+}

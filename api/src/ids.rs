@@ -1,0 +1,127 @@
+//! Ids the api gives out: a prefix that says of what, and a UUIDv7 so that they sort by time.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use wire::time::Timestamp;
+
+/// Longest id accepted.
+const ID_LEN_MAX: usize = 80;
+
+/// A text that is not the id it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is no {what} id; it looks like {prefix}…")]
+pub struct IdError {
+    what: &'static str,
+    prefix: &'static str,
+    given: String,
+}
+
+fn v7(now: Timestamp) -> Uuid {
+    let seconds = u64::try_from(now.0.div_euclid(1_000_000)).unwrap_or(0);
+    let nanos = u32::try_from(now.0.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+}
+
+macro_rules! prefixed_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// A new one.
+            pub fn new(now: Timestamp) -> Self {
+                Self(format!("{}{}", $prefix, v7(now).simple()))
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let fits = text.len() <= ID_LEN_MAX
+                    && text.strip_prefix($prefix).is_some_and(|rest| {
+                        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                    });
+                if fits {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    let given = text.chars().take(60).collect();
+                    Err(IdError { what: $what, prefix: $prefix, given })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+prefixed_id!(
+    /// An organization.
+    OrganizationId, "organization", "org_"
+);
+prefixed_id!(
+    /// A vehicle in the registry; its telemetry id is `wire::ids::VehicleId`.
+    RegistryId, "vehicle", "veh_"
+);
+prefixed_id!(
+    /// A trip; analytics gives these.
+    TripId, "trip", "trp_"
+);
+prefixed_id!(
+    /// A tariff.
+    TariffId, "tariff", "trf_"
+);
+prefixed_id!(
+    /// An invoice.
+    InvoiceId, "invoice", "inv_"
+);
+prefixed_id!(
+    /// A line of an invoice.
+    LineId, "invoice line", "inl_"
+);
+prefixed_id!(
+    /// A domain event.
+    EventId, "event", "evt_"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_time_and_refuse_other_prefixes() {
+        let early = TariffId::new(Timestamp(1_000_000));
+        let late = TariffId::new(Timestamp(2_000_000));
+        assert!(early < late);
+        assert_eq!(early.as_str().parse::<TariffId>(), Ok(early.clone()));
+        assert!(early.as_str().parse::<InvoiceId>().is_err());
+        for bad in ["inv_", "inv_a b", "inv_'; --", &format!("inv_{}", "x".repeat(100))] {
+            assert!(bad.parse::<InvoiceId>().is_err(), "{bad}");
+        }
+    }
+}

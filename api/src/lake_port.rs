@@ -1,0 +1,66 @@
+//! What the api asks of the lake; analytics answers in process, tests with a fake.
+
+use std::fmt;
+
+use analytics::row::{QueryResult, TripChange, VehicleState};
+use async_trait::async_trait;
+use wire::{ids::VehicleId, time::Timestamp};
+
+use crate::fault::Kind;
+
+/// Why the lake did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct LakeError {
+    /// Whose fault.
+    pub kind: LakeErrorKind,
+    /// What the engine said, with its hints.
+    pub message: String,
+}
+
+/// Whose fault a lake error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LakeErrorKind {
+    /// The query's.
+    Invalid,
+    /// Too much at once, or too long.
+    Busy,
+    /// Ours.
+    Internal,
+}
+
+impl LakeErrorKind {
+    pub(crate) fn as_kind(self) -> Kind {
+        match self {
+            Self::Invalid => Kind::Invalid,
+            Self::Busy => Kind::Busy,
+            Self::Internal => Kind::Internal,
+        }
+    }
+}
+
+/// Read access to the lake.
+#[async_trait]
+pub trait LakeReader: Send + Sync + fmt::Debug {
+    /// Runs a user's query, read-only, on the newest tables.
+    async fn sql(&self, query: &str, max_rows: usize) -> Result<QueryResult, LakeError>;
+
+    /// Runs a query on `trips` as of one version; no other table is there.
+    async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, LakeError>;
+
+    /// What each version of `trips` after one added, in order; -1 for all.
+    async fn trip_changes(&self, after_version: i64, max_versions: usize) -> Result<Vec<TripChange>, LakeError>;
+
+    /// Readings of a vehicle in `[start, end)`, thinned to `max_points`: columns `ts`, `latitude`,
+    /// `longitude`, `speed_kmh`, `heading_deg`, `altitude_m`.
+    async fn positions(
+        &self,
+        vehicle: &VehicleId,
+        start: Timestamp,
+        end: Timestamp,
+        max_points: usize,
+    ) -> Result<QueryResult, LakeError>;
+
+    /// The last reading of each vehicle.
+    fn fleet(&self) -> Vec<VehicleState>;
+}
