@@ -56,4 +56,9 @@ impl Frame {
     pub fn data(&self) -> &[u8] {
         &self.data[..usize::from(self.len)]
     }
+
+    /// Its data bytes, zero to the full 64: what signals are taken out of.
+    pub(crate) fn padded(&self) -> &[u8; FRAME_BYTES_MAX] {
+        &self.data
+    }
 }
