@@ -1,0 +1,66 @@
+// Calls to /v1. Every failure becomes an ApiError with words a person can act on.
+
+import type { Evidence, FleetItem, Invoice, InvoiceWithLines, Page, Position, QueryResult, Trip, Vehicle } from './types';
+
+const TIMEOUT_MS = 20_000;
+
+export class ApiError extends Error {
+  constructor(
+    readonly title: string,
+    readonly detail: string,
+    readonly status: number,
+  ) {
+    super(`${title}: ${detail}`);
+  }
+}
+
+interface Problem {
+  title?: string;
+  detail?: string;
+  errors?: { field: string; message: string }[];
+}
+
+async function call<T>(path: string, init?: RequestInit): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS), headers: { accept: 'application/json', ...init?.headers } });
+  } catch (cause) {
+    const late = cause instanceof DOMException && cause.name === 'TimeoutError';
+    throw new ApiError(
+      late ? 'The server did not answer in time' : 'The server cannot be reached',
+      late ? `No answer from ${path} within ${TIMEOUT_MS / 1000} s. Try again; a large query may need a LIMIT.` : 'Check that roadlake is still running, then try again.',
+      0,
+    );
+  }
+  if (response.ok) return (await response.json()) as T;
+  const problem = (await response.json().catch(() => ({}))) as Problem;
+  const faults = (problem.errors ?? []).map(({ field, message }) => `${field}: ${message}`);
+  const detail = [problem.detail, ...faults].filter(Boolean).join('\n') || `${path} answered ${response.status}.`;
+  throw new ApiError(problem.title ?? `The server answered ${response.status}`, detail, response.status);
+}
+
+function query(values: Record<string, string | number | null | undefined>): string {
+  const set = Object.entries(values).filter(([, value]) => value != null && value !== '');
+  return set.length ? `?${new URLSearchParams(set.map(([key, value]) => [key, String(value)]))}` : '';
+}
+
+const segment = encodeURIComponent;
+
+export const api = {
+  fleet: () => call<{ data: FleetItem[]; as_of: string }>('/v1/fleet/status'),
+  vehicles: (limit = 200) => call<Page<Vehicle>>(`/v1/vehicles${query({ limit })}`),
+  trips: (filter: { vehicle_id?: string; cursor?: string; limit?: number }) => call<Page<Trip>>(`/v1/trips${query(filter)}`),
+  trip: (id: string) => call<Trip>(`/v1/trips/${segment(id)}`),
+  positions: (id: string, maxPoints = 3000) =>
+    call<{ data: Position[] }>(`/v1/trips/${segment(id)}/positions${query({ max_points: maxPoints })}`),
+  invoices: (filter: { status?: string; cursor?: string; limit?: number }) => call<Page<Invoice>>(`/v1/invoices${query(filter)}`),
+  invoice: (id: string) => call<InvoiceWithLines>(`/v1/invoices/${segment(id)}`),
+  evidence: (invoice: string, line: string) =>
+    call<Evidence>(`/v1/invoices/${segment(invoice)}/lines/${segment(line)}/evidence`),
+  sql: (text: string, maxRows = 500) =>
+    call<QueryResult>('/v1/sql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query: text, max_rows: maxRows }),
+    }),
+};

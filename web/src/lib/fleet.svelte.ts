@@ -1,0 +1,107 @@
+// The live fleet: a snapshot first, then the stream of changes, and the snapshot again whenever the
+// stream had to be opened anew, so that nothing missed in between stays missing.
+
+import { api, ApiError } from './api';
+import type { FleetItem } from './types';
+
+export type Link = 'connecting' | 'live' | 'reconnecting';
+
+const FLUSH_MS = 200;
+const TRAIL_POINTS = 240;
+const FIRST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 15_000;
+
+class Fleet {
+  /** Every vehicle by its latest state, ordered by name. */
+  items = $state.raw<FleetItem[]>([]);
+  /** Where each vehicle has been since the page was opened. */
+  trails = $state.raw<ReadonlyMap<string, [number, number][]>>(new Map());
+  link = $state<Link>('connecting');
+  loaded = $state(false);
+  error = $state.raw<ApiError | null>(null);
+
+  #byId = new Map<string, FleetItem>();
+  #trails = new Map<string, [number, number][]>();
+  #pending = new Map<string, FleetItem>();
+  #flushTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  #source: EventSource | undefined;
+
+  start(): void {
+    if (!this.#source) void this.#open();
+  }
+
+  name(vehicleId: string): string {
+    return this.#byId.get(vehicleId)?.name || vehicleId;
+  }
+
+  async #open(): Promise<void> {
+    clearTimeout(this.#retryTimer);
+    this.#source?.close();
+    try {
+      await this.#snapshot();
+    } catch (cause) {
+      this.error = cause instanceof ApiError ? cause : new ApiError('The fleet cannot be shown', String(cause), 0);
+      this.#later();
+      return;
+    }
+    const source = new EventSource('/v1/tracking');
+    this.#source = source;
+    let opened = false;
+    source.onopen = () => {
+      // EventSource reconnects by itself; what passed while it was away is in the snapshot.
+      if (opened) void this.#snapshot().catch(() => undefined);
+      opened = true;
+      this.link = 'live';
+      this.#retryMs = FIRST_RETRY_MS;
+    };
+    source.onerror = () => {
+      this.link = 'reconnecting';
+      if (source.readyState === EventSource.CLOSED) this.#later();
+    };
+    const take = (event: MessageEvent<string>): void => this.#take(event.data);
+    for (const kind of ['message', 'vehicle']) source.addEventListener(kind, take as EventListener);
+  }
+
+  async #snapshot(): Promise<void> {
+    const { data } = await api.fleet();
+    for (const item of data) this.#pending.set(item.vehicle_id, item);
+    this.loaded = true;
+    this.error = null;
+    this.#flush();
+  }
+
+  #take(text: string): void {
+    const value = JSON.parse(text) as FleetItem | FleetItem[] | { data: FleetItem[] };
+    const items = Array.isArray(value) ? value : 'data' in value ? value.data : [value];
+    for (const item of items) this.#pending.set(item.vehicle_id, item);
+    this.#flushTimer ??= setTimeout(() => this.#flush(), FLUSH_MS);
+  }
+
+  #flush(): void {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    for (const [id, item] of this.#pending) {
+      this.#byId.set(id, item);
+      if (item.latitude == null || item.longitude == null) continue;
+      const trail = this.#trails.get(id) ?? [];
+      const last = trail.at(-1);
+      if (last?.[0] === item.longitude && last[1] === item.latitude) continue;
+      this.#trails.set(id, [...trail.slice(1 - TRAIL_POINTS), [item.longitude, item.latitude]]);
+    }
+    this.#pending.clear();
+    this.items = [...this.#byId.values()].sort((a, b) =>
+      (a.name || a.vehicle_id).localeCompare(b.name || b.vehicle_id, undefined, { numeric: true }),
+    );
+    this.trails = new Map(this.#trails);
+  }
+
+  #later(): void {
+    this.link = 'reconnecting';
+    this.#retryTimer = setTimeout(() => void this.#open(), this.#retryMs);
+    this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2);
+  }
+}
+
+export const fleet = new Fleet();

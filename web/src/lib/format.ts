@@ -1,0 +1,123 @@
+// Words and numbers as people read them: metric units, the reader's time zone, exact money.
+// Pure functions; nothing here reads a clock or the network.
+
+const LOCALE = 'en-GB';
+const MISSING = '–';
+
+const decimal = (digits: number) =>
+  new Intl.NumberFormat(LOCALE, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
+const oneDigit = decimal(1);
+const twoDigits = decimal(2);
+
+type Maybe = number | null | undefined;
+const absent = (value: Maybe): value is null | undefined => value == null || !Number.isFinite(value);
+
+/** Metres as `840 m`, `12.4 km` or `1,204 km`. */
+export function distance(metres: Maybe): string {
+  if (absent(metres)) return MISSING;
+  if (Math.abs(metres) < 1000) return `${whole.format(metres)} m`;
+  const km = metres / 1000;
+  return `${(Math.abs(km) < 100 ? oneDigit : whole).format(km)} km`;
+}
+
+/** Seconds as `42 s`, `7 min 05 s`, `1 h 04 min` or `2 d 3 h`. */
+export function duration(seconds: Maybe): string {
+  if (absent(seconds)) return MISSING;
+  const total = Math.max(0, Math.round(seconds));
+  const pad = (value: number) => String(value).padStart(2, '0');
+  if (total < 60) return `${total} s`;
+  if (total < 3600) return `${Math.floor(total / 60)} min ${pad(total % 60)} s`;
+  if (total < 86_400) return `${Math.floor(total / 3600)} h ${pad(Math.floor((total % 3600) / 60))} min`;
+  return `${Math.floor(total / 86_400)} d ${Math.floor((total % 86_400) / 3600)} h`;
+}
+
+export const speed = (kmh: Maybe): string => (absent(kmh) ? MISSING : `${whole.format(kmh)} km/h`);
+export const percent = (value: Maybe): string => (absent(value) ? MISSING : `${whole.format(value)} %`);
+export const rpm = (value: Maybe): string => (absent(value) ? MISSING : `${whole.format(value)} rpm`);
+export const kilometres = (value: Maybe): string => (absent(value) ? MISSING : `${oneDigit.format(value)} km`);
+export const count = (value: Maybe): string => (absent(value) ? MISSING : whole.format(value));
+
+/** What a trip used: fuel, energy, or both for a plug-in hybrid. */
+export function consumption(fuelLitres: Maybe, energyKwh: Maybe): string {
+  const parts: string[] = [];
+  if (!absent(fuelLitres)) parts.push(`${twoDigits.format(fuelLitres)} l`);
+  if (!absent(energyKwh)) parts.push(`${twoDigits.format(energyKwh)} kWh`);
+  return parts.length ? parts.join(' + ') : MISSING;
+}
+
+/** Minor units as money, with as many digits as the currency has. */
+export function money(amountMinor: Maybe, currency: string): string {
+  if (absent(amountMinor)) return MISSING;
+  const format = new Intl.NumberFormat(LOCALE, { style: 'currency', currency });
+  const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
+  return format.format(amountMinor / 10 ** digits);
+}
+
+/** A decimal string from the server, without trailing zeros beyond `keep` digits; never a float. */
+export function decimalString(text: string | null | undefined, keep = 0): string {
+  if (text == null || text === '') return MISSING;
+  const match = /^([+-]?)(\d+)(?:\.(\d+))?$/.exec(text.trim());
+  if (!match) return text;
+  const [, sign = '', integer = '0', fraction = ''] = match;
+  const kept = fraction.replace(/0+$/, '').padEnd(keep, '0');
+  const grouped = integer.replace(/\B(?=(\d{3})+$)/g, ',');
+  return sign + grouped + (kept ? `.${kept}` : '');
+}
+
+/** A moment in the reader's zone: `12 Mar 2024, 14:05:09`. */
+export function moment(iso: string | null | undefined, timeZone?: string): string {
+  return stamp(iso, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' }, timeZone);
+}
+
+/** The same to the minute, for tables. */
+export function minute(iso: string | null | undefined, timeZone?: string): string {
+  return stamp(iso, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' }, timeZone);
+}
+
+/** A calendar day in a zone that matters, such as an invoice's. */
+export function day(iso: string | null | undefined, timeZone?: string): string {
+  return stamp(iso, { day: 'numeric', month: 'short', year: 'numeric' }, timeZone);
+}
+
+function stamp(iso: string | null | undefined, options: Intl.DateTimeFormatOptions, timeZone?: string): string {
+  const at = iso ? Date.parse(iso) : NaN;
+  if (Number.isNaN(at)) return MISSING;
+  return new Intl.DateTimeFormat(LOCALE, { ...options, hourCycle: 'h23', timeZone }).format(at);
+}
+
+/** The half-open period `[start, end)` as its first and last day. */
+export function period(start: string, end: string, timeZone?: string): string {
+  const last = new Date(Date.parse(end) - 1).toISOString();
+  return `${day(start, timeZone)} – ${day(last, timeZone)}`;
+}
+
+/** How long ago, for a list: `now`, `12 s ago`, `3 min ago`. */
+export function ago(iso: string | null | undefined, nowMs: number): string {
+  const at = iso ? Date.parse(iso) : NaN;
+  if (Number.isNaN(at)) return MISSING;
+  const seconds = Math.max(0, Math.round((nowMs - at) / 1000));
+  if (seconds < 5) return 'now';
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86_400)} d ago`;
+}
+
+/** UTC, as it stands in the data: shown on hover beside the local time. */
+export function utc(iso: string | null | undefined): string {
+  const at = iso ? Date.parse(iso) : NaN;
+  return Number.isNaN(at) ? '' : `${new Date(at).toISOString().replace('T', ' ').replace(/\.000Z$/, 'Z').replace('Z', '')} UTC`;
+}
+
+/** `ignition_off` as `Ignition off`. */
+export function words(snake: string | null | undefined): string {
+  if (!snake) return MISSING;
+  const text = snake.toLowerCase().replaceAll('_', ' ');
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** The middle cut out of a long id, so that both ends can be compared. */
+export function shortId(id: string, head = 8, tail = 4): string {
+  return id.length <= head + tail + 1 ? id : `${id.slice(0, head)}…${id.slice(-tail)}`;
+}

@@ -1,0 +1,118 @@
+// Geometry of maps and tracks. Pure functions over WGS 84 degrees.
+
+import type { Feature, FeatureCollection, LineString, Point } from 'geojson';
+
+export interface TrackPoint {
+  ts: string;
+  latitude: number;
+  longitude: number;
+  speed_kmh?: number | null;
+}
+
+export type Bounds = [west: number, south: number, east: number, north: number];
+
+/** The smallest box around the points, or null without any. */
+export function bounds(points: readonly { latitude?: number | null; longitude?: number | null }[]): Bounds | null {
+  let box: Bounds | null = null;
+  for (const { latitude, longitude } of points) {
+    if (latitude == null || longitude == null) continue;
+    box = box
+      ? [Math.min(box[0], longitude), Math.min(box[1], latitude), Math.max(box[2], longitude), Math.max(box[3], latitude)]
+      : [longitude, latitude, longitude, latitude];
+  }
+  return box;
+}
+
+/** Great-circle distance in metres. */
+export function haversine(a: TrackPoint, b: TrackPoint): number {
+  const rad = Math.PI / 180;
+  const dLat = (b.latitude - a.latitude) * rad;
+  const dLon = (b.longitude - a.longitude) * rad;
+  const h = Math.sin(dLat / 2) ** 2 + Math.cos(a.latitude * rad) * Math.cos(b.latitude * rad) * Math.sin(dLon / 2) ** 2;
+  return 2 * 6_371_008.8 * Math.asin(Math.min(1, Math.sqrt(h)));
+}
+
+const GAP_S = 120;
+const IMPLAUSIBLE_KMH = 250;
+
+/**
+ * A track as one feature a step, coloured by its speed. Steps over a gap in time or an implausible
+ * jump are kept apart (`gap: true`): they are drawn dashed, so that the map never invents a road.
+ */
+export function trackSegments(points: readonly TrackPoint[]): FeatureCollection<LineString, { speed: number; gap: boolean }> {
+  const features: Feature<LineString, { speed: number; gap: boolean }>[] = [];
+  for (let index = 1; index < points.length; index += 1) {
+    const from = points[index - 1];
+    const to = points[index];
+    if (!from || !to) continue;
+    const seconds = (Date.parse(to.ts) - Date.parse(from.ts)) / 1000;
+    const metres = haversine(from, to);
+    const implied = seconds > 0 ? (metres / seconds) * 3.6 : 0;
+    features.push({
+      type: 'Feature',
+      properties: { speed: to.speed_kmh ?? implied, gap: seconds > GAP_S || implied > IMPLAUSIBLE_KMH },
+      geometry: { type: 'LineString', coordinates: [[from.longitude, from.latitude], [to.longitude, to.latitude]] },
+    });
+  }
+  return { type: 'FeatureCollection', features };
+}
+
+const STEPS = [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
+
+/** The spacing of the graticule: the widest step that still gives about five lines a view. */
+export function graticuleStep(spanDeg: number): number {
+  return STEPS.find((step) => spanDeg / step >= 4) ?? 0.001;
+}
+
+export interface Graticule {
+  lines: FeatureCollection<LineString>;
+  labels: FeatureCollection<Point, { text: string; axis: 'lat' | 'lon' }>;
+}
+
+/** Meridians and parallels through a view, with a label for each at its left or bottom edge. */
+export function graticule([west, south, east, north]: Bounds): Graticule {
+  const step = graticuleStep(Math.min(360, east - west));
+  const pad = step * 2;
+  const digits = Math.max(0, -Math.floor(Math.log10(step)));
+  const top = Math.min(85, north + pad);
+  const bottom = Math.max(-85, south - pad);
+  const lines: Feature<LineString>[] = [];
+  const labels: Feature<Point, { text: string; axis: 'lat' | 'lon' }>[] = [];
+  const line = (coordinates: number[][]): void => {
+    lines.push({ type: 'Feature', properties: {}, geometry: { type: 'LineString', coordinates } });
+  };
+  const label = (lon: number, lat: number, text: string, axis: 'lat' | 'lon'): void => {
+    labels.push({ type: 'Feature', properties: { text, axis }, geometry: { type: 'Point', coordinates: [lon, lat] } });
+  };
+  for (let index = Math.ceil((west - pad) / step); index * step <= east + pad; index += 1) {
+    const lon = index * step;
+    line([[lon, bottom], [lon, top]]);
+    if (lon > west && lon < east) label(lon, south, degrees(wrap(lon), digits, 'E', 'W'), 'lon');
+  }
+  for (let index = Math.ceil(bottom / step); index * step <= top; index += 1) {
+    const lat = index * step;
+    line([[west - pad, lat], [east + pad, lat]]);
+    if (lat > south && lat < north) label(west, lat, degrees(lat, digits, 'N', 'S'), 'lat');
+  }
+  return { lines: { type: 'FeatureCollection', features: lines }, labels: { type: 'FeatureCollection', features: labels } };
+}
+
+const wrap = (lon: number): number => ((((lon + 180) % 360) + 360) % 360) - 180;
+
+function degrees(value: number, digits: number, positive: string, negative: string): string {
+  const text = `${Math.abs(value).toFixed(digits)}°`;
+  if (Number(Math.abs(value).toFixed(digits)) === 0) return '0°';
+  return text + (value > 0 ? positive : negative);
+}
+
+/** Every n-th value so that at most `max` remain, the last one always among them. */
+export function thin<T>(values: readonly T[], max: number): T[] {
+  if (values.length <= max) return [...values];
+  const step = (values.length - 1) / (max - 1);
+  const kept: T[] = [];
+  for (let index = 0; index < max; index += 1) {
+    const value = values[Math.round(index * step)];
+    if (value !== undefined) kept.push(value);
+  }
+  return kept;
+}

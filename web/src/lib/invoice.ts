@@ -1,0 +1,38 @@
+// An invoice's lines as a reader wants them: by trip, with a subtotal each.
+
+import type { InvoiceLine } from './types';
+
+export interface TripLines {
+  trip_id: string;
+  vehicle_id: string;
+  start_time: string;
+  revision: number;
+  lines: InvoiceLine[];
+  amount_minor: number;
+}
+
+/** Group lines by trip, in the order the server gave them. Whole minor units: no rounding here. */
+export function byTrip(lines: readonly InvoiceLine[]): TripLines[] {
+  const groups = new Map<string, TripLines>();
+  for (const line of lines) {
+    const group = groups.get(line.trip_id) ?? {
+      trip_id: line.trip_id,
+      vehicle_id: line.vehicle_id,
+      start_time: line.trip_start_time,
+      revision: line.trip_revision,
+      lines: [],
+      amount_minor: 0,
+    };
+    group.lines.push(line);
+    group.amount_minor += line.amount_minor;
+    group.revision = Math.max(group.revision, line.trip_revision);
+    groups.set(line.trip_id, group);
+  }
+  return [...groups.values()];
+}
+
+/** The one tax rate of all lines, or null when they differ. */
+export function taxPercent(lines: readonly InvoiceLine[]): string | null {
+  const rates = new Set(lines.map((line) => line.tax_percent));
+  return rates.size === 1 ? ([...rates][0] ?? null) : null;
+}

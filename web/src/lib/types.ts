@@ -1,0 +1,132 @@
+// The JSON of /v1 as this console reads it. Names and units are the server's.
+
+export type VehicleStatus = 'moving' | 'idling' | 'parked' | 'offline';
+
+export interface FleetItem {
+  vehicle_id: string;
+  name: string;
+  ts: string;
+  received_at: string;
+  latitude: number | null;
+  longitude: number | null;
+  heading_deg: number | null;
+  speed_kmh: number | null;
+  ignition_on: boolean | null;
+  engine_speed_rpm: number | null;
+  fuel_level_pct: number | null;
+  soc_pct: number | null;
+  odometer_km: number | null;
+  state: VehicleStatus;
+}
+
+export interface Page<T> {
+  data: T[];
+  next_cursor?: string | null;
+}
+
+export interface Vehicle {
+  id: string;
+  vehicle_id: string;
+  name: string;
+  organization_id: string | null;
+  trip_count: number;
+  distance_m: number;
+}
+
+export interface Trip {
+  id: string;
+  revision: number;
+  vehicle_id: string;
+  status: 'completed' | 'withdrawn';
+  start_time: string;
+  end_time: string;
+  distance_m: number;
+  distance_source: string;
+  duration_s: number;
+  moving_s: number;
+  idle_s: number;
+  speed_max_kmh: number | null;
+  fuel_used_l: number | null;
+  fuel_source: string | null;
+  energy_used_kwh: number | null;
+  reading_count: number;
+  jump_count: number;
+  end_reason: string;
+  algorithm_version: number;
+  lake_version: number;
+}
+
+export interface Position {
+  ts: string;
+  latitude: number;
+  longitude: number;
+  speed_kmh: number | null;
+  heading_deg: number | null;
+  altitude_m: number | null;
+}
+
+export interface InvoiceLine {
+  id: string;
+  kind: 'usage' | 'correction';
+  trip_id: string;
+  trip_revision: number;
+  trip_start_time: string;
+  trip_end_time: string;
+  vehicle_id: string;
+  description: string;
+  component: string;
+  quantity: string;
+  unit: string;
+  unit_price: string;
+  amount_minor: number;
+  billed_before_minor: number;
+  tax_percent: string;
+  tariff_id: string;
+  tariff_version: number;
+  lake_version: number;
+  row_hash: string;
+}
+
+export interface Invoice {
+  id: string;
+  number: string | null;
+  organization_id: string;
+  organization_name: string;
+  status: 'draft' | 'finalized';
+  period_start: string;
+  period_end: string;
+  time_zone: string;
+  currency: string;
+  subtotal_minor: number;
+  tax_minor: number;
+  total_minor: number;
+  line_count: number;
+  created_at: string;
+  finalized_at: string | null;
+}
+
+export interface InvoiceWithLines extends Invoice {
+  lines: InvoiceLine[];
+}
+
+export interface Evidence {
+  sql: string;
+  lake_version: number;
+  tariff_id: string;
+  tariff_version: number;
+  rows: Record<string, unknown>[];
+  row_hash: string;
+  row_hash_matches: boolean;
+  amount_minor: number;
+  amount_minor_recomputed: number;
+  currency: string;
+  agrees: boolean;
+}
+
+export interface QueryResult {
+  columns: { name: string; data_type: string }[];
+  rows: unknown[][];
+  is_truncated: boolean;
+  lake_versions: Record<string, number>;
+  elapsed_ms: number;
+}

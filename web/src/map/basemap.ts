@@ -1,0 +1,148 @@
+// The basemap: Natural Earth land and borders from the bundle, and a graticule. No network but our
+// own server: a depot without internet sees the same map.
+
+import type { FeatureCollection } from 'geojson';
+import type { GeoJSONSource, Map as MapLibre, StyleSpecification } from 'maplibre-gl';
+import { feature, mesh } from 'topojson-client';
+import type { GeometryCollection, Topology } from 'topojson-specification';
+import coarseUrl from 'world-atlas/countries-110m.json?url';
+import middleUrl from 'world-atlas/countries-50m.json?url';
+import fineUrl from 'world-atlas/countries-10m.json?url';
+import { graticule } from '../lib/geometry';
+
+const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] };
+const FONT = ['ui-sans-serif, system-ui, "DejaVu Sans", sans-serif'];
+
+/** A colour of the design system, as it is now (light or dark). */
+export function token(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+export function style(): StyleSpecification {
+  const text = { 'text-color': token('map-text'), 'text-halo-color': token('map-halo'), 'text-halo-width': 1.2 };
+  return {
+    version: 8,
+    sources: {
+      land: { type: 'geojson', data: EMPTY, attribution: 'Natural Earth' },
+      borders: { type: 'geojson', data: EMPTY },
+      names: { type: 'geojson', data: EMPTY },
+      grid: { type: 'geojson', data: EMPTY },
+      'grid-labels': { type: 'geojson', data: EMPTY },
+    },
+    layers: [
+      { id: 'water', type: 'background', paint: { 'background-color': token('map-water') } },
+      { id: 'land', type: 'fill', source: 'land', paint: { 'fill-color': token('map-land') } },
+      { id: 'coast', type: 'line', source: 'land', paint: { 'line-color': token('map-border'), 'line-width': 0.6, 'line-opacity': 0.7 } },
+      { id: 'grid', type: 'line', source: 'grid', paint: { 'line-color': token('map-grid'), 'line-width': 0.7 } },
+      {
+        id: 'borders', type: 'line', source: 'borders',
+        paint: { 'line-color': token('map-border'), 'line-width': ['interpolate', ['linear'], ['zoom'], 2, 0.5, 8, 1.4], 'line-dasharray': [3, 2] },
+      },
+      {
+        id: 'names', type: 'symbol', source: 'names', maxzoom: 8,
+        layout: {
+          'text-field': ['get', 'name'], 'text-font': FONT, 'text-max-width': 7, 'text-letter-spacing': 0.06,
+          'text-size': ['interpolate', ['linear'], ['zoom'], 1, 9, 6, 14], 'symbol-sort-key': ['-', 0, ['get', 'area']],
+        },
+        paint: text,
+      },
+      {
+        id: 'grid-lat', type: 'symbol', source: 'grid-labels', filter: ['==', ['get', 'axis'], 'lat'],
+        layout: { 'text-field': ['get', 'text'], 'text-font': FONT, 'text-size': 10, 'text-anchor': 'left', 'text-offset': [0.4, -0.6], 'text-allow-overlap': true },
+        paint: { ...text, 'text-opacity': 0.8 },
+      },
+      {
+        id: 'grid-lon', type: 'symbol', source: 'grid-labels', filter: ['==', ['get', 'axis'], 'lon'],
+        layout: { 'text-field': ['get', 'text'], 'text-font': FONT, 'text-size': 10, 'text-anchor': 'bottom-left', 'text-offset': [0.4, -0.3], 'text-allow-overlap': true },
+        paint: { ...text, 'text-opacity': 0.8 },
+      },
+    ],
+  };
+}
+
+interface Atlas {
+  land: FeatureCollection;
+  borders: FeatureCollection;
+  names: FeatureCollection;
+}
+
+type Countries = Topology<{ countries: GeometryCollection<{ name: string }>; land: GeometryCollection }>;
+
+const atlases = new Map<string, Promise<Atlas>>();
+
+function atlas(url: string): Promise<Atlas> {
+  const known = atlases.get(url);
+  if (known) return known;
+  const loading = fetch(url)
+    .then((response) => {
+      if (!response.ok) throw new Error(`basemap ${url} answered ${response.status}`);
+      return response.json() as Promise<Countries>;
+    })
+    .then(read);
+  atlases.set(url, loading);
+  loading.catch(() => atlases.delete(url));
+  return loading;
+}
+
+function read(topology: Countries): Atlas {
+  const { countries, land } = topology.objects;
+  const borders = mesh(topology, countries, (a, b) => a !== b);
+  const names = feature(topology, countries).features.flatMap(({ properties, geometry }) => {
+    const rings = geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.type === 'MultiPolygon' ? geometry.coordinates : [];
+    const largest = rings.map((polygon) => ringCentre(polygon[0] ?? [])).sort((a, b) => b.area - a.area)[0];
+    if (!largest || !properties) return [];
+    return [{
+      type: 'Feature' as const,
+      properties: { name: properties.name, area: largest.area },
+      geometry: { type: 'Point' as const, coordinates: largest.centre },
+    }];
+  });
+  return {
+    land: { type: 'FeatureCollection', features: feature(topology, land).features },
+    borders: { type: 'FeatureCollection', features: [{ type: 'Feature', properties: {}, geometry: borders }] },
+    names: { type: 'FeatureCollection', features: names },
+  };
+}
+
+function ringCentre(ring: number[][]): { centre: [number, number]; area: number } {
+  let area = 0;
+  let x = 0;
+  let y = 0;
+  for (let index = 0; index + 1 < ring.length; index += 1) {
+    const [x0 = 0, y0 = 0] = ring[index] ?? [];
+    const [x1 = 0, y1 = 0] = ring[index + 1] ?? [];
+    const cross = x0 * y1 - x1 * y0;
+    area += cross;
+    x += (x0 + x1) * cross;
+    y += (y0 + y1) * cross;
+  }
+  return { centre: area ? [x / (3 * area), y / (3 * area)] : [0, 0], area: Math.abs(area / 2) };
+}
+
+function put(map: MapLibre, id: string, data: FeatureCollection): void {
+  map.getSource<GeoJSONSource>(id)?.setData(data);
+}
+
+/** Keep land, borders and graticule right for the view: finer data as the reader comes closer. */
+export function attachBasemap(map: MapLibre): void {
+  let shown = '';
+  const refresh = async (): Promise<void> => {
+    const box = map.getBounds();
+    const grid = graticule([box.getWest(), box.getSouth(), box.getEast(), box.getNorth()]);
+    put(map, 'grid', grid.lines);
+    put(map, 'grid-labels', grid.labels);
+    const zoom = map.getZoom();
+    const url = zoom < 2.5 ? coarseUrl : zoom < 5.5 ? middleUrl : fineUrl;
+    if (url === shown) return;
+    shown = url;
+    const data = await atlas(url);
+    if (url !== shown || !map.getSource('land')) return;
+    put(map, 'land', data.land);
+    put(map, 'borders', data.borders);
+    put(map, 'names', data.names);
+  };
+  map.on('moveend', () => void refresh());
+  void refresh();
+}
+
+export { EMPTY, FONT, put };
