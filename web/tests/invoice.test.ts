@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { byTrip, taxPercent } from '../src/lib/invoice';
+import type { InvoiceLine } from '../src/lib/types';
+
+const line = (id: string, trip: string, amount: number, tax = '25', revision = 1): InvoiceLine => ({
+  id,
+  kind: 'usage',
+  trip_id: trip,
+  trip_revision: revision,
+  trip_start_time: '2024-03-01T10:00:00Z',
+  trip_end_time: '2024-03-01T11:00:00Z',
+  vehicle_id: 'v',
+  description: 'Distance',
+  component: 'DISTANCE',
+  quantity: '1',
+  unit: 'km',
+  unit_price: '1.00',
+  amount_minor: amount,
+  billed_before_minor: 0,
+  tax_percent: tax,
+  tariff_id: 'tar_1',
+  tariff_version: 1,
+  lake_version: 1,
+  row_hash: '',
+});
+
+describe('lines by trip', () => {
+  it('keeps the order of trips and sums whole minor units', () => {
+    const groups = byTrip([line('1', 'b', 100), line('2', 'a', 7), line('3', 'b', -30, '25', 2)]);
+    expect(groups.map((group) => [group.trip_id, group.amount_minor, group.revision])).toEqual([['b', 70, 2], ['a', 7, 1]]);
+    expect(groups[0]?.lines.map(({ id }) => id)).toEqual(['1', '3']);
+  });
+  it('one tax rate is named, several are not', () => {
+    expect(taxPercent([line('1', 'a', 1), line('2', 'a', 1)])).toBe('25');
+    expect(taxPercent([line('1', 'a', 1), line('2', 'a', 1, '0')])).toBeNull();
+    expect(taxPercent([])).toBeNull();
+  });
+});
