@@ -1,0 +1,623 @@
+//! The vehicle's disk log: what was collected waits here until a durable ack covers it.
+//!
+//! One *lane* a table, by priority; a lane is a row of segment files, each of one stream with
+//! sequences rising by one, so a batch is found by counting. [`Spool::append`] writes,
+//! [`Spool::next_batches`] reads in order of priority and age, [`Spool::ack`] lets go. When a
+//! cap is reached or the disk is full, the oldest segment of the least valuable lane goes
+//! first, is counted, and is told as a [`Gap`] in a later batch; gaps outlive a restart.
+//!
+//! After a crash: a torn tail is cut at the last whole record; a record the checksum refuses is
+//! a gap of reason `corrupt`; an ack that was lost costs a resend. When full: *spill and shed*.
+
+mod format;
+mod state;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    io,
+    time::Duration,
+};
+
+use wire::{
+    batch::{Gap, Table},
+    ids::{CatalogHash, StreamId},
+    time::Timestamp,
+};
+
+pub use format::RecordMeta;
+use format::{FRAME_HEADER_BYTES, SegmentHeader, unframe};
+use state::State;
+pub use state::StreamPosition;
+pub use storage::{DiskStorage, OpenFolderError, Storage};
+
+/// Most gaps told in one batch.
+const GAPS_PER_BATCH_MAX: usize = 32;
+/// Most bytes read from a segment at once.
+const READ_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The spool's lanes, most valuable first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Faults.
+    Diagnostics,
+    /// States at instants.
+    Readings,
+    /// Everything else.
+    Signals,
+}
+
+impl Lane {
+    /// Every lane, most valuable first.
+    pub const ALL: [Lane; 3] = [Lane::Diagnostics, Lane::Readings, Lane::Signals];
+
+    /// The lane of a table's batches.
+    pub fn of(table: Table) -> Self {
+        match table {
+            Table::Diagnostics => Lane::Diagnostics,
+            Table::Readings => Lane::Readings,
+            Table::Signals => Lane::Signals,
+        }
+    }
+
+    /// The table whose batches it holds.
+    pub fn table(self) -> Table {
+        match self {
+            Lane::Diagnostics => Table::Diagnostics,
+            Lane::Readings => Table::Readings,
+            Lane::Signals => Table::Signals,
+        }
+    }
+
+    /// Its place in [`Lane::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    fn code(self) -> u8 {
+        self as u8
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
+
+/// When appended batches are forced to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// After every batch.
+    Always,
+    /// At most so much time after it: one sync for many batches.
+    Interval(Duration),
+    /// When the system likes: a killed agent loses nothing, a power cut may.
+    Never,
+}
+
+/// The bounds of a spool.
+#[derive(Debug, Clone, Copy)]
+pub struct SpoolSettings {
+    /// When appended batches are forced to the disk.
+    pub sync: SyncPolicy,
+    /// Length at which a new segment is begun.
+    pub segment_bytes: u64,
+    /// Cap of all segments together.
+    pub bytes_max: u64,
+    /// Age at which a segment is given up.
+    pub age_max: Duration,
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self {
+            sync: SyncPolicy::Interval(Duration::from_secs(1)),
+            segment_bytes: 4 << 20,
+            bytes_max: 256 << 20,
+            age_max: Duration::from_hours(7 * 24),
+        }
+    }
+}
+
+/// Why samples were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// The cap, or the disk itself, was reached.
+    SpoolFull,
+    /// Older than the spool keeps.
+    SpoolAge,
+    /// The disk gave back other bytes than were written.
+    Corrupt,
+}
+
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [DropReason; 3] = [DropReason::SpoolFull, DropReason::SpoolAge, DropReason::Corrupt];
+
+    /// As written in a gap and a metric's label.
+    pub fn name(self) -> &'static str {
+        match self {
+            DropReason::SpoolFull => "spool_full",
+            DropReason::SpoolAge => "spool_age",
+            DropReason::Corrupt => "corrupt",
+        }
+    }
+}
+
+/// Why the spool could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The folder's files could not be read at the start.
+    #[error("cannot read the spool")]
+    Open(#[source] io::Error),
+    /// A batch could not be written, for another reason than a full disk.
+    #[error("cannot write to the spool")]
+    Append(#[source] io::Error),
+    /// A segment could not be read.
+    #[error("cannot read spool segment {name}")]
+    Read {
+        /// Which file.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The state could not be written.
+    #[error("cannot write the spool's state")]
+    State(#[source] io::Error),
+    /// A sequence that does not follow the last one.
+    #[error("sequence {given} does not follow {last} in its stream")]
+    Order {
+        /// The batch's.
+        given: u64,
+        /// The stream's.
+        last: u64,
+    },
+}
+
+/// What the next batch of a lane must carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextBatch {
+    /// Its sequence.
+    pub sequence: u64,
+    /// The lowest sequence of the stream that may still come.
+    pub oldest_sequence: u64,
+    /// Gaps to tell, with the spool's numbers for them.
+    pub gaps: Vec<(u64, Gap)>,
+}
+
+/// A batch as it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBatch {
+    /// The log it belongs to.
+    pub stream_id: StreamId,
+    /// Its fields beside the body.
+    pub meta: RecordMeta,
+    /// Where earlier batches of its stream were dropped: the lowest sequence that may still
+    /// come, which its body may not know yet.
+    pub floor: Option<u64>,
+    /// The compressed batch.
+    pub body: Vec<u8>,
+}
+
+/// Counts of a spool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpoolCounts {
+    /// Batches waiting for a durable ack.
+    pub batches: u64,
+    /// Samples in them.
+    pub samples: u64,
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// Batches acknowledged since the start.
+    pub acked_batches: u64,
+    /// Samples in them.
+    pub acked_samples: u64,
+    /// Samples dropped since the start, by [`DropReason::ALL`].
+    pub dropped_samples: [u64; 3],
+    /// Batches dropped since the start.
+    pub dropped_batches: u64,
+    /// Torn tails cut when the spool was opened.
+    pub torn_tails: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    offset: u64,
+    samples: u32,
+    first_time: Timestamp,
+    last_time: Timestamp,
+}
+
+#[derive(Debug)]
+struct Segment {
+    name: String,
+    header: SegmentHeader,
+    len: u64,
+    records: Vec<Record>,
+    /// Which of its records tell which gap.
+    gap_ids: Vec<(u64, u64)>,
+    is_writable: bool,
+    is_dirty: bool,
+}
+
+impl Segment {
+    /// One past the last sequence in it.
+    fn end_sequence(&self) -> u64 {
+        self.header.first_sequence + self.records.len() as u64
+    }
+
+    /// Its records above `after`, with their sequences.
+    fn above(&self, after: u64) -> impl Iterator<Item = (u64, &Record)> {
+        let first = self.header.first_sequence;
+        let skip = (after + 1).saturating_sub(first);
+        self.records
+            .iter()
+            .enumerate()
+            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
+            .map(move |(i, record)| (first + i as u64, record))
+    }
+}
+
+/// The disk log of one vehicle.
+pub struct Spool {
+    storage: Box<dyn Storage>,
+    settings: SpoolSettings,
+    state: State,
+    lanes: [VecDeque<Segment>; 3],
+    /// Gaps told by a batch that waits, by gap.
+    told: BTreeMap<u64, (StreamId, u64)>,
+    next_segment: u64,
+    last_sync_us: i64,
+    counts: SpoolCounts,
+}
+
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool").field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
+
+mod open;
+mod evict;
+
+impl Spool {
+    /// Its counts.
+    pub fn counts(&self) -> SpoolCounts {
+        self.counts
+    }
+
+    /// Its bounds.
+    pub fn settings(&self) -> &SpoolSettings {
+        &self.settings
+    }
+
+    /// The position of a stream, when there ever was one.
+    pub fn position(&self, stream_id: StreamId) -> Option<StreamPosition> {
+        self.state.streams.get(&stream_id).copied()
+    }
+
+    /// Time of the last sample a lane ever took, of any stream.
+    pub fn last_time(&self, lane: Lane) -> Option<Timestamp> {
+        let of_lane = self.state.streams.values().filter(|p| p.lane == lane && p.last_sequence > 0);
+        of_lane.map(|p| p.last_time).max()
+    }
+
+    /// What the next batch of a stream must carry.
+    pub fn next_batch(&self, lane: Lane, stream_id: StreamId) -> NextBatch {
+        let position = self.position(stream_id).unwrap_or(StreamPosition::start_of(lane));
+        let sequence = position.last_sequence + 1;
+        let pending = self.state.gaps.iter().filter(|(id, _)| !self.told.contains_key(id));
+        NextBatch {
+            sequence,
+            oldest_sequence: self.oldest_waiting(lane, stream_id).unwrap_or(sequence),
+            gaps: pending.take(GAPS_PER_BATCH_MAX).map(|(id, gap)| (*id, gap.clone())).collect(),
+        }
+    }
+
+    /// The lowest sequence of a stream that waits.
+    fn oldest_waiting(&self, lane: Lane, stream_id: StreamId) -> Option<u64> {
+        let acked = self.position(stream_id).map_or(0, |p| p.acked);
+        let mut segments = self.lanes[lane.index()].iter().filter(|s| s.header.stream_id == stream_id);
+        segments.find_map(|s| s.above(acked).next().map(|(sequence, _)| sequence))
+    }
+
+    /// Appends a batch. When there is no room for it even after older ones of its lane and of
+    /// less valuable lanes went, it is dropped itself, counted and told.
+    pub fn append(
+        &mut self,
+        lane: Lane,
+        (stream_id, catalog_hash): (StreamId, CatalogHash),
+        meta: &RecordMeta,
+        body: &[u8],
+        now_us: i64,
+    ) -> Result<(), SpoolError> {
+        let position = self.state.streams.entry(stream_id).or_insert(StreamPosition::start_of(lane));
+        if meta.sequence != position.last_sequence + 1 {
+            return Err(SpoolError::Order { given: meta.sequence, last: position.last_sequence });
+        }
+        position.reach(meta.sequence, meta.last_time);
+        let bytes = meta.encode(body);
+        loop {
+            let is_over = self.counts.bytes + bytes.len() as u64 > self.settings.bytes_max;
+            let result = if is_over {
+                Err(io::Error::from(io::ErrorKind::StorageFull))
+            } else {
+                self.write(lane, (stream_id, catalog_hash), meta, &bytes, now_us)
+            };
+            match result {
+                Ok(()) => break,
+                Err(e) if is_full(&e) => {
+                    if !self.evict_for(lane)? {
+                        let record = Record {
+                            offset: 0,
+                            samples: meta.sample_count,
+                            first_time: meta.first_time,
+                            last_time: meta.last_time,
+                        };
+                        return self.drop_incoming(stream_id, meta.sequence, record);
+                    }
+                }
+                Err(e) => return Err(SpoolError::Append(e)),
+            }
+        }
+        self.counts.batches += 1;
+        self.counts.samples += u64::from(meta.sample_count);
+        for id in &meta.gap_ids {
+            self.told.insert(*id, (stream_id, meta.sequence));
+        }
+        if self.settings.sync == SyncPolicy::Always { self.sync().map_err(SpoolError::Append) } else { Ok(()) }
+    }
+
+    fn write(
+        &mut self,
+        lane: Lane,
+        (stream_id, catalog_hash): (StreamId, CatalogHash),
+        meta: &RecordMeta,
+        bytes: &[u8],
+        now_us: i64,
+    ) -> io::Result<()> {
+        let fits = self.lanes[lane.index()].back().is_some_and(|s| {
+            s.is_writable
+                && s.header.stream_id == stream_id
+                && s.header.catalog_hash == catalog_hash
+                && s.len < self.settings.segment_bytes
+                && s.end_sequence() == meta.sequence
+        });
+        if !fits {
+            self.begin_segment(lane, stream_id, catalog_hash, meta.sequence, now_us)?;
+        }
+        let Some(segment) = self.lanes[lane.index()].back_mut() else {
+            return Err(io::Error::other("a segment was just begun"));
+        };
+        if let Err(e) = self.storage.append(&segment.name, bytes) {
+            // Part of it may be there. If it cannot be cut off, a new segment follows and the
+            // torn tail is found when the spool is opened.
+            segment.is_writable = self.storage.truncate(&segment.name, segment.len).is_ok();
+            return Err(e);
+        }
+        segment.records.push(Record {
+            offset: segment.len,
+            samples: meta.sample_count,
+            first_time: meta.first_time,
+            last_time: meta.last_time,
+        });
+        segment.gap_ids.extend(meta.gap_ids.iter().map(|id| (meta.sequence, *id)));
+        segment.len += bytes.len() as u64;
+        segment.is_dirty = true;
+        self.counts.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn begin_segment(
+        &mut self,
+        lane: Lane,
+        stream_id: StreamId,
+        catalog_hash: CatalogHash,
+        first_sequence: u64,
+        now_us: i64,
+    ) -> io::Result<()> {
+        if self.settings.sync != SyncPolicy::Never {
+            self.sync()?;
+        }
+        self.remove_acked(lane)?;
+        let header = SegmentHeader { lane, stream_id, catalog_hash, first_sequence, created_us: now_us };
+        let name = format!("{:016}.segment", self.next_segment);
+        let bytes = header.encode();
+        let made = self.storage.create(&name).and_then(|()| self.storage.append(&name, &bytes));
+        if let Err(e) = made {
+            // A leftover is removed when the spool is opened, if not now.
+            drop(self.storage.remove(&name));
+            self.next_segment += 1;
+            return Err(e);
+        }
+        self.next_segment += 1;
+        self.counts.bytes += bytes.len() as u64;
+        self.lanes[lane.index()].push_back(Segment {
+            name,
+            header,
+            len: bytes.len() as u64,
+            records: Vec::new(),
+            gap_ids: Vec::new(),
+            is_writable: true,
+            is_dirty: true,
+        });
+        Ok(())
+    }
+
+    /// Forces everything appended to the disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        for segment in self.lanes.iter_mut().flatten().filter(|s| s.is_dirty) {
+            self.storage.sync(&segment.name)?;
+            segment.is_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// What time brings: the sync that is due, and segments past their age.
+    pub fn maintain(&mut self, now_us: i64, monotonic_us: i64) -> Result<(), SpoolError> {
+        if let SyncPolicy::Interval(interval) = self.settings.sync
+            && monotonic_us.saturating_sub(self.last_sync_us) >= service::clock::micros(interval)
+        {
+            self.last_sync_us = monotonic_us;
+            self.sync().map_err(SpoolError::Append)?;
+        }
+        let oldest_us = now_us.saturating_sub(service::clock::micros(self.settings.age_max));
+        for lane in Lane::ALL {
+            while self.lanes[lane.index()].front().is_some_and(|s| s.header.created_us < oldest_us) {
+                self.evict(lane, DropReason::SpoolAge)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of every batch of a stream up to and including a sequence. Returns how many
+    /// batches that were.
+    pub fn ack(&mut self, stream_id: StreamId, up_to_sequence: u64) -> Result<u64, SpoolError> {
+        let Some(position) = self.state.streams.get_mut(&stream_id) else { return Ok(0) };
+        let (lane, before) = (position.lane, position.acked);
+        let acked = up_to_sequence.min(position.last_sequence);
+        if acked <= before {
+            return Ok(0);
+        }
+        position.acked = acked;
+        let (mut batches, mut samples, mut told) = (0, 0, Vec::new());
+        for segment in self.lanes[lane.index()].iter().filter(|s| s.header.stream_id == stream_id) {
+            for (_, record) in segment.above(before).take_while(|(sequence, _)| *sequence <= acked) {
+                batches += 1;
+                samples += u64::from(record.samples);
+                position.acked_time = record.last_time;
+            }
+            told.extend(segment.gap_ids.iter().filter(|(at, _)| *at > before && *at <= acked).map(|(_, id)| *id));
+        }
+        self.counts.batches -= batches;
+        self.counts.samples -= samples;
+        self.counts.acked_batches += batches;
+        self.counts.acked_samples += samples;
+        self.state.write_position(self.storage.as_mut(), stream_id).map_err(SpoolError::State)?;
+        for id in told {
+            self.told.remove(&id);
+            self.state.forget_gap(self.storage.as_mut(), id).map_err(SpoolError::State)?;
+        }
+        self.remove_acked(lane).map_err(SpoolError::State)?;
+        Ok(batches)
+    }
+
+    /// Removes the segments of a lane whose batches are all acknowledged, but the one being
+    /// written.
+    fn remove_acked(&mut self, lane: Lane) -> io::Result<()> {
+        let streams = &self.state.streams;
+        let is_done = |s: &Segment| {
+            let acked = streams.get(&s.header.stream_id).map_or(0, |p| p.acked);
+            s.end_sequence() <= acked + 1 && (!s.is_writable || s.len >= self.settings.segment_bytes)
+        };
+        if !self.lanes[lane.index()].iter().any(is_done) {
+            return Ok(());
+        }
+        let (done, kept): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.lanes[lane.index()]).into_iter().partition(is_done);
+        self.lanes[lane.index()] = kept;
+        // The acks must be durable before what they cover is gone.
+        self.state.sync(self.storage.as_mut())?;
+        for segment in done {
+            self.counts.bytes -= segment.len;
+            self.storage.remove(&segment.name)?;
+        }
+        Ok(())
+    }
+
+    /// The next batches to send, most valuable lane and oldest stream first: of each stream
+    /// those above what is acknowledged and above what `sent` says.
+    pub fn next_batches(
+        &mut self,
+        sent: &HashMap<StreamId, u64>,
+        count_max: usize,
+    ) -> Result<Vec<StoredBatch>, SpoolError> {
+        let mut out = Vec::new();
+        for lane in Lane::ALL {
+            for i in 0..self.lanes[lane.index()].len() {
+                let room = count_max.saturating_sub(out.len());
+                if room == 0 {
+                    return Ok(out);
+                }
+                if !self.read_segment(lane, i, sent, room, &mut out)? {
+                    self.evict_at(lane, i, DropReason::Corrupt)?;
+                    return Ok(out);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Reads from one segment; `false` when its bytes are not what was written.
+    fn read_segment(
+        &mut self,
+        lane: Lane,
+        index: usize,
+        sent: &HashMap<StreamId, u64>,
+        room: usize,
+        out: &mut Vec<StoredBatch>,
+    ) -> Result<bool, SpoolError> {
+        let segment = &self.lanes[lane.index()][index];
+        let stream_id = segment.header.stream_id;
+        let acked = self.position(stream_id).map_or(0, |p| p.acked);
+        let after = acked.max(sent.get(&stream_id).copied().unwrap_or(0));
+        let wanted: Vec<(u64, u64)> = segment.above(after).take(room).map(|(s, r)| (s, r.offset)).collect();
+        let (Some((_, start)), Some((last, _))) = (wanted.first().copied(), wanted.last().copied()) else {
+            return Ok(true);
+        };
+        let end = segment.above(last).next().map_or(segment.len, |(_, r)| r.offset);
+        let end = end.min(start + READ_BYTES_MAX.max(FRAME_HEADER_BYTES as u64));
+        let floor = self.oldest_waiting(lane, stream_id).filter(|oldest| *oldest > acked + 1);
+        let name = segment.name.clone();
+        let len = usize::try_from(end - start).unwrap_or(usize::MAX);
+        let bytes = self
+            .storage
+            .read_at(&name, start, len)
+            .map_err(|source| SpoolError::Read { name: name.clone(), source })?;
+        let is_cut_by_size = wanted.len() > 1;
+        let mut rest = bytes.as_slice();
+        for (i, (sequence, _)) in wanted.iter().enumerate() {
+            let record = unframe(rest).and_then(|(content, len)| Some((RecordMeta::decode(content)?, len)));
+            match record {
+                Some(((meta, body), len)) if meta.sequence == *sequence => {
+                    out.push(StoredBatch { stream_id, meta, floor, body: body.to_vec() });
+                    rest = &rest[len..];
+                }
+                // The rest was beyond this read; the next call goes on there.
+                _ if i > 0 && is_cut_by_size && bytes.len() == len && end < self.lanes[lane.index()][index].len => {
+                    break;
+                }
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The catalogues the waiting batches are of.
+    pub fn catalog_hashes(&self) -> Vec<CatalogHash> {
+        let mut hashes: Vec<_> = self.lanes.iter().flatten().map(|s| s.header.catalog_hash).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        hashes
+    }
+
+    /// Keeps an encoded catalogue as long as batches of it wait.
+    pub fn put_catalog(&mut self, hash: CatalogHash, encoded: &[u8]) -> Result<(), SpoolError> {
+        self.storage.replace(&catalog_name(hash), encoded).map_err(SpoolError::Append)
+    }
+
+    /// An encoded catalogue kept before.
+    pub fn catalog(&mut self, hash: CatalogHash) -> Option<Vec<u8>> {
+        let bytes = self.storage.read_at(&catalog_name(hash), 0, wire::catalog::CATALOG_BYTES_MAX).ok()?;
+        (wire::catalog::hash_of(&bytes) == hash).then_some(bytes)
+    }
+}
+
+fn catalog_name(hash: CatalogHash) -> String {
+    format!("{hash}.catalog")
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}

@@ -1,0 +1,171 @@
+//! The bytes of a spool's files: framed records, segment headers, batch records.
+//!
+//! Every file is a run of frames `[length u32][crc32 u32][content]`, little-endian. A frame that
+//! is cut short or does not match its checksum ends the readable part of the file.
+
+use wire::{
+    batch::Gap,
+    ids::{CatalogHash, StreamId},
+    time::Timestamp,
+};
+
+use super::Lane;
+
+/// Bytes of a frame beside its content.
+pub(super) const FRAME_HEADER_BYTES: usize = 8;
+/// Longest content of a frame: a batch and its fields.
+const CONTENT_BYTES_MAX: usize = 1024 * 1024;
+const MAGIC: &[u8; 4] = b"RLS1";
+
+/// Frames `content`.
+pub(super) fn frame(content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + content.len());
+    out.extend_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(content).to_le_bytes());
+    out.extend_from_slice(content);
+    out
+}
+
+/// The frame at the start of `bytes`: its content and its whole length.
+pub(super) fn unframe(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let mut fields = Fields(bytes);
+    let (len, crc) = (fields.u32()? as usize, fields.u32()?);
+    if len > CONTENT_BYTES_MAX {
+        return None;
+    }
+    let content = fields.take(len)?;
+    (crc32fast::hash(content) == crc).then_some((content, FRAME_HEADER_BYTES + len))
+}
+
+/// Reads fixed fields from the front.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(head)
+    }
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[b]| b)
+    }
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+    pub(super) fn i64(&mut self) -> Option<i64> {
+        self.array().map(i64::from_le_bytes)
+    }
+    pub(super) fn stream(&mut self) -> Option<StreamId> {
+        StreamId::from_slice(self.take(16)?).ok()
+    }
+}
+
+/// The first frame of a segment: what all its batches share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    pub(super) lane: Lane,
+    pub(super) stream_id: StreamId,
+    pub(super) catalog_hash: CatalogHash,
+    /// Sequence of its first record; the rest follow by one.
+    pub(super) first_sequence: u64,
+    /// Wall clock when it was begun.
+    pub(super) created_us: i64,
+}
+
+impl SegmentHeader {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.push(self.lane.code());
+        out.extend_from_slice(self.stream_id.as_bytes());
+        out.extend_from_slice(self.catalog_hash.as_bytes());
+        out.extend_from_slice(&self.first_sequence.to_le_bytes());
+        out.extend_from_slice(&self.created_us.to_le_bytes());
+        frame(&out)
+    }
+
+    pub(super) fn decode(content: &[u8]) -> Option<Self> {
+        let mut f = Fields(content);
+        if f.take(4)? != MAGIC {
+            return None;
+        }
+        Some(Self {
+            lane: Lane::from_code(f.u8()?)?,
+            stream_id: f.stream()?,
+            catalog_hash: CatalogHash::from_slice(f.take(16)?).ok()?,
+            first_sequence: f.u64()?,
+            created_us: f.i64()?,
+        })
+    }
+}
+
+/// What is kept beside a batch's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordMeta {
+    /// Its place in the stream.
+    pub sequence: u64,
+    /// The `oldest_sequence` written in the body.
+    pub oldest_sequence: u64,
+    /// Time of its first sample.
+    pub first_time: Timestamp,
+    /// Time of its last sample.
+    pub last_time: Timestamp,
+    /// Values in it.
+    pub sample_count: u32,
+    /// The gaps it tells of, by the spool's own numbers.
+    pub gap_ids: Vec<u64>,
+}
+
+impl RecordMeta {
+    pub(super) fn encode(&self, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + body.len());
+        out.extend_from_slice(&self.sequence.to_le_bytes());
+        out.extend_from_slice(&self.oldest_sequence.to_le_bytes());
+        out.extend_from_slice(&self.first_time.0.to_le_bytes());
+        out.extend_from_slice(&self.last_time.0.to_le_bytes());
+        out.extend_from_slice(&self.sample_count.to_le_bytes());
+        out.push(u8::try_from(self.gap_ids.len()).unwrap_or(u8::MAX));
+        for id in self.gap_ids.iter().take(usize::from(u8::MAX)) {
+            out.extend_from_slice(&id.to_le_bytes());
+        }
+        out.extend_from_slice(body);
+        frame(&out)
+    }
+
+    pub(super) fn decode(content: &[u8]) -> Option<(Self, &[u8])> {
+        let mut f = Fields(content);
+        let (sequence, oldest_sequence) = (f.u64()?, f.u64()?);
+        let (first_time, last_time) = (Timestamp(f.i64()?), Timestamp(f.i64()?));
+        let sample_count = f.u32()?;
+        let gap_ids = (0..f.u8()?).map(|_| f.u64()).collect::<Option<_>>()?;
+        Some((Self { sequence, oldest_sequence, first_time, last_time, sample_count, gap_ids }, f.0))
+    }
+}
+
+pub(super) fn encode_gap(gap: &Gap, out: &mut Vec<u8>) {
+    out.extend_from_slice(gap.stream_id.as_bytes());
+    for value in [gap.from_sequence, gap.to_sequence, gap.sample_count] {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+    out.extend_from_slice(&gap.first_time.0.to_le_bytes());
+    out.extend_from_slice(&gap.last_time.0.to_le_bytes());
+    out.extend_from_slice(gap.reason.as_bytes());
+}
+
+pub(super) fn decode_gap(bytes: &[u8]) -> Option<Gap> {
+    let mut f = Fields(bytes);
+    Some(Gap {
+        stream_id: f.stream()?,
+        from_sequence: f.u64()?,
+        to_sequence: f.u64()?,
+        sample_count: f.u64()?,
+        first_time: Timestamp(f.i64()?),
+        last_time: Timestamp(f.i64()?),
+        reason: String::from_utf8(f.0.to_vec()).ok()?,
+    })
+}

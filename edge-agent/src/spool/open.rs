@@ -1,0 +1,201 @@
+//! Opening a spool after whatever happened: reads every segment, cuts torn tails, drops what is
+//! acknowledged or given up, and tells of holes.
+
+use std::{collections::VecDeque, io};
+
+use wire::{batch::Gap, ids::StreamId, time::Timestamp};
+
+use super::{
+    DropReason, Record, Segment, Spool, SpoolCounts, SpoolError, SpoolSettings, StreamPosition, catalog_name,
+    format::{RecordMeta, SegmentHeader, unframe},
+    state::State,
+    storage::Storage,
+};
+
+impl Spool {
+    /// Opens the spool in `storage`.
+    pub fn open(mut storage: Box<dyn Storage>, settings: SpoolSettings) -> Result<Self, SpoolError> {
+        let state = State::open(storage.as_mut()).map_err(SpoolError::Open)?;
+        let mut spool = Self {
+            storage,
+            settings,
+            state,
+            lanes: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
+            told: std::collections::BTreeMap::new(),
+            next_segment: 1,
+            last_sync_us: 0,
+            counts: SpoolCounts::default(),
+        };
+        spool.read_segments().map_err(SpoolError::Open)?;
+        spool.reach_by_gaps();
+        spool.drop_settled().map_err(SpoolError::Open)?;
+        spool.tell_holes().map_err(SpoolError::Open)?;
+        spool.count();
+        spool.remove_unused_catalogs().map_err(SpoolError::Open)?;
+        let lanes = &spool.lanes;
+        spool.state.prune(|id| lanes.iter().flatten().any(|s| s.header.stream_id == id));
+        spool.state.rewrite(spool.storage.as_mut()).map_err(SpoolError::Open)?;
+        Ok(spool)
+    }
+
+    fn read_segments(&mut self) -> io::Result<()> {
+        for (name, len) in self.storage.list()? {
+            let Some(number) = name.strip_suffix(".segment").and_then(|n| n.parse::<u64>().ok()) else {
+                if name.ends_with(".new") {
+                    self.storage.remove(&name)?;
+                }
+                continue;
+            };
+            self.next_segment = self.next_segment.max(number + 1);
+            let bytes = self.storage.read_at(&name, 0, usize::try_from(len).unwrap_or(usize::MAX))?;
+            let Some(segment) = parse_segment(&name, &bytes) else {
+                self.counts.torn_tails += 1;
+                self.storage.remove(&name)?;
+                continue;
+            };
+            if segment.len < len {
+                self.counts.torn_tails += 1;
+                self.storage.truncate(&name, segment.len)?;
+            }
+            let header = segment.header;
+            let position =
+                self.state.streams.entry(header.stream_id).or_insert(StreamPosition::start_of(header.lane));
+            if let Some(last) = segment.records.last() {
+                position.reach(segment.end_sequence() - 1, last.last_time);
+            }
+            self.lanes[header.lane.index()].push_back(segment);
+        }
+        Ok(())
+    }
+
+    /// A dropped sequence is used up.
+    fn reach_by_gaps(&mut self) {
+        for gap in self.state.gaps.values() {
+            if let Some(position) = self.state.streams.get_mut(&gap.stream_id) {
+                position.reach(gap.to_sequence, gap.last_time);
+            }
+        }
+    }
+
+    /// Removes segments whose every batch is acknowledged or was given up just before a crash.
+    fn drop_settled(&mut self) -> io::Result<()> {
+        for lane in &mut self.lanes {
+            let mut kept = VecDeque::new();
+            for segment in lane.drain(..) {
+                let stream_id = segment.header.stream_id;
+                let acked = self.state.streams.get(&stream_id).map_or(0, |p| p.acked);
+                let gaps = &self.state.gaps;
+                let is_given_up = |sequence: u64| gaps.values().any(|g| covers(g, stream_id, sequence));
+                let is_settled = segment.above(acked).all(|(sequence, _)| is_given_up(sequence));
+                if is_settled {
+                    self.storage.remove(&segment.name)?;
+                } else {
+                    kept.push_back(segment);
+                }
+            }
+            *lane = kept;
+        }
+        Ok(())
+    }
+
+    /// A hole before or between segments that no gap explains: the disk lost it.
+    fn tell_holes(&mut self) -> io::Result<()> {
+        let mut holes: Vec<(StreamId, u64, u64, Timestamp)> = Vec::new();
+        for lane in &self.lanes {
+            let mut reached: std::collections::HashMap<StreamId, u64> = std::collections::HashMap::new();
+            for segment in lane {
+                let id = segment.header.stream_id;
+                let acked = self.state.streams.get(&id).map_or(0, |p| p.acked);
+                let expected = reached.get(&id).copied().unwrap_or(0).max(acked + 1);
+                let time = segment.records.first().map_or(Timestamp::default(), |r| r.first_time);
+                let missing = (expected..segment.header.first_sequence)
+                    .filter(|s| !self.state.gaps.values().any(|g| covers(g, id, *s)));
+                for sequence in missing {
+                    match holes.last_mut() {
+                        Some((last_id, _, to, _)) if *last_id == id && *to + 1 == sequence => *to = sequence,
+                        _ => holes.push((id, sequence, sequence, time)),
+                    }
+                }
+                reached.insert(id, segment.end_sequence());
+            }
+        }
+        for (stream_id, from_sequence, to_sequence, time) in holes {
+            let gap = Gap {
+                stream_id,
+                from_sequence,
+                to_sequence,
+                sample_count: 0,
+                first_time: time,
+                last_time: time,
+                reason: DropReason::Corrupt.name().to_owned(),
+            };
+            self.note_gap(gap, DropReason::Corrupt)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self) {
+        for segment in self.lanes.iter().flatten() {
+            let acked = self.state.streams.get(&segment.header.stream_id).map_or(0, |p| p.acked);
+            self.counts.bytes += segment.len;
+            for (_, record) in segment.above(acked) {
+                self.counts.batches += 1;
+                self.counts.samples += u64::from(record.samples);
+            }
+            for (sequence, id) in &segment.gap_ids {
+                if *sequence > acked && self.state.gaps.contains_key(id) {
+                    self.told.insert(*id, (segment.header.stream_id, *sequence));
+                } else {
+                    // The ack that covered its telling is known; the forgetting was lost.
+                    self.state.gaps.remove(id);
+                }
+            }
+        }
+    }
+
+    fn remove_unused_catalogs(&mut self) -> io::Result<()> {
+        let used: Vec<String> = self.catalog_hashes().into_iter().map(catalog_name).collect();
+        for (name, _) in self.storage.list()? {
+            if name.ends_with(".catalog") && !used.contains(&name) {
+                self.storage.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn covers(gap: &Gap, stream_id: StreamId, sequence: u64) -> bool {
+    gap.stream_id == stream_id && (gap.from_sequence..=gap.to_sequence).contains(&sequence)
+}
+
+/// Reads a segment up to its last whole record in order.
+fn parse_segment(name: &str, bytes: &[u8]) -> Option<Segment> {
+    let (content, len) = unframe(bytes)?;
+    let header = SegmentHeader::decode(content)?;
+    let mut segment = Segment {
+        name: name.to_owned(),
+        header,
+        len: len as u64,
+        records: Vec::new(),
+        gap_ids: Vec::new(),
+        is_writable: false,
+        is_dirty: false,
+    };
+    let mut rest = &bytes[len..];
+    while let Some((content, len)) = unframe(rest) {
+        let Some((meta, _)) = RecordMeta::decode(content) else { break };
+        if meta.sequence != segment.end_sequence() {
+            break;
+        }
+        segment.records.push(Record {
+            offset: segment.len,
+            samples: meta.sample_count,
+            first_time: meta.first_time,
+            last_time: meta.last_time,
+        });
+        segment.gap_ids.extend(meta.gap_ids.iter().map(|id| (meta.sequence, *id)));
+        segment.len += len as u64;
+        rest = &rest[len..];
+    }
+    Some(segment)
+}

@@ -1,0 +1,471 @@
+//! The spool against a model in memory, with a crash at every write.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    sync::{Arc, Mutex},
+};
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+#[derive(Debug, Default, Clone)]
+struct MemoryFile {
+    bytes: Vec<u8>,
+    synced: usize,
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    files: BTreeMap<String, MemoryFile>,
+    /// Writes left before the machine stops.
+    writes_left: Option<u64>,
+    bytes_max: Option<usize>,
+    is_stopped: bool,
+}
+
+/// A disk in memory that survives its spool.
+#[derive(Debug, Clone, Default)]
+struct MemoryStorage(Arc<Mutex<Disk>>);
+
+impl MemoryStorage {
+    /// The machine stopped: of what was not synced, a part is gone.
+    fn crash(&self, kept_share: f64) {
+        let mut disk = self.0.lock().unwrap();
+        disk.is_stopped = false;
+        disk.writes_left = None;
+        for file in disk.files.values_mut() {
+            let unsynced = file.bytes.len() - file.synced;
+            let kept = file.synced + (unsynced as f64 * kept_share) as usize;
+            file.bytes.truncate(kept);
+            file.synced = kept;
+        }
+    }
+    fn stop_after(&self, writes: u64) {
+        self.0.lock().unwrap().writes_left = Some(writes);
+    }
+    fn is_stopped(&self) -> bool {
+        self.0.lock().unwrap().is_stopped
+    }
+}
+
+impl Disk {
+    /// Whether this write happens whole, in part, or the machine is already off.
+    fn write(&mut self) -> io::Result<bool> {
+        if self.is_stopped {
+            return Err(io::Error::other("stopped"));
+        }
+        match &mut self.writes_left {
+            Some(0) => {
+                self.is_stopped = true;
+                Ok(false)
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(true)
+            }
+            None => Ok(true),
+        }
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
+        let disk = self.0.lock().unwrap();
+        Ok(disk.files.iter().map(|(name, f)| (name.clone(), f.bytes.len() as u64)).collect())
+    }
+    fn read_at(&mut self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let disk = self.0.lock().unwrap();
+        let file = disk.files.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let from = (offset as usize).min(file.bytes.len());
+        let to = from.saturating_add(len).min(file.bytes.len());
+        Ok(file.bytes[from..to].to_vec())
+    }
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        let mut disk = self.0.lock().unwrap();
+        if disk.write()? {
+            disk.files.insert(name.to_owned(), MemoryFile::default());
+            return Ok(());
+        }
+        Err(io::Error::other("stopped"))
+    }
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.0.lock().unwrap();
+        let is_whole = disk.write()?;
+        let used: usize = disk.files.values().map(|f| f.bytes.len()).sum();
+        let room = disk.bytes_max.map_or(usize::MAX, |max| max.saturating_sub(used));
+        let file = disk.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+        if !is_whole {
+            file.bytes.extend_from_slice(&bytes[..bytes.len() / 2]);
+            return Err(io::Error::other("stopped"));
+        }
+        if bytes.len() > room {
+            file.bytes.extend_from_slice(&bytes[..room]);
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        file.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        let mut disk = self.0.lock().unwrap();
+        if !disk.write()? {
+            return Err(io::Error::other("stopped"));
+        }
+        let file = disk.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+        file.bytes.truncate(len as usize);
+        file.synced = file.bytes.len();
+        Ok(())
+    }
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        let mut disk = self.0.lock().unwrap();
+        if !disk.write()? {
+            return Err(io::Error::other("stopped"));
+        }
+        let file = disk.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+        file.synced = file.bytes.len();
+        Ok(())
+    }
+    fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.0.lock().unwrap();
+        if !disk.write()? {
+            return Err(io::Error::other("stopped"));
+        }
+        let used: usize = disk.files.values().map(|f| f.bytes.len()).sum();
+        if disk.bytes_max.is_some_and(|max| used + bytes.len() > max) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let file = MemoryFile { bytes: bytes.to_vec(), synced: bytes.len() };
+        disk.files.insert(name.to_owned(), file);
+        Ok(())
+    }
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        let mut disk = self.0.lock().unwrap();
+        if !disk.write()? {
+            return Err(io::Error::other("stopped"));
+        }
+        disk.files.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+}
+
+fn stream(n: u128) -> StreamId {
+    StreamId(Uuid::from_u128(n))
+}
+
+fn catalog() -> CatalogHash {
+    CatalogHash(Uuid::from_u128(77))
+}
+
+fn settings() -> SpoolSettings {
+    SpoolSettings {
+        sync: SyncPolicy::Always,
+        segment_bytes: 400,
+        bytes_max: 6000,
+        age_max: Duration::from_secs(3600),
+    }
+}
+
+fn open(storage: &MemoryStorage, settings: SpoolSettings) -> Result<Spool, SpoolError> {
+    Spool::open(Box::new(storage.clone()), settings)
+}
+
+/// Appends the next batch of a stream; its body repeats its sequence.
+fn put(spool: &mut Spool, lane: Lane, id: StreamId, samples: u32) -> Result<u64, SpoolError> {
+    let next = spool.next_batch(lane, id);
+    let time = Timestamp(next.sequence as i64 * 1000);
+    let meta = RecordMeta {
+        sequence: next.sequence,
+        oldest_sequence: next.oldest_sequence,
+        first_time: time,
+        last_time: time,
+        sample_count: samples,
+        gap_ids: next.gaps.iter().map(|(id, _)| *id).collect(),
+    };
+    spool.append(lane, (id, catalog()), &meta, &[next.sequence as u8; 60], 0)?;
+    Ok(next.sequence)
+}
+
+fn waiting(spool: &mut Spool) -> Vec<(StreamId, u64)> {
+    let batches = spool.next_batches(&HashMap::new(), usize::MAX).unwrap();
+    batches.iter().map(|b| (b.stream_id, b.meta.sequence)).collect()
+}
+
+fn gap_total(spool: &Spool) -> u64 {
+    spool.state.gaps.values().map(|g| g.sample_count).sum()
+}
+
+#[test]
+fn batches_come_back_by_lane_then_age_and_an_ack_lets_them_go() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, settings()).unwrap();
+    for _ in 0..3 {
+        put(&mut spool, Lane::Signals, stream(2), 5).unwrap();
+        put(&mut spool, Lane::Readings, stream(1), 5).unwrap();
+    }
+    let (r, s) = (stream(1), stream(2));
+    assert_eq!(waiting(&mut spool), [(r, 1), (r, 2), (r, 3), (s, 1), (s, 2), (s, 3)]);
+    let sent = HashMap::from([(r, 3), (s, 1)]);
+    let more = spool.next_batches(&sent, 1).unwrap();
+    assert_eq!((more[0].stream_id, more[0].meta.sequence, more[0].body.as_slice()), (s, 2, &[2_u8; 60][..]));
+    assert_eq!(spool.ack(r, 2).unwrap(), 2);
+    assert_eq!(spool.ack(r, 1).unwrap(), 0);
+    assert_eq!(waiting(&mut spool), [(r, 3), (s, 1), (s, 2), (s, 3)]);
+    assert_eq!((spool.counts().batches, spool.counts().samples, spool.counts().acked_samples), (4, 20, 10));
+    assert_eq!(spool.next_batch(Lane::Readings, r).oldest_sequence, 3);
+}
+
+#[test]
+fn a_torn_tail_is_cut_at_the_last_whole_record() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, settings()).unwrap();
+    put(&mut spool, Lane::Readings, stream(1), 5).unwrap();
+    put(&mut spool, Lane::Readings, stream(1), 5).unwrap();
+    let name = spool.lanes[1][0].name.clone();
+    drop(spool);
+    disk.0.lock().unwrap().files.get_mut(&name).unwrap().bytes.extend_from_slice(&[9, 0, 0, 0, 1, 2]);
+    let mut spool = open(&disk, settings()).unwrap();
+    assert_eq!(spool.counts().torn_tails, 1);
+    assert_eq!(waiting(&mut spool), [(stream(1), 1), (stream(1), 2)]);
+    assert_eq!(put(&mut spool, Lane::Readings, stream(1), 5).unwrap(), 3);
+    assert_eq!(spool.last_time(Lane::Readings), Some(Timestamp(3000)));
+}
+
+#[test]
+fn over_the_cap_the_oldest_of_the_least_valuable_lane_goes_and_is_told_after_a_restart() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, settings()).unwrap();
+    for _ in 0..10 {
+        put(&mut spool, Lane::Readings, stream(1), 3).unwrap();
+        put(&mut spool, Lane::Signals, stream(2), 7).unwrap();
+    }
+    let mut taken = 10;
+    while spool.counts().dropped_batches == 0 {
+        put(&mut spool, Lane::Readings, stream(1), 3).unwrap();
+        taken += 1;
+    }
+    let dropped = spool.counts().dropped_samples;
+    assert_eq!(dropped[DropReason::SpoolFull as usize], gap_total(&spool));
+    assert!(waiting(&mut spool).iter().filter(|(id, _)| *id == stream(1)).count() == taken);
+    drop(spool);
+
+    let mut spool = open(&disk, settings()).unwrap();
+    let told = spool.next_batch(Lane::Readings, stream(1)).gaps;
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].1.stream_id, told[0].1.from_sequence, told[0].1.reason.as_str()), (stream(2), 1, "spool_full"));
+    assert_eq!(told[0].1.sample_count, 7 * (told[0].1.to_sequence));
+    // Once a batch tells it, the next one does not; once that is acknowledged it is forgotten.
+    let at = put(&mut spool, Lane::Readings, stream(1), 3).unwrap();
+    let further = spool.next_batch(Lane::Readings, stream(1)).gaps;
+    assert!(further.iter().all(|(id, _)| *id != told[0].0));
+    spool.ack(stream(1), at).unwrap();
+    assert!(!spool.state.gaps.contains_key(&told[0].0));
+    // What is left of the other stream says that nothing older comes.
+    let rest = spool.next_batches(&HashMap::new(), 1).unwrap();
+    assert_eq!(rest[0].floor, Some(rest[0].meta.sequence));
+}
+
+#[test]
+fn a_gap_told_by_a_batch_that_is_dropped_itself_is_told_again() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, SpoolSettings { bytes_max: 1200, ..settings() }).unwrap();
+    for _ in 0..60 {
+        put(&mut spool, Lane::Signals, stream(2), 7).unwrap();
+    }
+    let held: u64 = spool.counts().samples;
+    assert_eq!(held + gap_total(&spool), 60 * 7);
+}
+
+#[test]
+fn a_full_disk_drops_the_oldest_and_never_fails() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, settings()).unwrap();
+    disk.0.lock().unwrap().bytes_max = Some(2500);
+    for _ in 0..60 {
+        put(&mut spool, Lane::Readings, stream(1), 1).unwrap();
+        put(&mut spool, Lane::Signals, stream(2), 1).unwrap();
+    }
+    let counts = spool.counts();
+    assert_eq!(counts.samples + counts.dropped_samples[0], 120);
+    assert!(counts.batches > 5, "{counts:?}");
+    let (batches, waits) = (counts.batches as usize, waiting(&mut spool).len());
+    assert_eq!(batches, waits);
+}
+
+#[test]
+fn a_segment_past_its_age_goes() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, settings()).unwrap();
+    put(&mut spool, Lane::Readings, stream(1), 4).unwrap();
+    spool.maintain(3_599_000_000, 0).unwrap();
+    assert_eq!(spool.counts().batches, 1);
+    spool.maintain(3_601_000_000, 0).unwrap();
+    assert_eq!((spool.counts().batches, spool.counts().dropped_samples), (0, [0, 4, 0]));
+}
+
+#[test]
+fn bytes_that_rot_are_a_gap_and_the_rest_is_sent() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, settings()).unwrap();
+    for _ in 0..12 {
+        put(&mut spool, Lane::Readings, stream(1), 1).unwrap();
+    }
+    let name = spool.lanes[1][0].name.clone();
+    disk.0.lock().unwrap().files.get_mut(&name).unwrap().bytes[200] ^= 1;
+    drop(waiting(&mut spool));
+    let left = waiting(&mut spool);
+    assert!(!left.is_empty() && left[0].1 > 1, "{left:?}");
+    assert_eq!(spool.counts().dropped_samples[DropReason::Corrupt as usize] + left.len() as u64, 12);
+}
+
+#[test]
+fn a_second_agent_on_the_same_folder_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = DiskStorage::open(folder.path()).unwrap();
+    let message = DiskStorage::open(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("in use") && message.contains("spool_folder"), "{message}");
+    drop(first);
+    DiskStorage::open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_real_folder_keeps_batches_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = || Box::new(DiskStorage::open(folder.path()).unwrap());
+    let mut spool = Spool::open(disk(), settings()).unwrap();
+    for _ in 0..20 {
+        put(&mut spool, Lane::Readings, stream(1), 2).unwrap();
+    }
+    spool.ack(stream(1), 8).unwrap();
+    drop(spool);
+    let mut spool = Spool::open(disk(), settings()).unwrap();
+    assert_eq!(waiting(&mut spool), (9..=20).map(|s| (stream(1), s)).collect::<Vec<_>>());
+    assert_eq!(put(&mut spool, Lane::Readings, stream(1), 2).unwrap(), 21);
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Put(Lane, u32),
+    Ack(Lane, u64),
+    Reopen,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let lane = prop_oneof![Just(Lane::Diagnostics), Just(Lane::Readings), Just(Lane::Signals)];
+    let op = prop_oneof![
+        6 => (lane.clone(), 1_u32..20).prop_map(|(l, n)| Op::Put(l, n)),
+        2 => (lane, 1_u64..4).prop_map(|(l, n)| Op::Ack(l, n)),
+        1 => Just(Op::Reopen),
+    ];
+    proptest::collection::vec(op, 1..60)
+}
+
+/// What a caller was told about each batch.
+#[derive(Debug, Default)]
+struct Model {
+    kept: BTreeMap<(StreamId, u64), u32>,
+    acked: BTreeSet<(StreamId, u64)>,
+    told_for_good: BTreeSet<(StreamId, u64)>,
+}
+
+impl Model {
+    /// Everything taken and not acknowledged is on disk or in a gap, nothing else is.
+    fn check(&self, spool: &mut Spool) -> Result<(), TestCaseError> {
+        let waits: BTreeSet<_> = waiting(spool).into_iter().collect();
+        let in_gap = |id: StreamId, s: u64| {
+            spool
+                .state
+                .gaps
+                .values()
+                .any(|g| g.stream_id == id && (g.from_sequence..=g.to_sequence).contains(&s))
+        };
+        for (key, _) in &self.kept {
+            let (id, s) = *key;
+            let is_safe = waits.contains(key)
+                || self.acked.contains(key)
+                || in_gap(id, s)
+                || self.told_for_good.contains(key);
+            prop_assert!(is_safe, "lost {id} {s}");
+        }
+        prop_assert_eq!(spool.counts().batches, waits.len() as u64);
+        Ok(())
+    }
+}
+
+/// Runs the operations until the machine stops; `None` when it stopped.
+fn run(disk: &MemoryStorage, ops: &[Op], model: &mut Model) -> Result<Option<Spool>, TestCaseError> {
+    let stopped = |e: SpoolError| {
+        if disk.is_stopped() { Ok(None) } else { Err(TestCaseError::fail(format!("{e:?}"))) }
+    };
+    let id = |lane: Lane| stream(lane.index() as u128 + 1);
+    let mut spool = match open(disk, SpoolSettings { bytes_max: 2400, ..settings() }) {
+        Ok(spool) => spool,
+        Err(e) => return stopped(e),
+    };
+    for op in ops {
+        let result = match op {
+            Op::Put(lane, samples) => {
+                let result = put(&mut spool, *lane, id(*lane), *samples);
+                if let Ok(sequence) = &result {
+                    model.kept.insert((id(*lane), *sequence), *samples);
+                }
+                result.map(drop)
+            }
+            Op::Ack(lane, count) => {
+                let oldest = spool.oldest_waiting(*lane, id(*lane)).unwrap_or(1);
+                let up_to = oldest + count - 1;
+                for s in 1..=up_to {
+                    model.acked.insert((id(*lane), s));
+                }
+                let before: Vec<(u64, Gap)> = spool.state.gaps.clone().into_iter().collect();
+                let result = spool.ack(id(*lane), up_to);
+                for (gap_id, gap) in before {
+                    if !spool.state.gaps.contains_key(&gap_id) {
+                        for s in gap.from_sequence..=gap.to_sequence {
+                            model.told_for_good.insert((gap.stream_id, s));
+                        }
+                    }
+                }
+                result.map(drop)
+            }
+            Op::Reopen => {
+                drop(spool);
+                match open(disk, SpoolSettings { bytes_max: 2400, ..settings() }) {
+                    Ok(again) => {
+                        spool = again;
+                        Ok(())
+                    }
+                    Err(e) => return stopped(e),
+                }
+            }
+        };
+        if let Err(e) = result {
+            return stopped(e);
+        }
+        if disk.is_stopped() {
+            return Ok(None);
+        }
+        model.check(&mut spool)?;
+    }
+    Ok(Some(spool))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn a_crash_at_any_write_loses_nothing_that_was_taken(ops in ops(), kept_share in 0.0..1.0_f64) {
+        for crash_at in 0.. {
+            let disk = MemoryStorage::default();
+            let mut model = Model::default();
+            disk.stop_after(crash_at);
+            let finished = run(&disk, &ops, &mut model)?.is_some();
+            disk.crash(kept_share);
+            let mut spool = open(&disk, SpoolSettings { bytes_max: 2400, ..settings() })
+                .map_err(|e| TestCaseError::fail(format!("{e:?}")))?;
+            model.check(&mut spool)?;
+            if finished {
+                break;
+            }
+        }
+    }
+}
