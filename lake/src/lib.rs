@@ -1,1 +1,24 @@
-//! The format at rest
+//! The format at rest: the Delta tables of a lake and every rule of writing them.
+//!
+//! Owns: table schemas ([`schema`]), writer settings ([`writer`]), opening, reading and
+//! committing tables ([`table`]), which batches are already in ([`watermark`]), and the stored
+//! signal catalogues ([`catalogs`]). It is the only crate that names `deltalake`. It does not
+//! decode batches (ingest) nor derive anything (analytics).
+//!
+//! A write goes [`table::LakeTable::append`]: one Delta commit with an application transaction,
+//! read and written on the same snapshot, so that a second writer of the same `app_id` is
+//! refused. A reader goes [`table::LakeTable::provider`] (SQL) or [`table::LakeTable::changes`]
+//! (what each version added, in order).
+//!
+//! Layout of a lake: one folder a table under the root, partitioned by `date`, and `catalogs/`.
+
+pub mod catalogs;
+pub mod schema;
+pub mod store;
+pub mod table;
+pub mod watermark;
+pub mod writer;
+
+pub use schema::TableKind;
+pub use store::{Lake, OpenLakeError};
+pub use table::{AppTransaction, Change, CommitError, LakeTable, ReadError};

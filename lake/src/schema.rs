@@ -1,0 +1,214 @@
+//! The columns of every table (design 3.4). A column is never renamed or retyped; new ones are
+//! added at the end and read as null in old files.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use wire::readings::{COLUMNS, ReadingKind};
+
+/// The partition column of every table: UTC day of `ts` (trips: of `start_time`).
+pub const PARTITION: &str = "date";
+
+/// A table of the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TableKind {
+    /// The state of one vehicle at one instant.
+    Readings,
+    /// One sample of any other signal.
+    Signals,
+    /// One fault seen, changed or cleared.
+    Diagnostics,
+    /// Revisions of trips, derived.
+    Trips,
+    /// Payloads that could not be decoded or trusted.
+    Quarantine,
+    /// What an agent had to drop.
+    Gaps,
+}
+
+impl TableKind {
+    /// Every table.
+    pub const ALL: [TableKind; 6] = [
+        TableKind::Readings,
+        TableKind::Signals,
+        TableKind::Diagnostics,
+        TableKind::Trips,
+        TableKind::Quarantine,
+        TableKind::Gaps,
+    ];
+
+    /// Its name in SQL and its folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            TableKind::Readings => "readings",
+            TableKind::Signals => "signals",
+            TableKind::Diagnostics => "diagnostics",
+            TableKind::Trips => "trips",
+            TableKind::Quarantine => "quarantine",
+            TableKind::Gaps => "gaps",
+        }
+    }
+
+    /// The table that samples of a wire group go to.
+    pub fn of_wire(table: wire::batch::Table) -> Self {
+        match table {
+            wire::batch::Table::Readings => TableKind::Readings,
+            wire::batch::Table::Signals => TableKind::Signals,
+            wire::batch::Table::Diagnostics => TableKind::Diagnostics,
+        }
+    }
+
+    /// Its Arrow schema.
+    pub fn schema(self) -> SchemaRef {
+        let fields = match self {
+            TableKind::Readings => readings(),
+            TableKind::Signals => signals(),
+            TableKind::Diagnostics => diagnostics(),
+            TableKind::Trips => trips(),
+            TableKind::Quarantine => quarantine(),
+            TableKind::Gaps => gaps(),
+        };
+        Arc::new(Schema::new(fields))
+    }
+}
+
+/// The type of every time in the lake.
+pub fn timestamp_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+fn required(name: &str, data_type: DataType) -> Field {
+    Field::new(name, data_type, false)
+}
+
+fn optional(name: &str, data_type: DataType) -> Field {
+    Field::new(name, data_type, true)
+}
+
+/// Whose, when, and by which batch: the head of every telemetry table, in front so that file
+/// statistics always cover it.
+fn telemetry_head() -> Vec<Field> {
+    vec![
+        required("vehicle_id", DataType::Utf8),
+        required("ts", timestamp_type()),
+        required(PARTITION, DataType::Date32),
+        required("received_at", timestamp_type()),
+        required("stream_id", DataType::Utf8),
+        required("sequence", DataType::Int64),
+    ]
+}
+
+fn readings() -> Vec<Field> {
+    let measured = COLUMNS.iter().map(|column| match column.kind {
+        ReadingKind::Number => optional(column.name, DataType::Float64),
+        ReadingKind::Boolean => optional(column.name, DataType::Boolean),
+    });
+    telemetry_head().into_iter().chain(measured).collect()
+}
+
+fn signals() -> Vec<Field> {
+    let mut fields = telemetry_head();
+    fields.push(required("signal", DataType::Utf8));
+    fields.push(optional("value", DataType::Float64));
+    fields.push(optional("text", DataType::Utf8));
+    fields
+}
+
+fn diagnostics() -> Vec<Field> {
+    let mut fields = telemetry_head();
+    fields.extend([
+        optional("protocol", DataType::Utf8),
+        optional("ecu", DataType::Utf8),
+        optional("code", DataType::Utf8),
+        optional("spn", DataType::Int64),
+        optional("fmi", DataType::Int64),
+        optional("occurrences", DataType::Int64),
+        optional("status_bits", DataType::Int64),
+        optional("event", DataType::Utf8),
+        optional("freeze_frame", DataType::Utf8),
+    ]);
+    fields
+}
+
+fn trips() -> Vec<Field> {
+    let (int, float, text) = (DataType::Int64, DataType::Float64, DataType::Utf8);
+    vec![
+        required("trip_id", text.clone()),
+        required("revision", int.clone()),
+        required("vehicle_id", text.clone()),
+        required(PARTITION, DataType::Date32),
+        required("status", text.clone()),
+        required("start_time", timestamp_type()),
+        required("end_time", timestamp_type()),
+        optional("start_latitude", float.clone()),
+        optional("start_longitude", float.clone()),
+        optional("end_latitude", float.clone()),
+        optional("end_longitude", float.clone()),
+        required("distance_m", int.clone()),
+        required("distance_source", text.clone()),
+        optional("odometer_start_km", float.clone()),
+        optional("odometer_end_km", float.clone()),
+        optional("gnss_distance_m", int.clone()),
+        optional("speed_distance_m", int.clone()),
+        required("duration_s", int.clone()),
+        required("moving_s", int.clone()),
+        required("idle_s", int.clone()),
+        optional("speed_max_kmh", float.clone()),
+        optional("fuel_used_l", float.clone()),
+        optional("fuel_source", text.clone()),
+        optional("energy_used_kwh", float),
+        required("reading_count", int.clone()),
+        required("jump_count", int.clone()),
+        required("end_reason", text),
+        required("algorithm_version", int.clone()),
+        required("parameters_version", int.clone()),
+        required("readings_version", int),
+        required("derived_at", timestamp_type()),
+    ]
+}
+
+fn quarantine() -> Vec<Field> {
+    vec![
+        required("vehicle_id", DataType::Utf8),
+        required("ts", timestamp_type()),
+        required(PARTITION, DataType::Date32),
+        required("received_at", timestamp_type()),
+        optional("stream_id", DataType::Utf8),
+        optional("sequence", DataType::Int64),
+        required("topic", DataType::Utf8),
+        required("reason", DataType::Utf8),
+        required("detail", DataType::Utf8),
+        required("sample_count", DataType::Int64),
+        required("payload", DataType::Binary),
+    ]
+}
+
+fn gaps() -> Vec<Field> {
+    let mut fields = telemetry_head();
+    fields.extend([
+        required("lost_stream_id", DataType::Utf8),
+        required("from_sequence", DataType::Int64),
+        required("to_sequence", DataType::Int64),
+        required("sample_count", DataType::Int64),
+        required("last_time", timestamp_type()),
+        required("reason", DataType::Utf8),
+    ]);
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_its_partition_and_unique_columns() {
+        for kind in TableKind::ALL {
+            let schema = kind.schema();
+            assert!(schema.field_with_name(PARTITION).is_ok(), "{}", kind.name());
+            let mut names: Vec<_> = schema.fields().iter().map(|f| f.name().clone()).collect();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), schema.fields().len(), "{}", kind.name());
+        }
+    }
+}

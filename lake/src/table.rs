@@ -1,0 +1,337 @@
+//! One Delta table: committing exactly once, and reading what each version added.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, new_null_array},
+    compute::cast,
+    datatypes::SchemaRef,
+};
+use datafusion::catalog::TableProvider;
+use deltalake::{
+    DeltaTable, DeltaTableError,
+    kernel::{
+        Action, StructType, Transaction,
+        engine::arrow_conversion::TryIntoKernel,
+        transaction::{CommitProperties, TransactionError},
+    },
+    logstore::get_actions,
+    operations::optimize::OptimizeType,
+    protocol::SaveMode,
+};
+use object_store::ObjectStoreExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::json;
+
+use crate::{
+    schema::{PARTITION, TableKind},
+    writer,
+};
+
+/// The key of our own mark in a commit's metadata: tells our commit from another's of the same
+/// version after an answer was lost.
+const COMMIT_MARK: &str = "roadlake_commit";
+/// Files are compacted towards this size.
+const FILE_BYTES_TARGET: u64 = 128 << 20;
+
+/// A table of the lake at some version.
+#[derive(Debug, Clone)]
+pub struct LakeTable {
+    table: DeltaTable,
+    kind: TableKind,
+}
+
+/// The writer's place: `app_id` names the writer's share (its shards), `version` rises by one a
+/// commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppTransaction {
+    /// Who writes.
+    pub app_id: String,
+    /// The version this commit takes.
+    pub version: i64,
+}
+
+/// What one table version added.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The table version.
+    pub version: i64,
+    /// The rows it added, in the table's schema; empty for maintenance.
+    pub batches: Vec<RecordBatch>,
+}
+
+/// Why a commit did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Another writer used the same `app_id`: this one must stop.
+    #[error("another writer has committed to table {table} as {app_id:?}; only one process may own these shards")]
+    Fenced {
+        /// The table.
+        table: &'static str,
+        /// The share both claim.
+        app_id: String,
+    },
+    /// The store or the rows refused; nothing was written that a reader sees.
+    #[error("cannot commit to table {table}")]
+    Write {
+        /// The table.
+        table: &'static str,
+        /// Why.
+        source: Box<DeltaTableError>,
+    },
+}
+
+/// Why a table cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The log or a file cannot be read.
+    #[error("cannot read table {table}")]
+    Read {
+        /// The table.
+        table: &'static str,
+        /// Why.
+        source: Box<DeltaTableError>,
+    },
+    /// A version has left the log.
+    #[error("version {version} of table {table} is no longer in its log")]
+    VersionGone {
+        /// The table.
+        table: &'static str,
+        /// The version asked for.
+        version: i64,
+    },
+    /// A query over the table failed.
+    #[error("cannot query table {table}")]
+    Query {
+        /// The table.
+        table: &'static str,
+        /// Why.
+        source: Box<datafusion::error::DataFusionError>,
+    },
+}
+
+impl LakeTable {
+    pub(crate) fn new(table: DeltaTable, kind: TableKind) -> Self {
+        Self { table, kind }
+    }
+
+    pub(crate) async fn create(table: DeltaTable, kind: TableKind) -> Result<(), DeltaTableError> {
+        let schema: StructType = kind.schema().as_ref().try_into_kernel()?;
+        table
+            .create()
+            .with_table_name(kind.name())
+            .with_columns(schema.fields().cloned())
+            .with_partition_columns([PARTITION])
+            .with_save_mode(SaveMode::ErrorIfExists)
+            .await?;
+        Ok(())
+    }
+
+    /// Which table.
+    pub fn kind(&self) -> TableKind {
+        self.kind
+    }
+
+    /// The version loaded.
+    pub fn version(&self) -> i64 {
+        self.table.version().and_then(|v| i64::try_from(v).ok()).unwrap_or(-1)
+    }
+
+    /// Moves to the newest version and returns it.
+    pub async fn refresh(&mut self) -> Result<i64, ReadError> {
+        self.table.update_state().await.map_err(|e| self.read_error(e))?;
+        Ok(self.version())
+    }
+
+    /// The table at the loaded version, for SQL.
+    pub async fn provider(&self) -> Result<Arc<dyn TableProvider>, ReadError> {
+        self.table.table_provider().await.map_err(|e| self.query_error(e))
+    }
+
+    /// The table as it was at a version, for SQL.
+    pub async fn provider_at(&self, version: i64) -> Result<Arc<dyn TableProvider>, ReadError> {
+        let gone = || ReadError::VersionGone { table: self.kind.name(), version };
+        let wanted = u64::try_from(version).map_err(|_| gone())?;
+        let mut table = self.table.clone();
+        match table.load_version(wanted).await {
+            Ok(()) if table.version() == Some(wanted) => {}
+            Ok(()) | Err(DeltaTableError::InvalidVersion(_)) => return Err(gone()),
+            Err(e) => return Err(self.read_error(e)),
+        }
+        table.table_provider().await.map_err(|e| self.query_error(e))
+    }
+
+    /// The last version a writer committed under `app_id`, at the loaded table version.
+    pub async fn app_version(&self, app_id: &str) -> Result<Option<i64>, ReadError> {
+        let store = self.table.log_store();
+        let snapshot = self.table.snapshot().map_err(|e| self.read_error(e))?;
+        snapshot.snapshot().transaction_version(store.as_ref(), app_id).await.map_err(|e| self.read_error(e))
+    }
+
+    /// Appends rows as one commit that also moves `app_id` from `version - 1` to `version`.
+    ///
+    /// The commit is made from the loaded snapshot, on which the writer's last version is
+    /// checked, so of two writers with one `app_id` the second fails with
+    /// [`CommitError::Fenced`]. After any other failure it looks whether the commit landed all
+    /// the same (an answer can be lost) and reports success if it did.
+    pub async fn append(&mut self, batch: RecordBatch, txn: &AppTransaction) -> Result<i64, CommitError> {
+        let expected = txn.version - 1;
+        let found = self.app_version(&txn.app_id).await.map_err(|e| self.commit_read_error(e))?;
+        if found.unwrap_or(0) != expected {
+            return Err(self.fenced(txn));
+        }
+        let mark = uuid::Uuid::new_v4().to_string();
+        let properties = CommitProperties::default()
+            .with_metadata([(COMMIT_MARK.to_owned(), json!(mark))])
+            .with_application_transaction(Transaction::new(&txn.app_id, txn.version));
+        let written = self
+            .table
+            .clone()
+            .write([batch])
+            .with_save_mode(SaveMode::Append)
+            .with_writer_properties(writer::properties(self.kind))
+            .with_commit_properties(properties)
+            .await;
+        match written {
+            Ok(table) => {
+                self.table = table;
+                Ok(self.version())
+            }
+            Err(error) => self.after_failed_append(error, txn, &mark).await,
+        }
+    }
+
+    async fn after_failed_append(
+        &mut self,
+        error: DeltaTableError,
+        txn: &AppTransaction,
+        mark: &str,
+    ) -> Result<i64, CommitError> {
+        let is_conflict =
+            matches!(&error, DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) });
+        let original = CommitError::Write { table: self.kind.name(), source: Box::new(error) };
+        if self.table.update_state().await.is_err() {
+            return Err(original);
+        }
+        let found = self.app_version(&txn.app_id).await.map_err(|e| self.commit_read_error(e))?;
+        if found.unwrap_or(0) < txn.version {
+            return Err(original);
+        }
+        // Somebody took our version: was it us?
+        for version in (0..=self.version()).rev().take(100) {
+            let actions = self.actions(version).await.map_err(|e| self.commit_read_error(e))?;
+            let is_ours = actions.iter().any(
+                |a| matches!(a, Action::CommitInfo(i) if i.info.get(COMMIT_MARK).and_then(|v| v.as_str()) == Some(mark)),
+            );
+            if is_ours {
+                return Ok(version);
+            }
+        }
+        tracing::error!(table = self.kind.name(), app_id = txn.app_id, is_conflict, "commit lost to another writer");
+        Err(self.fenced(txn))
+    }
+
+    /// What each version after `after_version` added, oldest first, at most `versions_max` of
+    /// them. Maintenance (compaction) shows as a version without rows.
+    pub async fn changes(&mut self, after_version: i64, versions_max: usize) -> Result<Vec<Change>, ReadError> {
+        let newest = self.refresh().await?;
+        let mut out = Vec::new();
+        for version in (after_version + 1..=newest).take(versions_max) {
+            let mut batches = Vec::new();
+            for action in self.actions(version).await? {
+                if let Action::Add(add) = action
+                    && add.data_change
+                {
+                    let date = add.partition_values.get(PARTITION).cloned().flatten();
+                    batches.extend(self.read_file(&add.path, date.as_deref()).await?);
+                }
+            }
+            out.push(Change { version, batches });
+        }
+        Ok(out)
+    }
+
+    /// Rewrites small files into larger ones; the rows and their order by version are the same.
+    /// Returns how many files went.
+    pub async fn compact(&mut self) -> Result<u64, CommitError> {
+        let target = std::num::NonZeroU64::new(FILE_BYTES_TARGET);
+        let mut optimize = self
+            .table
+            .clone()
+            .optimize()
+            .with_type(OptimizeType::Compact)
+            .with_writer_properties(writer::properties(self.kind));
+        if let Some(target) = target {
+            optimize = optimize.with_target_size(target);
+        }
+        let (table, metrics) = optimize
+            .await
+            .map_err(|source| CommitError::Write { table: self.kind.name(), source: Box::new(source) })?;
+        self.table = table;
+        Ok(metrics.num_files_removed)
+    }
+
+    async fn actions(&self, version: i64) -> Result<Vec<Action>, ReadError> {
+        let gone = || ReadError::VersionGone { table: self.kind.name(), version };
+        let wanted = u64::try_from(version).map_err(|_| gone())?;
+        let bytes = self.table.log_store().read_commit_entry(wanted).await.map_err(|e| self.read_error(e))?;
+        get_actions(wanted, &bytes.ok_or_else(gone)?).map_err(|e| self.read_error(e))
+    }
+
+    async fn read_file(&self, path: &str, date: Option<&str>) -> Result<Vec<RecordBatch>, ReadError> {
+        let parquet = |source| self.read_error(DeltaTableError::Parquet { source });
+        let location = object_store::path::Path::parse(path)
+            .map_err(|e| self.read_error(DeltaTableError::ObjectStore { source: e.into() }))?;
+        let store_failed = |e: object_store::Error| self.read_error(DeltaTableError::ObjectStore { source: e });
+        let file = self.table.object_store().get(&location).await.map_err(store_failed)?;
+        let bytes = file.bytes().await.map_err(store_failed)?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(parquet)?.build().map_err(parquet)?;
+        let batches: Vec<RecordBatch> =
+            reader.collect::<Result<_, _>>().map_err(|e: arrow::error::ArrowError| self.read_error(e.into()))?;
+        let schema = self.kind.schema();
+        batches.iter().map(|b| conform(b, &schema, date).map_err(|e| self.read_error(e.into()))).collect()
+    }
+
+    pub(crate) fn read_error(&self, source: DeltaTableError) -> ReadError {
+        ReadError::Read { table: self.kind.name(), source: Box::new(source) }
+    }
+
+    pub(crate) fn query_error(&self, source: datafusion::error::DataFusionError) -> ReadError {
+        ReadError::Query { table: self.kind.name(), source: Box::new(source) }
+    }
+
+    fn commit_read_error(&self, error: ReadError) -> CommitError {
+        let source = match error {
+            ReadError::Read { source, .. } => source,
+            other => Box::new(DeltaTableError::Generic(other.to_string())),
+        };
+        CommitError::Write { table: self.kind.name(), source }
+    }
+
+    fn fenced(&self, txn: &AppTransaction) -> CommitError {
+        CommitError::Fenced { table: self.kind.name(), app_id: txn.app_id.clone() }
+    }
+}
+
+/// A file's rows in the table's schema: the partition column comes from its folder, columns
+/// added since are null.
+fn conform(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+    date: Option<&str>,
+) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let rows = batch.num_rows();
+    let columns: Result<Vec<ArrayRef>, _> = schema
+        .fields()
+        .iter()
+        .map(|field| match (batch.column_by_name(field.name()), date) {
+            (Some(column), _) => cast(column, field.data_type()),
+            (None, Some(date)) if field.name() == PARTITION => {
+                let texts = arrow::array::StringArray::from(vec![date; rows]);
+                cast(&texts, field.data_type())
+            }
+            (None, _) => Ok(new_null_array(field.data_type(), rows)),
+        })
+        .collect();
+    RecordBatch::try_new(Arc::clone(schema), columns?)
+}

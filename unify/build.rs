@@ -1,0 +1,3 @@
+//! Nothing to build: it is here so that build-time dependencies are unified too.
+
+fn main() {}
