@@ -35,6 +35,17 @@ pub enum Raw {
     Float(f64),
 }
 
+impl std::fmt::Display for Raw {
+    /// So that it reads back to the same value; floats always with a point or exponent.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Raw::Int(v) => write!(f, "{v}"),
+            Raw::Wide(v) => write!(f, "{v}"),
+            Raw::Float(v) => write!(f, "{v:?}"),
+        }
+    }
+}
+
 impl Raw {
     /// The value as a float; integers above 2^53 are rounded.
     #[allow(clippy::cast_precision_loss, reason = "documented")]

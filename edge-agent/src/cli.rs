@@ -1,0 +1,21 @@
+//! The command line of `edge-agent`.
+
+use clap::{Parser, Subcommand};
+
+use crate::decode_cli::DecodeArgs;
+
+/// Everything on the vehicle: reads the buses, decodes, collects, spools and sends.
+#[derive(Debug, Parser)]
+#[command(name = "edge-agent", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `edge-agent` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print every signal of a recorded log, one line each, in frame order.
+    Decode(DecodeArgs),
+}

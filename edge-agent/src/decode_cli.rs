@@ -1,0 +1,232 @@
+//! `edge-agent decode`: every signal of a log, one line each.
+//!
+//! Values go to standard output as they are decoded. Lines that are no frames and ids in no DBC
+//! file are told on standard error and make the exit code [`exit::DATA`], unless `--lenient`.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, ValueEnum};
+use service::{exit, logs};
+
+use crate::{
+    dbc::{Dbc, DbcError},
+    decode::{CompileDbcError, Decoder},
+    frame::{Frame, FrameId, FrameKind},
+    source::{CandumpReader, Source, SourceError},
+};
+
+mod csv;
+
+const OUTPUT_BUFFER_BYTES: usize = 256 * 1024;
+/// Most unknown ids remembered, and most told: a log of noise must not fill memory or screen.
+const UNKNOWN_ID_COUNT_MAX: usize = 4096;
+const UNKNOWN_ID_TOLD_MAX: usize = 20;
+/// Most bad lines told one by one; the rest are counted.
+const BAD_LINE_TOLD_MAX: u64 = 100;
+
+/// How signals are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// `timestamp,interface,frame_id,signal,raw,value,unit,label` with a header.
+    Csv,
+}
+
+/// Arguments of `edge-agent decode`.
+#[derive(Debug, Clone, Args)]
+pub struct DecodeArgs {
+    /// DBC file with the messages; may be given more than once.
+    #[arg(long, required = true, value_name = "FILE.dbc")]
+    pub dbc: Vec<PathBuf>,
+    /// Log in candump's format, plain or gzip; `-` is standard input.
+    #[arg(value_name = "LOG")]
+    pub log: PathBuf,
+    /// How signals are printed.
+    #[arg(long, value_enum, default_value = "csv")]
+    pub format: Format,
+    /// Succeed also when lines were no frames or ids were in no DBC file.
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+/// Why a log was not decoded to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeCliError {
+    /// A DBC file that cannot be used.
+    #[error(transparent)]
+    Dbc(#[from] DbcError),
+    /// DBC files that cannot be used together.
+    #[error(transparent)]
+    Compile(#[from] CompileDbcError),
+    /// A log that cannot be opened or read on.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The output is full or closed.
+    #[error("cannot write to standard output")]
+    Write(#[source] io::Error),
+}
+
+impl DecodeCliError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Dbc(DbcError::Open { .. }) | Self::Source(SourceError::Open { .. }) => exit::UNAVAILABLE,
+            Self::Dbc(_) | Self::Compile(_) | Self::Source(_) => exit::DATA,
+            Self::Write(_) => exit::FAILURE,
+        }
+    }
+}
+
+/// What a run met.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Frames of messages the DBC files have.
+    pub frames_decoded: u64,
+    /// Data frames they do not have.
+    pub frames_unknown: u64,
+    /// Remote and error frames: they carry no signals.
+    pub frames_without_data: u64,
+    /// Signals printed.
+    pub samples: u64,
+    /// Lines that are no frames.
+    pub lines_bad: u64,
+}
+
+impl Outcome {
+    /// Whether everything in the log was decoded.
+    pub fn is_whole(&self) -> bool {
+        self.frames_unknown == 0 && self.lines_bad == 0
+    }
+}
+
+/// Runs the command on the process's own outputs.
+pub fn main(args: &DecodeArgs) -> ExitCode {
+    let result = run(args, io::stdout().lock(), &mut io::stderr().lock());
+    ExitCode::from(match result {
+        Ok(outcome) if outcome.is_whole() || args.lenient => 0,
+        Ok(_) => exit::DATA,
+        // Whoever read the output has seen enough.
+        Err(DecodeCliError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            let shown = logs::chain(&error as &dyn Error).to_string();
+            drop(writeln!(io::stderr(), "edge-agent decode: {shown}"));
+            error.exit_code()
+        }
+    })
+}
+
+/// Decodes the log of `args` to `out`; what is wrong with it goes to `told`.
+pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<Outcome, DecodeCliError> {
+    let files = args.dbc.iter().map(|path| Dbc::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let decoder = Decoder::compile(&files)?;
+    // A message that cannot be told is no reason not to decode.
+    for warning in decoder.warnings() {
+        drop(writeln!(told, "warning: {warning}"));
+    }
+    let mut source = if args.log.as_os_str() == "-" {
+        CandumpReader::new("standard input", io::stdin())?
+    } else {
+        CandumpReader::new(args.log.display().to_string(), open(args)?)?
+    };
+    let mut printer = match args.format {
+        Format::Csv => csv::Printer::new(&decoder, BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, out)),
+    };
+    let mut outcome = Outcome::default();
+    let mut unknown = Unknown::default();
+    let read = decode_all(&decoder, &mut source, &mut printer, &mut outcome, &mut unknown, told);
+    let flushed = printer.finish();
+    unknown.tell(&args.log.display().to_string(), told);
+    if outcome.lines_bad > BAD_LINE_TOLD_MAX {
+        drop(writeln!(told, "error: {} lines in all are no frames", outcome.lines_bad));
+    }
+    read?;
+    flushed.map_err(DecodeCliError::Write)?;
+    Ok(outcome)
+}
+
+fn open(args: &DecodeArgs) -> Result<File, SourceError> {
+    let failed = |source| SourceError::Open { path: args.log.clone(), source };
+    let file = File::open(&args.log).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    Ok(file)
+}
+
+fn decode_all(
+    decoder: &Decoder,
+    source: &mut CandumpReader,
+    printer: &mut csv::Printer<'_, impl Write>,
+    outcome: &mut Outcome,
+    unknown: &mut Unknown,
+    told: &mut impl Write,
+) -> Result<(), DecodeCliError> {
+    loop {
+        let frame = match source.next() {
+            Ok(None) => return Ok(()),
+            Ok(Some(frame)) => frame,
+            Err(error) if error.is_passing() => {
+                outcome.lines_bad += 1;
+                if outcome.lines_bad <= BAD_LINE_TOLD_MAX {
+                    drop(writeln!(told, "error: {error}"));
+                }
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match printer.frame(decoder, &frame).map_err(DecodeCliError::Write)? {
+            Some(count) => {
+                outcome.frames_decoded += 1;
+                outcome.samples += count;
+            }
+            None if matches!(frame.kind, FrameKind::Data | FrameKind::Fd) => {
+                outcome.frames_unknown += 1;
+                unknown.note(&frame, source.line_number());
+            }
+            None => outcome.frames_without_data += 1,
+        }
+    }
+}
+
+/// Ids that no DBC file has: where each was first, and how often.
+#[derive(Default)]
+struct Unknown {
+    ids: HashMap<FrameId, (u64, u64)>,
+    frames_of_others: u64,
+}
+
+impl Unknown {
+    fn note(&mut self, frame: &Frame, line: u64) {
+        if self.ids.len() == UNKNOWN_ID_COUNT_MAX && !self.ids.contains_key(&frame.id) {
+            self.frames_of_others += 1;
+            return;
+        }
+        self.ids.entry(frame.id).or_insert((line, 0)).1 += 1;
+    }
+
+    fn tell(&self, log: &str, told: &mut impl Write) {
+        let mut ids: Vec<_> = self.ids.iter().collect();
+        ids.sort_by_key(|(_, (line, _))| *line);
+        for (id, (line, count)) in ids.iter().take(UNKNOWN_ID_TOLD_MAX) {
+            drop(writeln!(
+                told,
+                "error: {log}:{line}: id {} is in none of the DBC files ({count} frames); \
+                 give the file that has it with --dbc, or --lenient to pass over it",
+                csv::FrameIdText(**id)
+            ));
+        }
+        let rest = ids.iter().skip(UNKNOWN_ID_TOLD_MAX);
+        let (more, frames) = rest.fold((0_u64, self.frames_of_others), |sum, (_, (_, count))| (sum.0 + 1, sum.1 + count));
+        if frames > 0 {
+            drop(writeln!(told, "error: {log}: {more} or more further ids, of {frames} frames, are in none either"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

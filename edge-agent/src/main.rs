@@ -1,0 +1,15 @@
+//! `edge-agent`: the program on the vehicle, and its tools.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use edge_agent::{
+    cli::{Cli, Command},
+    decode_cli,
+};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Decode(args) => decode_cli::main(&args),
+    }
+}
