@@ -138,3 +138,9 @@ CREATE TABLE invoice_lines (
 );
 CREATE INDEX invoice_lines_by_invoice ON invoice_lines (invoice_id, is_superseded);
 CREATE INDEX invoice_lines_by_trip ON invoice_lines (trip_id, is_superseded);
+
+-- Up to which event billing has looked for organizations and tariffs that let trips be rated.
+CREATE TABLE billing_settled (
+    name TEXT PRIMARY KEY,
+    position BIGINT NOT NULL
+);

@@ -3,13 +3,12 @@
 //! One connection writes: transactions queue for it and none meets `SQLITE_BUSY`. A few others
 //! read, on WAL snapshots. SQL on a domain's tables is in that domain's `store.rs` alone.
 
-use std::{path::{Path, PathBuf}, time::Duration};
-
-use sqlx::{
-    Any, AnyConnection, AnyPool, Executor, Transaction,
-    any::AnyPoolOptions,
-    pool::PoolConnection,
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
 };
+
+use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction, any::AnyPoolOptions, pool::PoolConnection};
 
 use crate::fault::Kind;
 

@@ -48,7 +48,12 @@ impl ApiError {
     pub(crate) fn unreadable(field: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let detail = format!("the request cannot be read: {field}: {message}");
-        Self::of(StatusCode::BAD_REQUEST, "unreadable", detail, vec![Fault { field: field.to_owned(), message }])
+        Self::of(
+            StatusCode::BAD_REQUEST,
+            "unreadable",
+            detail,
+            vec![Fault { field: field.to_owned(), message }],
+        )
     }
 
     /// A route that does not exist.

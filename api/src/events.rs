@@ -9,11 +9,7 @@ use sqlx::{Row, any::AnyRow};
 use utoipa::{IntoParams, ToSchema};
 use wire::time::Timestamp;
 
-use crate::{
-    db::Conn,
-    fault::DomainError,
-    ids::EventId,
-};
+use crate::{db::Conn, fault::DomainError, ids::EventId};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -85,7 +81,9 @@ pub(crate) async fn append(
     expected_version: i64,
     event: NewEvent,
 ) -> Result<i64, DomainError> {
-    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) + 1 AS position FROM events").fetch_one(&mut *conn).await?;
+    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) + 1 AS position FROM events")
+        .fetch_one(&mut *conn)
+        .await?;
     let position: i64 = row.try_get("position")?;
     let version = expected_version + 1;
     sqlx::query(
@@ -108,7 +106,8 @@ pub(crate) async fn append(
 
 /// The last position of the log.
 pub(crate) async fn last_position(conn: &mut Conn) -> Result<i64, DomainError> {
-    let row = sqlx::query("SELECT COALESCE(MAX(position), 0) AS position FROM events").fetch_one(conn).await?;
+    let row =
+        sqlx::query("SELECT COALESCE(MAX(position), 0) AS position FROM events").fetch_one(conn).await?;
     Ok(row.try_get("position")?)
 }
 

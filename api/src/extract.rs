@@ -42,7 +42,9 @@ impl FromRequest<App> for KeyedBody {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let key = match request.headers().get("idempotency-key").map(HeaderValue::to_str) {
             Some(Ok(key)) if (1..=KEY_LEN_MAX).contains(&key.len()) => key.to_owned(),
-            Some(_) => return Err(ApiError::unreadable("Idempotency-Key", "must be 1 to 200 visible characters")),
+            Some(_) => {
+                return Err(ApiError::unreadable("Idempotency-Key", "must be 1 to 200 visible characters"));
+            }
             None => {
                 return Err(ApiError::unreadable(
                     "Idempotency-Key",
@@ -124,12 +126,19 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let value = parts.headers.get(header::IF_MATCH).ok_or_else(ApiError::precondition_required)?;
         let version = value.to_str().ok().map(|v| v.trim().trim_matches('"')).and_then(|v| v.parse().ok());
-        version.map(Self).ok_or_else(|| ApiError::unreadable("If-Match", "must be an ETag of this api, such as \"3\""))
+        version
+            .map(Self)
+            .ok_or_else(|| ApiError::unreadable("If-Match", "must be an ETag of this api, such as \"3\""))
     }
 }
 
 /// A single resource with its version as ETag; 304 when the caller has it.
-pub(crate) fn tagged<T: Serialize>(status: StatusCode, version: i64, value: &T, request: &HeaderMap) -> Response {
+pub(crate) fn tagged<T: Serialize>(
+    status: StatusCode,
+    version: i64,
+    value: &T,
+    request: &HeaderMap,
+) -> Response {
     let tag = format!("\"{version}\"");
     let etag = [(header::ETAG, tag.clone())];
     let seen = request.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());

@@ -47,10 +47,11 @@ pub(crate) async fn recall(
         .bind(now.0 - DAY_US)
         .execute(&mut *conn)
         .await?;
-    let row = sqlx::query("SELECT request_hash, status, body FROM idempotency_keys WHERE idempotency_key = $1")
-        .bind(key.key.clone())
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        sqlx::query("SELECT request_hash, status, body FROM idempotency_keys WHERE idempotency_key = $1")
+            .bind(key.key.clone())
+            .fetch_optional(conn)
+            .await?;
     let Some(row) = row else { return Ok(None) };
     if row.try_get::<String, _>("request_hash")? != key.request_hash {
         return Err(DomainError::invalid(

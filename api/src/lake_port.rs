@@ -49,7 +49,11 @@ pub trait LakeReader: Send + Sync + fmt::Debug {
     async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, LakeError>;
 
     /// What each version of `trips` after one added, in order; -1 for all.
-    async fn trip_changes(&self, after_version: i64, max_versions: usize) -> Result<Vec<TripChange>, LakeError>;
+    async fn trip_changes(
+        &self,
+        after_version: i64,
+        max_versions: usize,
+    ) -> Result<Vec<TripChange>, LakeError>;
 
     /// Readings of a vehicle in `[start, end)`, thinned to `max_points`: columns `ts`, `latitude`,
     /// `longitude`, `speed_kmh`, `heading_deg`, `altitude_m`.

@@ -1,1 +1,45 @@
-//! REST in business domains
+//! REST in business domains, each owning its data: `users ← vehicles ← trips ← billing`. A domain
+//! may call the public functions of those to its left, never the reverse, and never touches their
+//! tables.
+//!
+//! Owns: the api's own database, its event log, and what organizations, vehicles, trips and
+//! invoices are to a client. Does not own: telemetry and how trips are derived (the lake and
+//! analytics, reached through [`lake_port`]), nor the console's source (`web/`, built in).
+//!
+//! Main path: [`trips::follow`] projects each version of the lake's `trips` table in one database
+//! transaction with its events, mileage and invoice lines, exactly once; `billing/rating.rs` makes
+//! the amounts; `billing/evidence.rs` proves a line again from the lake. Requests: [`serve`] routes
+//! them, `manners.rs` checks key and time, `extract.rs` reads them, a domain's `http.rs` answers,
+//! `error.rs` makes problem details of what failed.
+//!
+//! Bounds: one writing connection and four reading ones (callers *block* up to 10 s, then 503);
+//! bodies 1 MiB; answers 30 s; pages 200 items; SQL answers 10,000 rows; the follower takes 64
+//! versions at a time.
+
+mod app;
+pub mod billing;
+pub mod config;
+mod console;
+pub mod db;
+pub mod demo;
+pub mod error;
+pub mod events;
+mod extract;
+pub mod fault;
+mod idempotency;
+pub mod ids;
+pub mod lake_port;
+mod manners;
+mod metrics;
+pub mod page;
+mod platform;
+pub mod serve;
+mod sql;
+mod text;
+pub mod trips;
+pub mod users;
+pub mod vehicles;
+
+pub use config::{Config, Settings};
+pub use demo::seed_demo;
+pub use serve::{Handle, StartError, start};

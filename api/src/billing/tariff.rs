@@ -214,7 +214,10 @@ impl Element {
         for (index, part) in self.components.iter().enumerate() {
             let at = format!("{place}.components[{index}]");
             if matches!(part.component, ComponentType::Minimum | ComponentType::Maximum) {
-                faults.add(format!("{at}.type"), "must be FLAT, DISTANCE, TIME or IDLE; use min_price and max_price");
+                faults.add(
+                    format!("{at}.type"),
+                    "must be FLAT, DISTANCE, TIME or IDLE; use min_price and max_price",
+                );
             }
             if seen.contains(&part.component) {
                 faults.add(format!("{at}.type"), "is there twice in one element; keep one");
@@ -239,7 +242,11 @@ impl Restrictions {
         ];
         for (name, least, most) in ranges {
             let fits = least.unwrap_or(0) >= 0 && most.is_none_or(|m| m > least.unwrap_or(0));
-            faults.require(fits, &format!("{place}.max_{name}"), "must be above the minimum, and both not negative");
+            faults.require(
+                fits,
+                &format!("{place}.max_{name}"),
+                "must be above the minimum, and both not negative",
+            );
         }
         for (name, time) in [("start_time", &self.start_time), ("end_time", &self.end_time)] {
             let fits = time.as_deref().is_none_or(|t| minute_of_day(t).is_some());

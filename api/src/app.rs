@@ -1,0 +1,59 @@
+//! What every handler has: the database, the lake, the clock, the settings.
+
+use std::sync::Arc;
+
+use service::{SharedClock, health::Health};
+use tokio_util::sync::CancellationToken;
+use wire::time::Timestamp;
+
+use crate::{config::Settings, db::Db, lake_port::LakeReader};
+
+/// Shared state of the handlers.
+#[derive(Debug, Clone)]
+pub(crate) struct App(Arc<Parts>);
+
+/// What it is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) db: Db,
+    pub(crate) lake: Arc<dyn LakeReader>,
+    pub(crate) clock: SharedClock,
+    pub(crate) health: Health,
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    pub(crate) fn lake(&self) -> &Arc<dyn LakeReader> {
+        &self.0.lake
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.0.health
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(self.0.clock.now_us())
+    }
+
+    pub(crate) fn monotonic_us(&self) -> i64 {
+        self.0.clock.monotonic_us()
+    }
+
+    /// Cancelled when the process stops; streams end then.
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.0.stop.clone()
+    }
+}

@@ -1,0 +1,261 @@
+//! Routes of the billing domain.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::time::Timestamp;
+
+use super::{
+    evidence, invoicing, store,
+    tariff::{Tariff, TariffTerms},
+    tariffs::{self, TariffChoice},
+    types::{Evidence, Invoice, InvoiceQuery, InvoiceWithLines, NewInvoice},
+};
+use crate::{
+    app::App,
+    db::Tx,
+    error::{ApiError, Problem},
+    extract::{ApiJson, ApiPath, ApiQuery, IfMatch, KeyedBody, read_json, tagged},
+    fault::DomainError,
+    idempotency::{self, StoredAnswer},
+    ids::{InvoiceId, LineId, OrganizationId, TariffId},
+    metrics,
+    page::{Cursor, Page, limit_of},
+};
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_tariffs, create_tariff))
+        .routes(routes!(get_tariff, revise_tariff))
+        .routes(routes!(get_choice, put_choice))
+        .routes(routes!(list_invoices, create_invoice))
+        .routes(routes!(get_invoice))
+        .routes(routes!(finalize_invoice))
+        .routes(routes!(get_evidence))
+}
+
+/// Which tariffs to list.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct TariffQuery {
+    /// At most so many, 1 to 200 (default 50).
+    limit: Option<i64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Which version of a tariff.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct VersionQuery {
+    /// The latest when absent.
+    version: Option<i64>,
+}
+
+/// Tariffs at their latest version, by name.
+#[utoipa::path(get, path = "/v1/tariffs", tag = "billing", params(TariffQuery),
+    responses((status = 200, body = Page<Tariff>), (status = 422, body = Problem)))]
+async fn list_tariffs(
+    State(app): State<App>,
+    ApiQuery(query): ApiQuery<TariffQuery>,
+) -> Result<Json<Page<Tariff>>, ApiError> {
+    let mut conn = app.db().read().await?;
+    Ok(Json(tariffs::list(&mut conn, query.limit, query.cursor.as_deref()).await?))
+}
+
+/// Creates a tariff.
+#[utoipa::path(post, path = "/v1/tariffs", tag = "billing", request_body = TariffTerms,
+    responses((status = 201, body = Tariff), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn create_tariff(
+    State(app): State<App>,
+    headers: HeaderMap,
+    ApiJson(terms): ApiJson<TariffTerms>,
+) -> Result<Response, ApiError> {
+    let mut tx = app.db().write().await?;
+    let tariff = tariffs::create(&mut tx, app.now(), terms).await?;
+    tx.commit().await.map_err(DomainError::from)?;
+    Ok(tagged(StatusCode::CREATED, tariff.version, &tariff, &headers))
+}
+
+/// A version of a tariff.
+#[utoipa::path(get, path = "/v1/tariffs/{id}", tag = "billing", params(("id" = String, Path), VersionQuery),
+    responses((status = 200, body = Tariff), (status = 404, body = Problem)))]
+async fn get_tariff(
+    State(app): State<App>,
+    headers: HeaderMap,
+    ApiPath(id): ApiPath<TariffId>,
+    ApiQuery(query): ApiQuery<VersionQuery>,
+) -> Result<Response, ApiError> {
+    let mut conn = app.db().read().await?;
+    let tariff = tariffs::get(&mut conn, &id, query.version).await?;
+    Ok(tagged(StatusCode::OK, tariff.version, &tariff, &headers))
+}
+
+/// Makes the next version of a tariff; needs `If-Match`. Trips rated before keep the old one.
+#[utoipa::path(put, path = "/v1/tariffs/{id}", tag = "billing", request_body = TariffTerms,
+    params(("id" = String, Path), ("If-Match" = String, Header)),
+    responses((status = 200, body = Tariff), (status = 404, body = Problem), (status = 412, body = Problem),
+        (status = 422, body = Problem), (status = 428, body = Problem)))]
+async fn revise_tariff(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<TariffId>,
+    IfMatch(expected): IfMatch,
+    ApiJson(terms): ApiJson<TariffTerms>,
+) -> Result<Response, ApiError> {
+    let mut tx = app.db().write().await?;
+    let tariff = tariffs::revise(&mut tx, app.now(), (&id, expected), terms).await?;
+    tx.commit().await.map_err(DomainError::from)?;
+    Ok(tagged(StatusCode::OK, tariff.version, &tariff, &HeaderMap::new()))
+}
+
+/// The tariff an organization pays by.
+#[utoipa::path(get, path = "/v1/organizations/{id}/tariff", tag = "billing", params(("id" = String, Path)),
+    responses((status = 200, body = TariffChoice), (status = 404, body = Problem)))]
+async fn get_choice(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<OrganizationId>,
+) -> Result<Json<TariffChoice>, ApiError> {
+    let mut conn = app.db().read().await?;
+    let tariff_id = tariffs::of_organization(&mut conn, &id).await?;
+    let tariff_id = tariff_id.ok_or_else(|| DomainError::not_found("tariff of organization", id.as_str()))?;
+    Ok(Json(TariffChoice { tariff_id }))
+}
+
+/// Lets an organization pay by a tariff. Its waiting trips are rated at once.
+#[utoipa::path(put, path = "/v1/organizations/{id}/tariff", tag = "billing", request_body = TariffChoice,
+    params(("id" = String, Path)),
+    responses((status = 200, body = TariffChoice), (status = 404, body = Problem), (status = 422, body = Problem)))]
+async fn put_choice(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<OrganizationId>,
+    ApiJson(choice): ApiJson<TariffChoice>,
+) -> Result<Json<TariffChoice>, ApiError> {
+    let mut tx = app.db().write().await?;
+    tariffs::assign(&mut tx, app.now(), &id, &choice.tariff_id).await?;
+    tx.commit().await.map_err(DomainError::from)?;
+    Ok(Json(choice))
+}
+
+/// Invoices, newest month first.
+#[utoipa::path(get, path = "/v1/invoices", tag = "billing", params(InvoiceQuery),
+    responses((status = 200, body = Page<Invoice>), (status = 422, body = Problem)))]
+async fn list_invoices(
+    State(app): State<App>,
+    ApiQuery(query): ApiQuery<InvoiceQuery>,
+) -> Result<Json<Page<Invoice>>, ApiError> {
+    let limit = limit_of(query.limit)?;
+    let status = query.status.as_deref().unwrap_or_default();
+    if !["", "draft", "finalized"].contains(&status) {
+        return Err(DomainError::invalid("the query", "status", "must be draft or finalized").into());
+    }
+    let before = match Cursor::decode(query.cursor.as_deref())? {
+        Some(cursor) => (cursor.key_number()?, cursor.id),
+        None => (i64::MAX, String::new()),
+    };
+    let organization = query.organization_id.as_deref().unwrap_or_default();
+    let mut conn = app.db().read().await?;
+    let found = store::invoices_before(&mut conn, (organization, status), (before, limit + 1)).await?;
+    Ok(Json(Page::of(found, limit, |i| Cursor { key: i.period_start.0.to_string(), id: i.id.to_string() })))
+}
+
+/// An invoice with its lines.
+#[utoipa::path(get, path = "/v1/invoices/{id}", tag = "billing", params(("id" = String, Path)),
+    responses((status = 200, body = InvoiceWithLines), (status = 404, body = Problem)))]
+async fn get_invoice(
+    State(app): State<App>,
+    headers: HeaderMap,
+    ApiPath(id): ApiPath<InvoiceId>,
+) -> Result<Response, ApiError> {
+    let mut conn = app.db().read().await?;
+    let found = invoicing::get_with_lines(&mut conn, &id).await?;
+    Ok(tagged(StatusCode::OK, found.invoice.version, &found, &headers))
+}
+
+/// Opens a draft for a calendar month. Drafts open by themselves when a trip is rated.
+#[utoipa::path(post, path = "/v1/invoices", tag = "billing", request_body = NewInvoice,
+    params(("Idempotency-Key" = String, Header)),
+    responses((status = 201, body = Invoice), (status = 400, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+async fn create_invoice(State(app): State<App>, request: KeyedBody) -> Result<Response, ApiError> {
+    let new: NewInvoice = read_json(&request.body)?;
+    let mut tx = app.db().write().await?;
+    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
+        return Ok(replayed(answer));
+    }
+    let invoice = invoicing::create(&mut tx, app.now(), &new).await?;
+    finish(tx, app.now(), &request, (StatusCode::CREATED, &invoice)).await
+}
+
+/// Makes a draft final: it gets its number and never changes again.
+#[utoipa::path(post, path = "/v1/invoices/{id}/finalize", tag = "billing",
+    params(("id" = String, Path), ("Idempotency-Key" = String, Header)),
+    responses((status = 200, body = Invoice), (status = 400, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn finalize_invoice(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<InvoiceId>,
+    request: KeyedBody,
+) -> Result<Response, ApiError> {
+    let mut tx = app.db().write().await?;
+    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
+        return Ok(replayed(answer));
+    }
+    let invoice = invoicing::finalize(&mut tx, app.now(), &id).await?;
+    finish(tx, app.now(), &request, (StatusCode::OK, &invoice)).await
+}
+
+/// Stores effect and answer together, and answers.
+async fn finish<T: Serialize>(
+    mut tx: Tx,
+    now: Timestamp,
+    request: &KeyedBody,
+    (status, value): (StatusCode, &T),
+) -> Result<Response, ApiError> {
+    let body = crate::events::json_of(value).to_string();
+    let answer = StoredAnswer { status: i64::from(status.as_u16()), body };
+    idempotency::keep(&mut tx, now, &request.key, &answer).await?;
+    tx.commit().await.map_err(DomainError::from)?;
+    Ok(answered(answer))
+}
+
+fn answered(answer: StoredAnswer) -> Response {
+    let status = u16::try_from(answer.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = status.unwrap_or(StatusCode::OK);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn replayed(answer: StoredAnswer) -> Response {
+    let mut response = answered(answer);
+    response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    response
+}
+
+/// The proof of a line: its query run again at its lake version, and the amount from the answer.
+#[utoipa::path(get, path = "/v1/invoices/{id}/lines/{line_id}/evidence", tag = "billing",
+    params(("id" = String, Path), ("line_id" = String, Path)),
+    responses((status = 200, body = Evidence), (status = 404, body = Problem), (status = 503, body = Problem)))]
+async fn get_evidence(
+    State(app): State<App>,
+    ApiPath((id, line_id)): ApiPath<(InvoiceId, LineId)>,
+) -> Result<Json<Evidence>, ApiError> {
+    let (line, tariff) = {
+        let mut conn = app.db().read().await?;
+        let (_, line) = invoicing::line(&mut conn, &id, &line_id).await?;
+        let tariff = tariffs::get(&mut conn, &line.tariff_id, Some(line.tariff_version)).await?;
+        (line, tariff)
+    };
+    let found = evidence::of_line(app.lake().as_ref(), (&line, &tariff)).await?;
+    metrics::evidence_checked(found.agrees);
+    Ok(Json(found))
+}

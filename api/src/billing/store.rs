@@ -1,0 +1,197 @@
+//! SQL on the tables of billing: tariffs and usage here, invoices and lines in `store/invoices.rs`.
+
+mod invoices;
+
+use sqlx::{Row, any::AnyRow};
+use wire::ids::VehicleId;
+
+pub(super) use invoices::{
+    StoredLine, finalize, insert_invoice, insert_line, invoice, invoice_of_month, invoices_before, line,
+    lines_of_invoice, lines_of_trip, next_number, number_text, set_invoice_version, supersede_line,
+};
+
+use super::{Assignment, UsageState, tariff::Tariff};
+use crate::{
+    db::Conn,
+    events::json_of,
+    fault::DomainError,
+    ids::{OrganizationId, TariffId, TripId},
+    trips::types::Trip,
+};
+
+/// The one row of `billing_settled`.
+const SETTLED: &str = "billing";
+
+fn read_json<T: serde::de::DeserializeOwned>(row: &AnyRow, what: &'static str) -> Result<T, DomainError> {
+    let data: String = row.try_get("data")?;
+    serde_json::from_str(&data).map_err(|_| DomainError::Stored { what, id: data.chars().take(60).collect() })
+}
+
+fn parsed<T: std::str::FromStr>(text: String, what: &'static str) -> Result<T, DomainError> {
+    text.parse().map_err(|_| DomainError::Stored { what, id: text })
+}
+
+pub(super) async fn insert_tariff(conn: &mut Conn, tariff: &Tariff) -> Result<(), DomainError> {
+    sqlx::query("UPDATE tariffs SET is_latest = 0 WHERE id = $1")
+        .bind(tariff.id.to_string())
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("INSERT INTO tariffs (id, version, name, is_latest, data) VALUES ($1, $2, $3, 1, $4)")
+        .bind(tariff.id.to_string())
+        .bind(tariff.version)
+        .bind(tariff.terms.name.clone())
+        .bind(json_of(tariff).to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn tariff(
+    conn: &mut Conn,
+    id: &TariffId,
+    version: Option<i64>,
+) -> Result<Option<Tariff>, DomainError> {
+    let row = sqlx::query(
+        "SELECT data FROM tariffs WHERE id = $1 AND (($2 = 0 AND is_latest = 1) OR version = $2)",
+    )
+    .bind(id.to_string())
+    .bind(version.unwrap_or(0))
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(|r| read_json(r, "tariff")).transpose()
+}
+
+pub(super) async fn tariff_by_name(conn: &mut Conn, name: &str) -> Result<Option<Tariff>, DomainError> {
+    let row = sqlx::query("SELECT data FROM tariffs WHERE name = $1 AND is_latest = 1")
+        .bind(name.to_owned())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(|r| read_json(r, "tariff")).transpose()
+}
+
+pub(super) async fn tariffs_after_name(
+    conn: &mut Conn,
+    name: &str,
+    limit: i64,
+) -> Result<Vec<Tariff>, DomainError> {
+    let rows =
+        sqlx::query("SELECT data FROM tariffs WHERE is_latest = 1 AND name > $1 ORDER BY name LIMIT $2")
+            .bind(name.to_owned())
+            .bind(limit)
+            .fetch_all(conn)
+            .await?;
+    rows.iter().map(|r| read_json(r, "tariff")).collect()
+}
+
+pub(super) async fn tariff_of(conn: &mut Conn, id: &OrganizationId) -> Result<Option<TariffId>, DomainError> {
+    let row = sqlx::query("SELECT tariff_id FROM tariff_assignments WHERE organization_id = $1")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.map(|r| parsed(r.try_get("tariff_id")?, "tariff assignment")).transpose()
+}
+
+pub(super) async fn assign_tariff(
+    conn: &mut Conn,
+    organization_id: &OrganizationId,
+    tariff_id: &TariffId,
+) -> Result<(), DomainError> {
+    sqlx::query(
+        "INSERT INTO tariff_assignments (organization_id, tariff_id) VALUES ($1, $2) \
+         ON CONFLICT (organization_id) DO UPDATE SET tariff_id = excluded.tariff_id",
+    )
+    .bind(organization_id.to_string())
+    .bind(tariff_id.to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Who pays for a trip, once that was chosen.
+pub(super) async fn assignment(conn: &mut Conn, trip_id: &TripId) -> Result<Option<Assignment>, DomainError> {
+    let row = sqlx::query(
+        "SELECT organization_id, tariff_id, tariff_version FROM trip_usage \
+         WHERE trip_id = $1 AND tariff_id IS NOT NULL",
+    )
+    .bind(trip_id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.map(|r| {
+        Ok(Assignment {
+            organization_id: parsed(r.try_get("organization_id")?, "usage")?,
+            tariff_id: parsed(r.try_get("tariff_id")?, "usage")?,
+            tariff_version: r.try_get("tariff_version")?,
+        })
+    })
+    .transpose()
+}
+
+pub(super) async fn save_usage(
+    conn: &mut Conn,
+    trip: &Trip,
+    state: UsageState,
+    assignment: Option<&Assignment>,
+) -> Result<(), DomainError> {
+    let state = match state {
+        UsageState::Waiting => "waiting",
+        UsageState::Rated => "rated",
+        UsageState::Void => "void",
+    };
+    sqlx::query(
+        "INSERT INTO trip_usage (trip_id, state, vehicle_id, organization_id, tariff_id, tariff_version, data) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (trip_id) DO UPDATE SET state = excluded.state, vehicle_id = excluded.vehicle_id, \
+         organization_id = excluded.organization_id, tariff_id = excluded.tariff_id, \
+         tariff_version = excluded.tariff_version, data = excluded.data",
+    )
+    .bind(trip.id.to_string())
+    .bind(state)
+    .bind(trip.vehicle_id.to_string())
+    .bind(assignment.map(|a| a.organization_id.to_string()))
+    .bind(assignment.map(|a| a.tariff_id.to_string()))
+    .bind(assignment.map(|a| a.tariff_version))
+    .bind(json_of(trip).to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Vehicles with trips that wait.
+pub(super) async fn waiting_vehicles(conn: &mut Conn) -> Result<Vec<VehicleId>, DomainError> {
+    let rows =
+        sqlx::query("SELECT DISTINCT vehicle_id FROM trip_usage WHERE state = 'waiting' ORDER BY vehicle_id")
+            .fetch_all(conn)
+            .await?;
+    rows.iter().map(|r| parsed(r.try_get("vehicle_id")?, "usage")).collect()
+}
+
+/// The trips of a vehicle that wait.
+pub(super) async fn waiting_trips(conn: &mut Conn, vehicle_id: &VehicleId) -> Result<Vec<Trip>, DomainError> {
+    let rows = sqlx::query(
+        "SELECT data FROM trip_usage WHERE state = 'waiting' AND vehicle_id = $1 ORDER BY trip_id",
+    )
+    .bind(vehicle_id.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|r| read_json(r, "usage")).collect()
+}
+
+pub(super) async fn settled_position(conn: &mut Conn) -> Result<i64, DomainError> {
+    let row = sqlx::query("SELECT position FROM billing_settled WHERE name = $1")
+        .bind(SETTLED)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|r| r.try_get("position")).transpose()?.unwrap_or(0))
+}
+
+pub(super) async fn settle(conn: &mut Conn, position: i64) -> Result<(), DomainError> {
+    sqlx::query(
+        "INSERT INTO billing_settled (name, position) VALUES ($1, $2) \
+         ON CONFLICT (name) DO UPDATE SET position = excluded.position",
+    )
+    .bind(SETTLED)
+    .bind(position)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

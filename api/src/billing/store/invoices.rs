@@ -1,0 +1,283 @@
+//! SQL on `invoices` and `invoice_lines`.
+
+use rust_decimal::Decimal;
+use sqlx::{Row, any::AnyRow};
+use wire::time::Timestamp;
+
+use super::{parsed, read_json};
+use crate::{
+    billing::{
+        rating,
+        types::{Invoice, InvoiceStatus, Line},
+    },
+    db::Conn,
+    events::json_of,
+    fault::DomainError,
+    ids::{InvoiceId, LineId, OrganizationId, TripId},
+};
+
+/// A line and the invoice it is on.
+#[derive(Debug, Clone)]
+pub(in crate::billing) struct StoredLine {
+    pub(in crate::billing) line: Line,
+    pub(in crate::billing) invoice_id: InvoiceId,
+    pub(in crate::billing) invoice_status: InvoiceStatus,
+}
+
+/// A number as it is printed.
+pub(in crate::billing) fn number_text(number: i64) -> String {
+    format!("RL-{number:06}")
+}
+
+pub(in crate::billing) async fn insert_invoice(
+    conn: &mut Conn,
+    invoice: &Invoice,
+) -> Result<(), DomainError> {
+    sqlx::query(
+        "INSERT INTO invoices (id, organization_id, organization_name, status, period_start_us, period_end_us, \
+         time_zone, currency, version, created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(invoice.id.to_string())
+    .bind(invoice.organization_id.to_string())
+    .bind(invoice.organization_name.clone())
+    .bind(invoice.status.as_str())
+    .bind(invoice.period_start.0)
+    .bind(invoice.period_end.0)
+    .bind(invoice.time_zone.clone())
+    .bind(invoice.currency.clone())
+    .bind(invoice.version)
+    .bind(invoice.created_at.0)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(in crate::billing) async fn set_invoice_version(
+    conn: &mut Conn,
+    id: &InvoiceId,
+    version: i64,
+) -> Result<(), DomainError> {
+    sqlx::query("UPDATE invoices SET version = $1 WHERE id = $2")
+        .bind(version)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub(in crate::billing) async fn next_number(conn: &mut Conn) -> Result<i64, DomainError> {
+    let row =
+        sqlx::query("SELECT COALESCE(MAX(number), 0) + 1 AS number FROM invoices").fetch_one(conn).await?;
+    Ok(row.try_get("number")?)
+}
+
+pub(in crate::billing) async fn finalize(
+    conn: &mut Conn,
+    id: &InvoiceId,
+    (number, version, now): (i64, i64, Timestamp),
+) -> Result<(), DomainError> {
+    sqlx::query(
+        "UPDATE invoices SET status = 'finalized', number = $1, version = $2, finalized_us = $3 \
+         WHERE id = $4 AND status = 'draft'",
+    )
+    .bind(number)
+    .bind(version)
+    .bind(now.0)
+    .bind(id.to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(in crate::billing) async fn invoice(
+    conn: &mut Conn,
+    id: &InvoiceId,
+) -> Result<Option<Invoice>, DomainError> {
+    let row = sqlx::query(
+        "SELECT id, number, organization_id, organization_name, status, period_start_us, period_end_us, \
+         time_zone, currency, version, created_us, finalized_us FROM invoices WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(&mut *conn)
+    .await?;
+    match row {
+        Some(row) => Ok(Some(with_totals(conn, read_invoice(&row)?).await?)),
+        None => Ok(None),
+    }
+}
+
+pub(in crate::billing) async fn invoice_of_month(
+    conn: &mut Conn,
+    organization_id: &OrganizationId,
+    period_start: Timestamp,
+) -> Result<Option<Invoice>, DomainError> {
+    let row = sqlx::query(
+        "SELECT id, number, organization_id, organization_name, status, period_start_us, period_end_us, \
+         time_zone, currency, version, created_us, finalized_us FROM invoices \
+         WHERE organization_id = $1 AND period_start_us = $2",
+    )
+    .bind(organization_id.to_string())
+    .bind(period_start.0)
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(read_invoice).transpose()
+}
+
+/// Invoices of an organization and status (any when empty), newest month first, before a cursor.
+pub(in crate::billing) async fn invoices_before(
+    conn: &mut Conn,
+    (organization, status): (&str, &str),
+    ((before_us, before_id), limit): ((i64, String), i64),
+) -> Result<Vec<Invoice>, DomainError> {
+    let rows = sqlx::query(
+        "SELECT id, number, organization_id, organization_name, status, period_start_us, period_end_us, \
+         time_zone, currency, version, created_us, finalized_us FROM invoices \
+         WHERE ($1 = '' OR organization_id = $1) AND ($2 = '' OR status = $2) \
+         AND (period_start_us < $3 OR (period_start_us = $3 AND id < $4)) \
+         ORDER BY period_start_us DESC, id DESC LIMIT $5",
+    )
+    .bind(organization.to_owned())
+    .bind(status.to_owned())
+    .bind(before_us)
+    .bind(before_id)
+    .bind(limit)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut invoices = Vec::with_capacity(rows.len());
+    for row in &rows {
+        invoices.push(with_totals(conn, read_invoice(row)?).await?);
+    }
+    Ok(invoices)
+}
+
+/// Sums its lines; tax is rounded once a rate.
+async fn with_totals(conn: &mut Conn, mut invoice: Invoice) -> Result<Invoice, DomainError> {
+    let rows = sqlx::query(
+        "SELECT tax_percent, CAST(SUM(amount_minor) AS BIGINT) AS amount_minor, COUNT(*) AS line_count \
+         FROM invoice_lines WHERE invoice_id = $1 AND is_superseded = 0 GROUP BY tax_percent",
+    )
+    .bind(invoice.id.to_string())
+    .fetch_all(conn)
+    .await?;
+    for row in &rows {
+        let percent: Decimal = parsed(row.try_get("tax_percent")?, "invoice line")?;
+        let amount_minor: i64 = row.try_get("amount_minor")?;
+        invoice.subtotal_minor += amount_minor;
+        invoice.tax_minor += rating::tax_minor(amount_minor, percent)?;
+        invoice.line_count += row.try_get::<i64, _>("line_count")?;
+    }
+    invoice.total_minor = invoice.subtotal_minor + invoice.tax_minor;
+    Ok(invoice)
+}
+
+pub(in crate::billing) async fn insert_line(
+    conn: &mut Conn,
+    invoice_id: &InvoiceId,
+    line: &Line,
+) -> Result<(), DomainError> {
+    sqlx::query(
+        "INSERT INTO invoice_lines (id, invoice_id, trip_id, component, trip_start_us, amount_minor, tax_percent, \
+         is_superseded, data) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8)",
+    )
+    .bind(line.id.to_string())
+    .bind(invoice_id.to_string())
+    .bind(line.trip_id.to_string())
+    .bind(line.component.as_str())
+    .bind(line.trip_start_time.0)
+    .bind(line.amount_minor)
+    .bind(line.tax_percent.to_string())
+    .bind(json_of(line).to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(in crate::billing) async fn supersede_line(conn: &mut Conn, id: &LineId) -> Result<(), DomainError> {
+    sqlx::query("UPDATE invoice_lines SET is_superseded = 1 WHERE id = $1")
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub(in crate::billing) async fn lines_of_trip(
+    conn: &mut Conn,
+    trip_id: &TripId,
+) -> Result<Vec<StoredLine>, DomainError> {
+    let rows = sqlx::query(
+        "SELECT l.data, l.invoice_id, i.status FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id \
+         WHERE l.trip_id = $1 AND l.is_superseded = 0 ORDER BY i.finalized_us, l.id",
+    )
+    .bind(trip_id.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredLine {
+                line: read_json(row, "invoice line")?,
+                invoice_id: parsed(row.try_get("invoice_id")?, "invoice")?,
+                invoice_status: status(row.try_get("status")?)?,
+            })
+        })
+        .collect()
+}
+
+pub(in crate::billing) async fn lines_of_invoice(
+    conn: &mut Conn,
+    id: &InvoiceId,
+) -> Result<Vec<Line>, DomainError> {
+    let rows = sqlx::query(
+        "SELECT data FROM invoice_lines WHERE invoice_id = $1 AND is_superseded = 0 \
+         ORDER BY trip_start_us, trip_id, CASE component WHEN 'FLAT' THEN 1 WHEN 'DISTANCE' THEN 2 \
+         WHEN 'TIME' THEN 3 WHEN 'IDLE' THEN 4 ELSE 5 END, id",
+    )
+    .bind(id.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|r| read_json(r, "invoice line")).collect()
+}
+
+pub(in crate::billing) async fn line(
+    conn: &mut Conn,
+    invoice_id: &InvoiceId,
+    id: &LineId,
+) -> Result<Option<Line>, DomainError> {
+    let row = sqlx::query("SELECT data FROM invoice_lines WHERE id = $1 AND invoice_id = $2")
+        .bind(id.to_string())
+        .bind(invoice_id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(|r| read_json(r, "invoice line")).transpose()
+}
+
+fn status(text: String) -> Result<InvoiceStatus, DomainError> {
+    match text.as_str() {
+        "draft" => Ok(InvoiceStatus::Draft),
+        "finalized" => Ok(InvoiceStatus::Finalized),
+        _ => Err(DomainError::Stored { what: "invoice status", id: text }),
+    }
+}
+
+fn read_invoice(row: &AnyRow) -> Result<Invoice, DomainError> {
+    let currency: String = row.try_get("currency")?;
+    let exponent = iso_currency::Currency::from_code(&currency).and_then(|c| c.exponent());
+    Ok(Invoice {
+        id: parsed(row.try_get("id")?, "invoice")?,
+        number: row.try_get::<Option<i64>, _>("number")?.map(number_text),
+        organization_id: parsed(row.try_get("organization_id")?, "invoice")?,
+        organization_name: row.try_get("organization_name")?,
+        status: status(row.try_get("status")?)?,
+        period_start: Timestamp(row.try_get("period_start_us")?),
+        period_end: Timestamp(row.try_get("period_end_us")?),
+        time_zone: row.try_get("time_zone")?,
+        currency,
+        currency_exponent: exponent.map_or(0, u32::from),
+        subtotal_minor: 0,
+        tax_minor: 0,
+        total_minor: 0,
+        line_count: 0,
+        version: row.try_get("version")?,
+        created_at: Timestamp(row.try_get("created_us")?),
+        finalized_at: row.try_get::<Option<i64>, _>("finalized_us")?.map(Timestamp),
+    })
+}

@@ -1,0 +1,161 @@
+//! Configuration of the api: `configs/api.toml`.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use service::config::{self, ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
+
+use crate::trips::Registration;
+
+/// The configuration as written.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port; port 0 takes any free one.
+    pub listen: String,
+    /// File of the api's own database (SQLite).
+    pub database: PathBuf,
+    /// Folder of the lake; the `api` program alone reads it.
+    pub lake: PathBuf,
+    /// File whose first line is the key every `/v1` call must carry; needed beyond loopback.
+    pub api_key_file: Option<PathBuf>,
+    /// How often the lake's `trips` is looked at.
+    pub follow_interval: DurationText,
+    /// Whether vehicles seen in the lake are registered by themselves.
+    pub auto_register: bool,
+    /// Without a reading for so long, a vehicle is offline.
+    pub offline_after: DurationText,
+    /// Longest time to an answer.
+    pub request_timeout: DurationText,
+    /// Largest request body.
+    pub body_bytes_max: ByteSize,
+    /// Most rows of one answer of `/v1/sql`.
+    pub sql_rows_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            database: "data/api.db".into(),
+            lake: "data/lake".into(),
+            api_key_file: None,
+            follow_interval: DurationText(Duration::from_secs(1)),
+            auto_register: true,
+            offline_after: DurationText(Duration::from_secs(300)),
+            request_timeout: DurationText(Duration::from_secs(30)),
+            body_bytes_max: ByteSize(1 << 20),
+            sql_rows_max: 10_000,
+        }
+    }
+}
+
+/// The configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// File of the database.
+    pub database: PathBuf,
+    /// Folder of the lake.
+    pub lake: PathBuf,
+    /// The key of `/v1`.
+    pub api_key: Option<Secret>,
+    /// How often trips are followed.
+    pub follow_interval: Duration,
+    /// Whether unknown vehicles are registered.
+    pub registration: Registration,
+    /// When a vehicle is offline.
+    pub offline_after: Duration,
+    /// Longest time to an answer.
+    pub request_timeout: Duration,
+    /// Largest request body.
+    pub body_bytes_max: u64,
+    /// Most rows of an SQL answer.
+    pub sql_rows_max: usize,
+}
+
+/// Loads `file` (or defaults) and `ROADLAKE_API__…`, and checks it.
+pub fn load(file: Option<&Path>) -> Result<Settings, ConfigError> {
+    Settings::check(config::load::<Config>("api", file)?)
+}
+
+impl Settings {
+    /// Checks a configuration; all faults are told at once.
+    pub fn check(loaded: Loaded<Config>) -> Result<Self, ConfigError> {
+        let Loaded { config, origin } = loaded;
+        let mut faults = Faults::of(&origin);
+        let listen = config.listen.parse::<SocketAddr>().map_err(|_| {
+            format!("{:?} is no address with a port; write one like \"127.0.0.1:8080\"", config.listen)
+        });
+        let listen = faults.check("listen", listen);
+        let api_key = config
+            .api_key_file
+            .as_deref()
+            .map(Secret::from_file)
+            .and_then(|key| faults.check("api_key_file", key));
+        if listen.is_some_and(|l| !l.ip().is_loopback()) && config.api_key_file.is_none() {
+            faults.add(
+                "listen",
+                format!(
+                    "{} is open to the network; set api_key_file too, or listen on 127.0.0.1",
+                    config.listen
+                ),
+            );
+        }
+        for (key, duration) in [
+            ("follow_interval", config.follow_interval),
+            ("offline_after", config.offline_after),
+            ("request_timeout", config.request_timeout),
+        ] {
+            if duration.0.is_zero() {
+                faults.add(key, "must be above 0");
+            }
+        }
+        if !(1..=1_000_000).contains(&config.sql_rows_max) {
+            faults.add("sql_rows_max", "must be 1 to 1000000");
+        }
+        let registration = if config.auto_register { Registration::Automatic } else { Registration::Manual };
+        let settings = listen.map(|listen| Settings {
+            listen,
+            database: config.database,
+            lake: config.lake,
+            api_key,
+            follow_interval: config.follow_interval.0,
+            registration,
+            offline_after: config.offline_after.0,
+            request_timeout: config.request_timeout.0,
+            body_bytes_max: config.body_bytes_max.0,
+            sql_rows_max: config.sql_rows_max,
+        });
+        faults.finish(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_file_is_the_defaults() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/api.toml");
+        let loaded = config::load::<Config>("api", Some(&path)).unwrap();
+        assert_eq!(loaded.config, Config::default());
+        Settings::check(loaded).unwrap();
+    }
+
+    #[test]
+    fn the_network_needs_a_key_and_faults_are_told_together() {
+        let config = Config { listen: "0.0.0.0:80".to_owned(), sql_rows_max: 0, ..Config::default() };
+        let message =
+            Settings::check(Loaded { config, origin: "x.toml".to_owned() }).unwrap_err().to_string();
+        for part in ["x.toml", "listen: 0.0.0.0:80 is open to the network; set api_key_file", "sql_rows_max"]
+        {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+    }
+}

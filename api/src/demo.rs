@@ -1,0 +1,130 @@
+//! Sample organizations and a tariff for `roadlake demo`, from `configs/tariffs/demo.toml`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use wire::{ids::VehicleId, time::Timestamp};
+
+use crate::{
+    billing::{
+        tariff::{Tariff, TariffTerms},
+        tariffs,
+    },
+    fault::DomainError,
+    serve::Handle,
+    users::{
+        self,
+        types::{NewOrganization, Organization},
+    },
+    vehicles::{
+        self,
+        types::{NewVehicle, VehiclePatch},
+    },
+};
+
+const FILE: &str = include_str!("../../configs/tariffs/demo.toml");
+
+/// What the file says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Demo {
+    version: i64,
+    organizations: Vec<DemoOrganization>,
+    tariff: TariffTerms,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DemoOrganization {
+    name: String,
+    currency: String,
+    time_zone: String,
+}
+
+/// What was made, or was there.
+#[derive(Debug, Clone)]
+pub struct DemoSeed {
+    /// The organizations, in the file's order.
+    pub organizations: Vec<Organization>,
+    /// Their tariff.
+    pub tariff: Tariff,
+}
+
+/// Why the sample could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// The file in the program does not read.
+    #[error("configs/tariffs/demo.toml is not readable")]
+    File(#[from] toml::de::Error),
+    /// A domain refused.
+    #[error("the sample data was refused")]
+    Refused(#[from] DomainError),
+}
+
+/// Makes the organizations and the tariff, and registers `vehicles` with their names, in turn to
+/// each organization. What is there stays as it is: a second call changes nothing.
+pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Result<DemoSeed, SeedError> {
+    let demo: Demo = toml::from_str(FILE)?;
+    if demo.version != service::config::CONFIG_VERSION {
+        return Err(DomainError::invalid("configs/tariffs/demo.toml", "version", "must be 1").into());
+    }
+    let now = Timestamp(handle.clock.now_us());
+    let mut tx = handle.db.write().await.map_err(DomainError::from)?;
+    let tariff = match tariffs::by_name(&mut tx, &demo.tariff.name).await? {
+        Some(tariff) => tariff,
+        None => tariffs::create(&mut tx, now, demo.tariff).await?,
+    };
+    let mut organizations = Vec::new();
+    for wanted in demo.organizations {
+        let organization = match users::by_name(&mut tx, &wanted.name).await? {
+            Some(organization) => organization,
+            None => {
+                let new = NewOrganization {
+                    name: wanted.name,
+                    currency: wanted.currency,
+                    time_zone: wanted.time_zone,
+                };
+                let made = users::create(&mut tx, now, new).await?;
+                tariffs::assign(&mut tx, now, &made.id, &tariff.id).await?;
+                made
+            }
+        };
+        organizations.push(organization);
+    }
+    let in_turn: BTreeMap<&VehicleId, (&str, &Organization)> = vehicles
+        .iter()
+        .zip(organizations.iter().cycle())
+        .map(|((id, name), organization)| (id, (name.as_str(), organization)))
+        .collect();
+    for (id, (name, organization)) in in_turn {
+        let organization_id = Some(organization.id.to_string());
+        match vehicles::get(&mut tx, id.as_str()).await {
+            Ok(there) if there.organization_id.is_some() => {}
+            Ok(there) => {
+                let patch = VehiclePatch { name: Some(name.to_owned()), organization_id };
+                vehicles::change(&mut tx, now, id.as_str(), there.version, patch).await?;
+            }
+            Err(DomainError::NotFound { .. }) => {
+                let new =
+                    NewVehicle { vehicle_id: id.to_string(), name: Some(name.to_owned()), organization_id };
+                vehicles::register(&mut tx, now, new).await?;
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    tx.commit().await.map_err(DomainError::from)?;
+    Ok(DemoSeed { organizations, tariff })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_in_the_program_is_a_good_tariff() {
+        let demo: Demo = toml::from_str(FILE).unwrap();
+        demo.tariff.check().unwrap();
+        assert_eq!(demo.organizations.len(), 3);
+        assert!(demo.organizations.iter().all(|o| o.currency == demo.tariff.currency));
+    }
+}

@@ -1,0 +1,158 @@
+//! Starting: bind, open the database, follow the lake, serve.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{Router, middleware, routing::get};
+use service::{
+    SharedClock, Tasks,
+    health::{Health, State},
+};
+use tokio::net::TcpListener;
+use tower_http::compression::CompressionLayer;
+use utoipa::openapi::{
+    Components, InfoBuilder, OpenApi,
+    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    app::{App, Parts},
+    billing::{self, Billing},
+    config::Settings,
+    console,
+    db::{Db, DbError},
+    error::ApiError,
+    lake_port::LakeReader,
+    manners, platform, sql,
+    trips::{
+        self,
+        follow::{self, Follower},
+    },
+    users, vehicles,
+};
+
+/// Why the api did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port is taken.
+    #[error("port {} of {listen} is in use; stop what uses it or set `listen` to another port (0 takes a free one)", .listen.port())]
+    PortInUse {
+        /// The address wanted.
+        listen: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen}; set `listen` to an address of this machine")]
+    Listen {
+        /// The address wanted.
+        listen: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database cannot be used.
+    #[error("cannot use the api's database; set `database` to a file that may be written")]
+    Database(#[from] DbError),
+}
+
+/// A running api.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    /// The address it listens on.
+    pub addr: SocketAddr,
+    /// What `/ready` shows; other parts of the process may add theirs.
+    pub health: Health,
+    pub(crate) db: Db,
+    pub(crate) clock: SharedClock,
+}
+
+/// Binds, opens the database and starts serving and following, until `tasks` stops.
+pub async fn start(
+    settings: Settings,
+    tasks: &Tasks,
+    clock: SharedClock,
+    lake: Arc<dyn LakeReader>,
+) -> Result<Handle, StartError> {
+    let listen = settings.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => StartError::PortInUse { listen },
+        _ => StartError::Listen { listen, source },
+    })?;
+    let addr = listener.local_addr().map_err(|source| StartError::Listen { listen, source })?;
+    let db = Db::open(&settings.database).await?;
+    let health = Health::default();
+    health.set(follow::HEALTH_PART, State::Starting("the first look at the lake".to_owned()));
+
+    let follower = Follower {
+        db: db.clone(),
+        lake: Arc::clone(&lake),
+        observer: Arc::new(Billing),
+        registration: settings.registration,
+        clock: Arc::clone(&clock),
+    };
+    let (interval, follow_health, stop) = (settings.follow_interval, health.clone(), tasks.stop_token());
+    tasks.spawn("api follower", async move {
+        follower.run(interval, follow_health, stop).await;
+        Ok(())
+    });
+
+    let app = App::new(Parts {
+        settings,
+        db: db.clone(),
+        lake,
+        clock: Arc::clone(&clock),
+        health: health.clone(),
+        stop: tasks.stop_token(),
+    });
+    let stop = tasks.stop_token();
+    tasks.spawn("api http", async move {
+        axum::serve(listener, router(app)).with_graceful_shutdown(stop.cancelled_owned()).await?;
+        Ok(())
+    });
+    tracing::info!(%addr, "api listens");
+    Ok(Handle { addr, health, db, clock })
+}
+
+/// Every route, the description of them, and what happens to each request.
+fn router(app: App) -> Router {
+    let (routes, description) = described_routes().split_for_parts();
+    let description = description.to_json().unwrap_or_default();
+    let description_route = get(move || {
+        let json = description.clone();
+        async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], json) }
+    });
+    routes
+        .merge(platform::docs_routes())
+        .route("/v1/openapi.json", description_route)
+        .fallback(console::fallback)
+        .method_not_allowed_fallback(|method: axum::http::Method, uri: axum::http::Uri| async move {
+            ApiError::no_method(method.as_str(), uri.path())
+        })
+        .layer(middleware::from_fn_with_state(app.clone(), manners::authorize))
+        .layer(middleware::from_fn_with_state(app.clone(), manners::limit_and_count))
+        .layer(CompressionLayer::new())
+        .with_state(app)
+}
+
+fn described_routes() -> OpenApiRouter<App> {
+    let info = InfoBuilder::new()
+        .title("Roadlake")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Vehicle telemetry from the bus to the invoice."))
+        .build();
+    let mut description = OpenApi::new(info, utoipa::openapi::Paths::new());
+    let mut components = Components::new();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    description.components = Some(components);
+    OpenApiRouter::with_openapi(description)
+        .merge(users::http::routes())
+        .merge(vehicles::http::routes())
+        .merge(trips::http::routes())
+        .merge(billing::http::routes())
+        .merge(sql::routes())
+        .merge(platform::routes())
+}
+
+/// The OpenAPI description as JSON.
+pub fn openapi_json() -> String {
+    described_routes().into_openapi().to_json().unwrap_or_default()
+}

@@ -1,0 +1,137 @@
+//! Trips: every revision the lake brought, and the latest of each.
+//!
+//! *Owns* the tables `trip_revisions`, `trips` and `lake_followers` and the trips' events. *Does
+//! not own* how trips are derived (analytics) nor what they cost (billing, which listens through
+//! [`TripObserver`]). It calls the vehicles domain.
+
+pub mod follow;
+pub(crate) mod http;
+mod store;
+pub mod types;
+
+use async_trait::async_trait;
+use wire::{ids::VehicleId, time::Timestamp};
+
+use crate::{
+    db::Conn,
+    events::{self, NewEvent, json_of},
+    fault::{DomainError, Faults},
+    ids::TripId,
+    page::{Cursor, Page, limit_of},
+    vehicles::{self, MileageChange},
+};
+use types::{Trip, TripQuery, TripState};
+
+/// Who wants to know of trips, in the transaction that stores them. Billing does; it is to the
+/// right of trips, so trips cannot call it by name.
+#[async_trait]
+pub trait TripObserver: Send + Sync + std::fmt::Debug {
+    /// A revision was stored.
+    async fn trip_changed(&self, conn: &mut Conn, now: Timestamp, trip: &Trip) -> Result<(), DomainError>;
+
+    /// Nothing new came; what had to wait may go on now.
+    async fn settle(&self, conn: &mut Conn, now: Timestamp) -> Result<(), DomainError>;
+}
+
+/// Whether vehicles seen in the lake are registered by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// They are.
+    Automatic,
+    /// Somebody registers them.
+    Manual,
+}
+
+/// Stores a revision with its event, mileage and whatever `observer` makes of it. A revision
+/// stored before changes nothing.
+pub(crate) async fn store_revision(
+    conn: &mut Conn,
+    now: Timestamp,
+    (trip, registration): (&Trip, Registration),
+    observer: &dyn TripObserver,
+) -> Result<(), DomainError> {
+    let before = store::latest(conn, &trip.id).await?;
+    if before.as_ref().is_some_and(|b| b.revision >= trip.revision) {
+        return Ok(());
+    }
+    let event_type = match (trip.status, &before) {
+        (TripState::Withdrawn, _) => "TripWithdrawn",
+        (TripState::Completed, None) => "TripCompleted",
+        (TripState::Completed, Some(_)) => "TripRevised",
+    };
+    let event = NewEvent {
+        aggregate_type: "trip",
+        aggregate_id: trip.id.to_string(),
+        event_type,
+        data: json_of(trip),
+    };
+    let version = events::version_of(conn, trip.id.as_str()).await?;
+    events::append(conn, now, version, event).await?;
+    store::save(conn, trip).await?;
+    if registration == Registration::Automatic {
+        vehicles::register_seen(conn, now, &trip.vehicle_id).await?;
+    }
+    vehicles::add_mileage(conn, &trip.vehicle_id, mileage_change(before.as_ref(), trip)).await?;
+    observer.trip_changed(conn, now, trip).await
+}
+
+/// What a revision changes against the one before.
+fn mileage_change(before: Option<&Trip>, trip: &Trip) -> MileageChange {
+    let counted = |t: &Trip| match t.status {
+        TripState::Completed => (1, t.distance_m),
+        TripState::Withdrawn => (0, 0),
+    };
+    let (count_before, distance_before) = before.map_or((0, 0), counted);
+    let (count, distance) = counted(trip);
+    #[allow(clippy::cast_possible_truncation, reason = "saturates, far beyond any odometer")]
+    let odometer = match trip.status {
+        TripState::Completed => trip.odometer_end_km.map(|km| ((km * 1000.0).round() as i64, trip.end_time)),
+        TripState::Withdrawn => None,
+    };
+    MileageChange {
+        trip_count: count - count_before,
+        distance_m: distance.saturating_sub(distance_before),
+        odometer,
+    }
+}
+
+/// The latest revision of a trip.
+pub async fn get(conn: &mut Conn, id: &TripId) -> Result<Trip, DomainError> {
+    store::latest(conn, id).await?.ok_or_else(|| DomainError::not_found("trip", id.as_str()))
+}
+
+/// Every revision of a trip, oldest first.
+pub async fn revisions(conn: &mut Conn, id: &TripId) -> Result<Vec<Trip>, DomainError> {
+    let found = store::revisions(conn, id).await?;
+    if found.is_empty() { Err(DomainError::not_found("trip", id.as_str())) } else { Ok(found) }
+}
+
+/// Trips that took place, newest start first.
+pub async fn list(conn: &mut Conn, query: &TripQuery) -> Result<Page<Trip>, DomainError> {
+    let limit = limit_of(query.limit)?;
+    let mut faults = Faults::default();
+    if let Some(id) = &query.vehicle_id
+        && let Err(e) = id.parse::<VehicleId>()
+    {
+        faults.add("vehicle_id", format!("{e}"));
+    }
+    let mut time =
+        |field: &str, text: &Option<String>, absent: i64| match text.as_deref().map(Timestamp::parse) {
+            None => absent,
+            Some(Ok(time)) => time.0,
+            Some(Err(e)) => {
+                faults.add(field, format!("{e}; write one such as 2026-11-01T00:00:00Z"));
+                absent
+            }
+        };
+    let from_us = time("from", &query.from, i64::MIN);
+    let to_us = time("to", &query.to, i64::MAX);
+    faults.finish("the query")?;
+    let before = match Cursor::decode(query.cursor.as_deref())? {
+        Some(cursor) => (cursor.key_number()?, cursor.id),
+        None => (i64::MAX, String::new()),
+    };
+    let vehicle = query.vehicle_id.clone().unwrap_or_default();
+    let found = store::newest(conn, &vehicle, (from_us, to_us), (before, limit + 1)).await?;
+    Ok(Page::of(found, limit, |t| Cursor { key: t.start_time.0.to_string(), id: t.id.to_string() }))
+}

@@ -1,0 +1,119 @@
+//! Routes of the trips domain.
+
+use analytics::row::QueryResult;
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::types::{Position, PositionQuery, Positions, Revisions, Trip, TripQuery};
+use crate::{
+    app::App,
+    error::{ApiError, Problem},
+    extract::{ApiPath, ApiQuery, tagged},
+    fault::DomainError,
+    ids::TripId,
+    page::Page,
+};
+
+const POINTS_DEFAULT: i64 = 2_000;
+const POINTS_MAX: i64 = 20_000;
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(revisions))
+        .routes(routes!(positions))
+}
+
+/// Trips that took place, newest start first.
+#[utoipa::path(get, path = "/v1/trips", tag = "trips", params(TripQuery),
+    responses((status = 200, body = Page<Trip>), (status = 422, body = Problem)))]
+async fn list(
+    State(app): State<App>,
+    ApiQuery(query): ApiQuery<TripQuery>,
+) -> Result<Json<Page<Trip>>, ApiError> {
+    let mut conn = app.db().read().await?;
+    Ok(Json(super::list(&mut conn, &query).await?))
+}
+
+/// The latest revision of a trip.
+#[utoipa::path(get, path = "/v1/trips/{id}", tag = "trips", params(("id" = String, Path)),
+    responses((status = 200, body = Trip), (status = 404, body = Problem)))]
+async fn get(
+    State(app): State<App>,
+    headers: HeaderMap,
+    ApiPath(id): ApiPath<TripId>,
+) -> Result<Response, ApiError> {
+    let mut conn = app.db().read().await?;
+    let trip = super::get(&mut conn, &id).await?;
+    Ok(tagged(StatusCode::OK, trip.revision, &trip, &headers))
+}
+
+/// Every revision of a trip, oldest first.
+#[utoipa::path(get, path = "/v1/trips/{id}/revisions", tag = "trips", params(("id" = String, Path)),
+    responses((status = 200, body = Revisions), (status = 404, body = Problem)))]
+async fn revisions(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<TripId>,
+) -> Result<Json<Revisions>, ApiError> {
+    let mut conn = app.db().read().await?;
+    Ok(Json(Revisions { data: super::revisions(&mut conn, &id).await? }))
+}
+
+/// The track of a trip.
+#[utoipa::path(get, path = "/v1/trips/{id}/positions", tag = "trips",
+    params(("id" = String, Path), PositionQuery),
+    responses((status = 200, body = Positions), (status = 404, body = Problem), (status = 422, body = Problem)))]
+async fn positions(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<TripId>,
+    ApiQuery(query): ApiQuery<PositionQuery>,
+) -> Result<Json<Positions>, ApiError> {
+    let max_points = query.max_points.unwrap_or(POINTS_DEFAULT);
+    if !(2..=POINTS_MAX).contains(&max_points) {
+        let message = format!("must be 2 to {POINTS_MAX}");
+        return Err(DomainError::invalid("the query", "max_points", message).into());
+    }
+    let trip = {
+        let mut conn = app.db().read().await?;
+        super::get(&mut conn, &id).await?
+    };
+    // The end is excluded there, and the last reading belongs to the trip.
+    let end = trip.end_time.plus_us(1);
+    let max_points = usize::try_from(max_points).unwrap_or(usize::MAX);
+    let found = app
+        .lake()
+        .positions(&trip.vehicle_id, trip.start_time, end, max_points)
+        .await
+        .map_err(DomainError::from)?;
+    Ok(Json(Positions { data: track_of(&found) }))
+}
+
+/// The points of a result that have a position.
+fn track_of(found: &QueryResult) -> Vec<Position> {
+    let column = |name: &str| found.columns.iter().position(|c| c.name == name);
+    let [ts, latitude, longitude] = ["ts", "latitude", "longitude"].map(column);
+    let [speed, heading, altitude] = ["speed_kmh", "heading_deg", "altitude_m"].map(column);
+    let number =
+        |row: &[Value], column: Option<usize>| column.and_then(|c| row.get(c)).and_then(Value::as_f64);
+    found
+        .rows
+        .iter()
+        .filter_map(|row| {
+            Some(Position {
+                ts: row.get(ts?)?.as_str()?.to_owned(),
+                latitude: number(row, latitude)?,
+                longitude: number(row, longitude)?,
+                speed_kmh: number(row, speed),
+                heading_deg: number(row, heading),
+                altitude_m: number(row, altitude),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,108 @@
+//! SQL on `trip_revisions`, `trips` and `lake_followers`.
+
+use sqlx::{Row, any::AnyRow};
+
+use super::types::Trip;
+use crate::{db::Conn, events::json_of, fault::DomainError, ids::TripId};
+
+pub(super) async fn latest(conn: &mut Conn, id: &TripId) -> Result<Option<Trip>, DomainError> {
+    let row = sqlx::query("SELECT data FROM trips WHERE trip_id = $1")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(trip).transpose()
+}
+
+pub(super) async fn revisions(conn: &mut Conn, id: &TripId) -> Result<Vec<Trip>, DomainError> {
+    let rows = sqlx::query("SELECT data FROM trip_revisions WHERE trip_id = $1 ORDER BY revision")
+        .bind(id.to_string())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(trip).collect()
+}
+
+/// Trips of a vehicle (any when empty) that overlap `[from, to)`, newest first, before a cursor.
+pub(super) async fn newest(
+    conn: &mut Conn,
+    vehicle: &str,
+    (from_us, to_us): (i64, i64),
+    ((before_us, before_id), limit): ((i64, String), i64),
+) -> Result<Vec<Trip>, DomainError> {
+    let rows = sqlx::query(
+        "SELECT data FROM trips WHERE status = 'completed' AND ($1 = '' OR vehicle_id = $1) \
+         AND end_us >= $2 AND start_us < $3 \
+         AND (start_us < $4 OR (start_us = $4 AND trip_id < $5)) \
+         ORDER BY start_us DESC, trip_id DESC LIMIT $6",
+    )
+    .bind(vehicle.to_owned())
+    .bind(from_us)
+    .bind(to_us)
+    .bind(before_us)
+    .bind(before_id)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(trip).collect()
+}
+
+/// Stores a revision and makes it the latest.
+pub(super) async fn save(conn: &mut Conn, trip: &Trip) -> Result<(), DomainError> {
+    let data = json_of(trip).to_string();
+    sqlx::query("INSERT INTO trip_revisions (trip_id, revision, lake_version, data) VALUES ($1, $2, $3, $4)")
+        .bind(trip.id.to_string())
+        .bind(trip.revision)
+        .bind(trip.lake_version)
+        .bind(data.clone())
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query(
+        "INSERT INTO trips (trip_id, revision, vehicle_id, status, start_us, end_us, data) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (trip_id) DO UPDATE SET revision = excluded.revision, vehicle_id = excluded.vehicle_id, \
+         status = excluded.status, start_us = excluded.start_us, end_us = excluded.end_us, data = excluded.data",
+    )
+    .bind(trip.id.to_string())
+    .bind(trip.revision)
+    .bind(trip.vehicle_id.to_string())
+    .bind(trip.status.as_str())
+    .bind(trip.start_time.0)
+    .bind(trip.end_time.0)
+    .bind(data)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The version of the lake's `trips` that is projected; -1 before the first.
+pub(super) async fn followed_version(conn: &mut Conn, follower: &str) -> Result<i64, DomainError> {
+    let row = sqlx::query("SELECT version FROM lake_followers WHERE name = $1")
+        .bind(follower.to_owned())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|r| r.try_get("version")).transpose()?.unwrap_or(-1))
+}
+
+/// Moves the follower on; false when another follower moved it since.
+pub(super) async fn advance(
+    conn: &mut Conn,
+    follower: &str,
+    (from_version, to_version): (i64, i64),
+) -> Result<bool, DomainError> {
+    sqlx::query("INSERT INTO lake_followers (name, version) VALUES ($1, -1) ON CONFLICT (name) DO NOTHING")
+        .bind(follower.to_owned())
+        .execute(&mut *conn)
+        .await?;
+    let moved = sqlx::query("UPDATE lake_followers SET version = $1 WHERE name = $2 AND version = $3")
+        .bind(to_version)
+        .bind(follower.to_owned())
+        .bind(from_version)
+        .execute(conn)
+        .await?;
+    Ok(moved.rows_affected() == 1)
+}
+
+fn trip(row: &AnyRow) -> Result<Trip, DomainError> {
+    let data: String = row.try_get("data")?;
+    serde_json::from_str(&data)
+        .map_err(|_| DomainError::Stored { what: "trip", id: data.chars().take(60).collect() })
+}

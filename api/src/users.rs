@@ -1,0 +1,77 @@
+//! Users: organizations, their currency and time zone.
+//!
+//! *Owns* the table `organizations` and its events. *Does not own* vehicles, trips or money;
+//! it calls no other domain.
+
+pub(crate) mod http;
+mod store;
+pub mod types;
+
+use iso_currency::Currency;
+use wire::time::Timestamp;
+
+use crate::{
+    db::Conn,
+    events::{self, NewEvent, json_of},
+    fault::{DomainError, Faults},
+    ids::OrganizationId,
+    page::{Cursor, Page, limit_of},
+};
+use types::{NewOrganization, Organization, OrganizationQuery};
+
+/// Creates an organization.
+pub async fn create(
+    conn: &mut Conn,
+    now: Timestamp,
+    new: NewOrganization,
+) -> Result<Organization, DomainError> {
+    let mut faults = Faults::default();
+    let name = new.name.trim().to_owned();
+    faults.require((1..=120).contains(&name.chars().count()), "name", "must be 1 to 120 characters");
+    let currency = Currency::from_code(&new.currency).filter(|c| c.exponent().is_some());
+    faults.require(currency.is_some(), "currency", "must be an ISO 4217 code such as \"EUR\"");
+    let zone_known = jiff::tz::TimeZone::get(&new.time_zone).is_ok();
+    faults.require(zone_known, "time_zone", "must be an IANA zone such as \"Europe/Copenhagen\"");
+    faults.finish("the organization")?;
+    if store::by_name(conn, &name).await?.is_some() {
+        return Err(DomainError::Conflict(format!(
+            "an organization named {name:?} exists; choose another name"
+        )));
+    }
+    let organization = Organization {
+        id: OrganizationId::new(now),
+        name,
+        currency: new.currency,
+        time_zone: new.time_zone,
+        version: 1,
+        created_at: now,
+    };
+    let event = NewEvent {
+        aggregate_type: "organization",
+        aggregate_id: organization.id.to_string(),
+        event_type: "OrganizationCreated",
+        data: json_of(&organization),
+    };
+    events::append(conn, now, 0, event).await?;
+    store::insert(conn, &organization).await?;
+    Ok(organization)
+}
+
+/// The organization of an id.
+pub async fn get(conn: &mut Conn, id: &OrganizationId) -> Result<Organization, DomainError> {
+    store::by_id(conn, id).await?.ok_or_else(|| DomainError::not_found("organization", id.as_str()))
+}
+
+/// The organization of a name.
+pub async fn by_name(conn: &mut Conn, name: &str) -> Result<Option<Organization>, DomainError> {
+    store::by_name(conn, name).await
+}
+
+/// Organizations by name.
+pub async fn list(conn: &mut Conn, query: &OrganizationQuery) -> Result<Page<Organization>, DomainError> {
+    let limit = limit_of(query.limit)?;
+    let cursor = Cursor::decode(query.cursor.as_deref())?;
+    let after = cursor.map(|c| c.key).unwrap_or_default();
+    let found = store::after_name(conn, &after, limit + 1).await?;
+    Ok(Page::of(found, limit, |o| Cursor { key: o.name.clone(), id: o.id.to_string() }))
+}

@@ -1,0 +1,169 @@
+//! Routes of the vehicles domain: registry, fleet status and the tracking stream.
+
+use std::{collections::HashMap, convert::Infallible, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{
+        IntoResponse, Response,
+        sse::{self, KeepAlive, Sse},
+    },
+};
+use futures::{Stream, StreamExt, stream};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::ids::VehicleId;
+
+use super::{
+    fleet,
+    types::{FleetItem, FleetStatus, NewVehicle, Vehicle, VehiclePatch, VehicleQuery},
+};
+use crate::{
+    app::App,
+    error::{ApiError, Problem},
+    extract::{ApiJson, ApiPath, ApiQuery, IfMatch, tagged},
+    fault::DomainError,
+    page::Page,
+};
+
+/// How often the stream looks for changed vehicles.
+const TRACKING_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the stream reads names anew, counted in looks.
+const NAMES_EVERY: u32 = 20;
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, change))
+        .routes(routes!(status))
+        .routes(routes!(tracking))
+}
+
+fn with_state(app: &App, vehicles: &mut [Vehicle]) {
+    fleet::with_live_state(vehicles, &app.lake().fleet(), app.now(), app.settings().offline_after);
+}
+
+/// Vehicles by telemetry id.
+#[utoipa::path(get, path = "/v1/vehicles", tag = "vehicles", params(VehicleQuery),
+    responses((status = 200, body = Page<Vehicle>), (status = 422, body = Problem)))]
+async fn list(
+    State(app): State<App>,
+    ApiQuery(query): ApiQuery<VehicleQuery>,
+) -> Result<Json<Page<Vehicle>>, ApiError> {
+    let mut conn = app.db().read().await?;
+    let mut page = super::list(&mut conn, &query).await?;
+    with_state(&app, &mut page.data);
+    Ok(Json(page))
+}
+
+/// Registers a vehicle.
+#[utoipa::path(post, path = "/v1/vehicles", tag = "vehicles", request_body = NewVehicle,
+    responses((status = 201, body = Vehicle), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    ApiJson(new): ApiJson<NewVehicle>,
+) -> Result<Response, ApiError> {
+    let mut tx = app.db().write().await?;
+    let mut vehicle = super::register(&mut tx, app.now(), new).await?;
+    tx.commit().await.map_err(DomainError::from)?;
+    with_state(&app, std::slice::from_mut(&mut vehicle));
+    Ok(tagged(StatusCode::CREATED, vehicle.version, &vehicle, &headers))
+}
+
+/// One vehicle, by `veh_…` or telemetry id. Its ETag tells changes of name and organization; live
+/// state is not part of it, so the whole answer is always sent.
+#[utoipa::path(get, path = "/v1/vehicles/{id}", tag = "vehicles", params(("id" = String, Path)),
+    responses((status = 200, body = Vehicle), (status = 404, body = Problem)))]
+async fn get(State(app): State<App>, ApiPath(id): ApiPath<String>) -> Result<Response, ApiError> {
+    let mut conn = app.db().read().await?;
+    let mut vehicle = super::get(&mut conn, &id).await?;
+    with_state(&app, std::slice::from_mut(&mut vehicle));
+    Ok(tagged(StatusCode::OK, vehicle.version, &vehicle, &HeaderMap::new()))
+}
+
+/// Changes name or organization; needs `If-Match`.
+#[utoipa::path(patch, path = "/v1/vehicles/{id}", tag = "vehicles", request_body = VehiclePatch,
+    params(("id" = String, Path), ("If-Match" = String, Header)),
+    responses((status = 200, body = Vehicle), (status = 404, body = Problem), (status = 412, body = Problem),
+        (status = 422, body = Problem), (status = 428, body = Problem)))]
+async fn change(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<String>,
+    IfMatch(expected): IfMatch,
+    ApiJson(patch): ApiJson<VehiclePatch>,
+) -> Result<Response, ApiError> {
+    let mut tx = app.db().write().await?;
+    let mut vehicle = super::change(&mut tx, app.now(), &id, expected, patch).await?;
+    tx.commit().await.map_err(DomainError::from)?;
+    with_state(&app, std::slice::from_mut(&mut vehicle));
+    Ok(tagged(StatusCode::OK, vehicle.version, &vehicle, &HeaderMap::new()))
+}
+
+async fn fleet_items(app: &App, names: &HashMap<VehicleId, String>) -> Vec<FleetItem> {
+    fleet::items(app.lake().fleet(), names, app.now(), app.settings().offline_after)
+}
+
+/// Where every vehicle is and what it does.
+#[utoipa::path(get, path = "/v1/fleet/status", tag = "vehicles", responses((status = 200, body = FleetStatus)))]
+async fn status(State(app): State<App>) -> Result<Json<FleetStatus>, ApiError> {
+    let mut conn = app.db().read().await?;
+    let names = super::names(&mut conn).await?;
+    Ok(Json(FleetStatus { data: fleet_items(&app, &names).await, as_of: app.now() }))
+}
+
+/// A stream (SSE) of vehicles as they change: each message an item as in `/v1/fleet/status`.
+/// It begins with all of them.
+#[utoipa::path(get, path = "/v1/tracking", tag = "vehicles",
+    responses((status = 200, content_type = "text/event-stream", body = FleetItem)))]
+async fn tracking(State(app): State<App>) -> Response {
+    let stop = app.stop_token();
+    let events = changes(app).take_until(stop.cancelled_owned());
+    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
+}
+
+/// What the stream last sent, to send only changes.
+struct Sent {
+    app: App,
+    ticks: tokio::time::Interval,
+    looks: u32,
+    names: HashMap<VehicleId, String>,
+    items: HashMap<VehicleId, FleetItem>,
+}
+
+fn changes(app: App) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    let mut ticks = tokio::time::interval(TRACKING_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let sent = Sent { app, ticks, looks: 0, names: HashMap::new(), items: HashMap::new() };
+    stream::unfold(sent, |mut sent| async move {
+        sent.ticks.tick().await;
+        let changed = sent.look().await;
+        Some((stream::iter(changed), sent))
+    })
+    .flatten()
+}
+
+impl Sent {
+    async fn look(&mut self) -> Vec<Result<sse::Event, Infallible>> {
+        if self.looks.is_multiple_of(NAMES_EVERY) {
+            // Without fresh names the old ones do for another round.
+            if let Ok(mut conn) = self.app.db().read().await
+                && let Ok(names) = super::names(&mut conn).await
+            {
+                self.names = names;
+            }
+        }
+        self.looks = self.looks.wrapping_add(1);
+        let mut events = Vec::new();
+        for item in fleet_items(&self.app, &self.names).await {
+            if self.items.get(&item.vehicle_id) == Some(&item) {
+                continue;
+            }
+            let data = serde_json::to_string(&item).unwrap_or_default();
+            events.push(Ok(sse::Event::default().data(data)));
+            self.items.insert(item.vehicle_id.clone(), item);
+        }
+        events
+    }
+}

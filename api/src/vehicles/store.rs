@@ -1,0 +1,161 @@
+//! SQL on `vehicles` and `vehicle_mileage`.
+
+use std::collections::HashMap;
+
+use sqlx::{Row, any::AnyRow};
+use wire::{ids::VehicleId, time::Timestamp};
+
+use super::{MileageChange, types::Vehicle};
+use crate::{
+    db::Conn,
+    fault::DomainError,
+    ids::{OrganizationId, RegistryId},
+};
+
+pub(super) async fn insert(
+    conn: &mut Conn,
+    id: &RegistryId,
+    vehicle_id: &VehicleId,
+    (name, organization, version, now): (&str, Option<&OrganizationId>, i64, Timestamp),
+) -> Result<(), DomainError> {
+    sqlx::query(
+        "INSERT INTO vehicles (id, vehicle_id, name, organization_id, version, created_us) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(id.to_string())
+    .bind(vehicle_id.to_string())
+    .bind(name.to_owned())
+    .bind(organization.map(ToString::to_string))
+    .bind(version)
+    .bind(now.0)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn update(
+    conn: &mut Conn,
+    id: &RegistryId,
+    (name, organization, version): (&str, Option<&OrganizationId>, i64),
+) -> Result<(), DomainError> {
+    sqlx::query("UPDATE vehicles SET name = $1, organization_id = $2, version = $3 WHERE id = $4")
+        .bind(name.to_owned())
+        .bind(organization.map(ToString::to_string))
+        .bind(version)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn by_id(conn: &mut Conn, id: &RegistryId) -> Result<Option<Vehicle>, DomainError> {
+    let row = sqlx::query(
+        "SELECT v.id, v.vehicle_id, v.name, v.organization_id, v.version, v.created_us, \
+         m.trip_count, m.distance_m, m.odometer_m \
+         FROM vehicles v LEFT JOIN vehicle_mileage m ON m.vehicle_id = v.vehicle_id WHERE v.id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(vehicle).transpose()
+}
+
+pub(super) async fn by_vehicle_id(conn: &mut Conn, id: &VehicleId) -> Result<Option<Vehicle>, DomainError> {
+    let row = sqlx::query(
+        "SELECT v.id, v.vehicle_id, v.name, v.organization_id, v.version, v.created_us, \
+         m.trip_count, m.distance_m, m.odometer_m \
+         FROM vehicles v LEFT JOIN vehicle_mileage m ON m.vehicle_id = v.vehicle_id WHERE v.vehicle_id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(vehicle).transpose()
+}
+
+/// Vehicles whose name or id contains `part` (lower case), of an organization unless empty.
+pub(super) async fn search(
+    conn: &mut Conn,
+    part: &str,
+    organization: &str,
+    (after, limit): (&str, i64),
+) -> Result<Vec<Vehicle>, DomainError> {
+    let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let rows = sqlx::query(
+        "SELECT v.id, v.vehicle_id, v.name, v.organization_id, v.version, v.created_us, \
+         m.trip_count, m.distance_m, m.odometer_m \
+         FROM vehicles v LEFT JOIN vehicle_mileage m ON m.vehicle_id = v.vehicle_id \
+         WHERE v.vehicle_id > $1 \
+         AND (LOWER(v.name) LIKE $2 ESCAPE '\\' OR v.vehicle_id LIKE $2 ESCAPE '\\') \
+         AND ($3 = '' OR v.organization_id = $3) \
+         ORDER BY v.vehicle_id LIMIT $4",
+    )
+    .bind(after.to_owned())
+    .bind(format!("%{escaped}%"))
+    .bind(organization.to_owned())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(vehicle).collect()
+}
+
+pub(super) async fn names(conn: &mut Conn) -> Result<HashMap<VehicleId, String>, DomainError> {
+    let rows = sqlx::query("SELECT vehicle_id, name FROM vehicles").fetch_all(conn).await?;
+    rows.iter()
+        .map(|row| {
+            let id: String = row.try_get("vehicle_id")?;
+            let id: VehicleId = id.parse().map_err(|_| DomainError::Stored { what: "vehicle", id })?;
+            Ok((id, row.try_get("name")?))
+        })
+        .collect()
+}
+
+pub(super) async fn add_mileage(
+    conn: &mut Conn,
+    vehicle_id: &VehicleId,
+    change: MileageChange,
+) -> Result<(), DomainError> {
+    sqlx::query(
+        "INSERT INTO vehicle_mileage (vehicle_id, trip_count, distance_m) VALUES ($1, $2, $3) \
+         ON CONFLICT (vehicle_id) DO UPDATE SET \
+         trip_count = vehicle_mileage.trip_count + excluded.trip_count, \
+         distance_m = vehicle_mileage.distance_m + excluded.distance_m",
+    )
+    .bind(vehicle_id.to_string())
+    .bind(change.trip_count)
+    .bind(change.distance_m)
+    .execute(&mut *conn)
+    .await?;
+    let Some((odometer_m, read_at)) = change.odometer else { return Ok(()) };
+    sqlx::query(
+        "UPDATE vehicle_mileage SET odometer_m = $1, odometer_us = $2 \
+         WHERE vehicle_id = $3 AND (odometer_us IS NULL OR odometer_us <= $2)",
+    )
+    .bind(odometer_m)
+    .bind(read_at.0)
+    .bind(vehicle_id.to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "metres of an odometer fit a double exactly")]
+fn vehicle(row: &AnyRow) -> Result<Vehicle, DomainError> {
+    let id: String = row.try_get("id")?;
+    let stored = || DomainError::Stored { what: "vehicle", id: id.clone() };
+    let vehicle_id: String = row.try_get("vehicle_id")?;
+    let organization: Option<String> = row.try_get("organization_id")?;
+    let odometer_m: Option<i64> = row.try_get("odometer_m")?;
+    Ok(Vehicle {
+        id: id.parse().map_err(|_| stored())?,
+        vehicle_id: vehicle_id.parse().map_err(|_| stored())?,
+        name: row.try_get("name")?,
+        organization_id: organization.map(|o| o.parse()).transpose().map_err(|_| stored())?,
+        odometer_km: odometer_m.map(|m| m as f64 / 1000.0),
+        trip_count: row.try_get::<Option<i64>, _>("trip_count")?.unwrap_or(0),
+        distance_m: row.try_get::<Option<i64>, _>("distance_m")?.unwrap_or(0),
+        last_seen: None,
+        state: None,
+        version: row.try_get("version")?,
+        created_at: Timestamp(row.try_get("created_us")?),
+    })
+}
