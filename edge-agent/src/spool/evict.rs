@@ -67,7 +67,8 @@ impl Spool {
     ) -> Result<(), SpoolError> {
         let reason = DropReason::SpoolFull;
         // It stands in memory if the full disk does not take it; see `State::put_gap`.
-        drop(self.note_gap(gap_of(stream_id, sequence, &record, reason), reason));
+        let noted = self.note_gap(gap_of(stream_id, sequence, &record, reason), reason);
+        drop(noted.and_then(|()| self.state.sync(self.storage.as_mut())));
         Ok(())
     }
 

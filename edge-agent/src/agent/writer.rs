@@ -1,0 +1,142 @@
+//! From the content of a batch to a record in the spool.
+
+use std::sync::Arc;
+
+use service::{SharedClock, logs::chain};
+use tracing::error;
+use wire::{
+    batch::{Batch, EncodeBatchError},
+    ids::{BootId, CatalogHash, StreamId, VehicleId},
+};
+
+use super::shared::{Shared, add};
+use crate::{
+    collect::Cut,
+    metrics,
+    spool::{DropReason, Lane, RecordMeta, SpoolError},
+};
+
+/// Who makes the batches.
+pub(super) struct Identity {
+    pub(super) vehicle_id: VehicleId,
+    pub(super) boot_id: BootId,
+    pub(super) catalog_hash: CatalogHash,
+}
+
+/// The streams of the lanes, by [`Lane::ALL`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Streams {
+    /// New at each start.
+    Live([StreamId; 3]),
+    /// The same at each replay: what the spool has had already is made again, and not kept.
+    Recorded([StreamId; 3]),
+}
+
+/// Why a batch could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("cannot append to the spool")]
+    Spool(#[from] SpoolError),
+}
+
+/// Writes the batches of one agent.
+pub(super) struct BatchWriter {
+    identity: Identity,
+    streams: Streams,
+    /// Sequences made so far, by lane.
+    made: [u64; 3],
+    /// Sequences the spool has had before this start, by lane.
+    had: [u64; 3],
+    dropped_told: [u64; 3],
+    shared: Arc<Shared>,
+    clock: SharedClock,
+}
+
+impl BatchWriter {
+    pub(super) fn new(identity: Identity, streams: Streams, shared: Arc<Shared>, clock: SharedClock) -> Self {
+        let had = match streams {
+            Streams::Live(_) => [0; 3],
+            Streams::Recorded(ids) => ids.map(|id| shared.spool().position(id).map_or(0, |p| p.last_sequence)),
+        };
+        Self { identity, streams, made: [0; 3], had, dropped_told: [0; 3], shared, clock }
+    }
+
+    /// Appends the cuts to the spool, in order.
+    pub(super) fn write(&mut self, cuts: &mut Vec<Cut>) -> Result<(), WriteError> {
+        if cuts.is_empty() {
+            return Ok(());
+        }
+        for cut in cuts.drain(..) {
+            self.write_one(cut)?;
+        }
+        self.tell_dropped();
+        self.shared.appended.notify_one();
+        Ok(())
+    }
+
+    fn write_one(&mut self, cut: Cut) -> Result<(), WriteError> {
+        let lane = cut.lane;
+        let (Streams::Live(ids) | Streams::Recorded(ids)) = self.streams;
+        let stream_id = ids[lane.index()];
+        self.made[lane.index()] += 1;
+        if self.made[lane.index()] <= self.had[lane.index()] {
+            return Ok(());
+        }
+        let (last_time, samples) = (cut.last_time, cut.sample_count);
+        // Only this thread appends, so what is read here still holds below.
+        let next = self.shared.spool().next_batch(lane, stream_id);
+        let batch = Batch {
+            vehicle_id: self.identity.vehicle_id.clone(),
+            boot_id: self.identity.boot_id,
+            stream_id,
+            sequence: next.sequence,
+            oldest_sequence: next.oldest_sequence,
+            catalog_hash: self.identity.catalog_hash,
+            base_time: cut.base_time,
+            monotonic_base_us: self.clock.monotonic_us(),
+            groups: cut.groups,
+            gaps: next.gaps.iter().map(|(_, gap)| gap.clone()).collect(),
+        };
+        let body = match batch.encode_body() {
+            Ok(body) => body,
+            Err(error) => {
+                self.refuse(lane, &error);
+                return Ok(());
+            }
+        };
+        let meta = RecordMeta {
+            sequence: next.sequence,
+            oldest_sequence: next.oldest_sequence,
+            first_time: cut.base_time,
+            last_time,
+            sample_count: u32::try_from(samples).unwrap_or(u32::MAX),
+            gap_ids: next.gaps.iter().map(|(id, _)| *id).collect(),
+        };
+        let now_us = self.clock.now_us();
+        {
+            let mut spool = self.shared.spool();
+            spool.append(lane, (stream_id, self.identity.catalog_hash), &meta, &body, now_us)?;
+            // Under the lock, so that no snapshot sees a sample waiting and not collected.
+            add(&self.shared.counters.samples_collected[lane.index()], samples);
+        }
+        add(&self.shared.counters.batches_spooled, 1);
+        metrics::spooled(lane, samples);
+        Ok(())
+    }
+
+    /// A batch the format refuses is a fault of ours; it is not counted as collected.
+    fn refuse(&self, lane: Lane, error: &EncodeBatchError) {
+        let table = lane.table().name();
+        error!(vehicle_id = %self.identity.vehicle_id, table, error = %chain(error), "batch cannot be encoded");
+    }
+
+    fn tell_dropped(&mut self) {
+        let dropped = self.shared.spool().counts().dropped_samples;
+        for (reason, (now, before)) in DropReason::ALL.into_iter().zip(dropped.iter().zip(&self.dropped_told)) {
+            if now > before {
+                metrics::dropped(reason, now - before);
+            }
+        }
+        self.dropped_told = dropped;
+    }
+}

@@ -1,0 +1,242 @@
+//! The batch in progress of each lane.
+
+use std::collections::BTreeMap;
+
+use wire::{
+    batch::{Column, Group, Table, Values},
+    catalog::ValueKind,
+    time::Timestamp,
+};
+
+use super::Cut;
+use crate::{
+    map::{MappedSample, RawValue},
+    spool::Lane,
+};
+
+/// Values of one column in progress.
+#[derive(Debug)]
+struct Cells {
+    /// Rows that have a value, and the values, in order.
+    rows: Vec<usize>,
+    values: Values,
+}
+
+impl Cells {
+    fn of_kind(is_number: bool) -> Self {
+        let values = if is_number { Values::Number(Vec::new()) } else { Values::Raw(Vec::new()) };
+        Self { rows: Vec::new(), values }
+    }
+
+    /// A value of the other kind than the column's is not taken; `false` then.
+    fn push(&mut self, row: usize, value: RawValue) -> bool {
+        match (&mut self.values, value) {
+            (Values::Raw(values), RawValue::Raw(raw)) => values.push(raw),
+            (Values::Number(values), RawValue::Number(number)) => values.push(number),
+            _ => return false,
+        }
+        self.rows.push(row);
+        true
+    }
+
+    fn take(&mut self, column_id: u32, row_count: usize) -> Option<Column> {
+        if self.rows.is_empty() {
+            return None;
+        }
+        let mut present = vec![false; row_count];
+        for row in self.rows.drain(..) {
+            if let Some(cell) = present.get_mut(row) {
+                *cell = true;
+            }
+        }
+        let values = match &mut self.values {
+            Values::Raw(v) => Values::Raw(std::mem::take(v)),
+            Values::Number(v) => Values::Number(std::mem::take(v)),
+            Values::Text(v) => Values::Text(std::mem::take(v)),
+        };
+        Some(Column { column_id, present, values })
+    }
+}
+
+/// What batches in progress share.
+#[derive(Debug, Default)]
+struct Progress {
+    window: i64,
+    sample_count: u64,
+    first_time: Option<Timestamp>,
+    last_time: Timestamp,
+}
+
+impl Progress {
+    fn take_row(&mut self, time: Timestamp, window: i64, samples: u64) {
+        match self.first_time {
+            None => (self.window, self.first_time, self.last_time) = (window, Some(time), time),
+            Some(first) => {
+                self.first_time = Some(first.min(time));
+                self.last_time = self.last_time.max(time);
+            }
+        }
+        self.sample_count += samples;
+    }
+
+    fn is_due(&self, window: i64) -> bool {
+        self.first_time.is_some() && self.window < window
+    }
+
+    fn cut(&mut self, lane: Lane, groups: impl FnOnce(Timestamp) -> Vec<Group>) -> Option<Cut> {
+        let base_time = self.first_time.take()?;
+        let (last_time, sample_count) = (self.last_time, std::mem::take(&mut self.sample_count));
+        Some(Cut { lane, base_time, last_time, sample_count, groups: groups(base_time) })
+    }
+}
+
+fn after(base: Timestamp, times: &mut Vec<Timestamp>) -> Vec<i64> {
+    times.drain(..).map(|t| t.since_us(base)).collect()
+}
+
+/// The readings batch: one group, a row an instant.
+#[derive(Debug)]
+pub(super) struct ReadingsLane {
+    progress: Progress,
+    times: Vec<Timestamp>,
+    columns: Vec<(u32, Cells)>,
+}
+
+impl ReadingsLane {
+    pub(super) fn new(columns: Vec<(u32, ValueKind)>) -> Self {
+        let columns = columns.into_iter().map(|(id, kind)| (id, Cells::of_kind(kind == ValueKind::Number))).collect();
+        Self { progress: Progress::default(), times: Vec::new(), columns }
+    }
+
+    pub(super) fn is_due(&self, window: i64) -> bool {
+        self.progress.is_due(window)
+    }
+
+    pub(super) fn sample_count(&self) -> u64 {
+        self.progress.sample_count
+    }
+
+    /// Adds a row of what `value` gives; none when it gives nothing.
+    pub(super) fn take_row(&mut self, time: Timestamp, window: i64, value: impl Fn(u32) -> Option<RawValue>) {
+        let row = self.times.len();
+        let mut samples = 0;
+        for (column_id, cells) in &mut self.columns {
+            if let Some(value) = value(*column_id) {
+                samples += u64::from(cells.push(row, value));
+            }
+        }
+        if samples > 0 {
+            self.times.push(time);
+            self.progress.take_row(time, window, samples);
+        }
+    }
+
+    pub(super) fn cut(&mut self) -> Option<Cut> {
+        let (times, columns) = (&mut self.times, &mut self.columns);
+        self.progress.cut(Lane::Readings, |base| {
+            let rows = times.len();
+            let columns = columns.iter_mut().filter_map(|(id, cells)| cells.take(*id, rows)).collect();
+            vec![Group { table: Table::Readings, times_us: after(base, times), columns }]
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    value: RawValue,
+    time: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct MessageRows {
+    times: Vec<Timestamp>,
+    columns: BTreeMap<u32, Cells>,
+}
+
+/// The signals batch: a group a CAN message, a row a frame that changed something.
+#[derive(Debug)]
+pub(super) struct SignalsLane {
+    progress: Progress,
+    messages: BTreeMap<u32, MessageRows>,
+    last: Vec<Option<Last>>,
+    /// The changed samples of the frame at hand.
+    row: Vec<MappedSample>,
+}
+
+impl SignalsLane {
+    pub(super) fn new(column_count: usize) -> Self {
+        Self {
+            progress: Progress::default(),
+            messages: BTreeMap::new(),
+            last: vec![None; column_count],
+            row: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_due(&self, window: i64) -> bool {
+        self.progress.is_due(window)
+    }
+
+    pub(super) fn sample_count(&self) -> u64 {
+        self.progress.sample_count
+    }
+
+    /// Whether the sample is a change worth keeping; if so it is part of the row at hand.
+    pub(super) fn offer(&mut self, time: Timestamp, _message: u32, sample: &MappedSample, min_interval_us: i64) -> bool {
+        let Some(last) = self.last.get_mut(sample.column_id as usize) else { return false };
+        let is_kept = last.is_none_or(|l| {
+            let waited_us = time.since_us(l.time);
+            // A clock that went back starts anew.
+            !is_same(l.value, sample.value) && !(0..min_interval_us).contains(&waited_us)
+        });
+        if is_kept {
+            *last = Some(Last { value: sample.value, time });
+            self.row.push(*sample);
+        }
+        is_kept
+    }
+
+    /// Adds the row at hand, or only forgets it.
+    pub(super) fn take_row(&mut self, time: Timestamp, message: u32, window: i64, is_kept: bool) {
+        if !is_kept {
+            self.row.clear();
+            return;
+        }
+        let rows = self.messages.entry(message).or_default();
+        let row = rows.times.len();
+        rows.times.push(time);
+        let mut samples = 0;
+        for sample in self.row.drain(..) {
+            let is_number = matches!(sample.value, RawValue::Number(_));
+            let cells = rows.columns.entry(sample.column_id).or_insert_with(|| Cells::of_kind(is_number));
+            // A multiplexed frame has a column once; a second value would have no row.
+            if cells.rows.last() != Some(&row) {
+                samples += u64::from(cells.push(row, sample.value));
+            }
+        }
+        self.progress.take_row(time, window, samples);
+    }
+
+    pub(super) fn cut(&mut self) -> Option<Cut> {
+        let messages = &mut self.messages;
+        self.progress.cut(Lane::Signals, |base| {
+            let with_rows = messages.values_mut().filter(|m| !m.times.is_empty());
+            with_rows
+                .map(|message| {
+                    let rows = message.times.len();
+                    let columns =
+                        message.columns.iter_mut().filter_map(|(id, cells)| cells.take(*id, rows)).collect();
+                    Group { table: Table::Signals, times_us: after(base, &mut message.times), columns }
+                })
+                .collect()
+        })
+    }
+}
+
+fn is_same(a: RawValue, b: RawValue) -> bool {
+    match (a, b) {
+        (RawValue::Raw(a), RawValue::Raw(b)) => a == b,
+        (RawValue::Number(a), RawValue::Number(b)) => a.to_bits() == b.to_bits(),
+        _ => false,
+    }
+}
