@@ -1,3 +1,29 @@
-//! Lake tables and SQL functions, trips, stops, driving events; SQL doors.
+//! Lake tables and SQL functions, trips; the SQL door.
+//!
+//! Owns: what a trip is ([`trips`]), the job that derives trips from new readings and writes
+//! their revisions ([`follow`]), the read-only SQL door and the handle others ask ([`engine`]),
+//! the same for a shell ([`sql_cli`]), and the rows handed out ([`row`]). It does not own table
+//! schemas or commits (lake), domain events or invoices (api).
+//!
+//! The main path: `follow` sees a new version of `readings`, `touched` says whose data it holds,
+//! `plan` from where each vehicle is derived again, `trips` derives, `reconcile` compares with
+//! what is stored and numbers the revisions, `trip_table` makes the rows of one commit.
+//!
+//! Bounds: queries at once, their memory, time and rows ([`engine::Limits`]); versions a pass;
+//! one state a vehicle in memory. A full queue of queries blocks, then refuses.
 
+mod config;
+pub mod engine;
+mod fleet;
+pub mod follow;
+mod metrics;
+mod readings;
+mod reconcile;
 pub mod row;
+pub mod sql_cli;
+mod trip_table;
+pub mod trips;
+
+pub use config::{Config, Settings};
+pub use engine::{Analytics, SqlError, SqlErrorKind};
+pub use follow::{Handle, StartError, start};

@@ -1,0 +1,286 @@
+//! `configs/analytics.toml` and what is made of it.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
+
+use crate::{engine::Limits, trips::Parameters};
+
+/// Versions taken at once at most, whatever the file says.
+const VERSIONS_MAX: usize = 10_000;
+
+/// The file as written. Every key is told in `configs/analytics.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder of the lake.
+    pub lake_dir: PathBuf,
+    /// Pause between two looks for new readings.
+    pub interval: DurationText,
+    /// Versions of `readings` taken in one pass.
+    pub versions_max: usize,
+    /// How far back a vehicle without a finished trip is read.
+    pub lookback: DurationText,
+    /// Most recent days with readings from which last states are read at start.
+    pub fleet_days_max: usize,
+    /// Bounds of queries.
+    pub sql: SqlConfig,
+    /// Rules of trips.
+    pub trips: TripsConfig,
+}
+
+/// Bounds of queries.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SqlConfig {
+    /// Memory of all running queries.
+    pub memory_max: ByteSize,
+    /// Disk for what does not fit.
+    pub spill_max: ByteSize,
+    /// Queries at once.
+    pub queries_max: usize,
+    /// How long one waits for its turn.
+    pub queue_wait: DurationText,
+    /// How long one may run.
+    pub statement_time: DurationText,
+    /// Rows of one answer.
+    pub rows_max: usize,
+    /// Parallel parts of one query.
+    pub parallel_max: usize,
+}
+
+/// Rules of trips.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TripsConfig {
+    /// Name of the set; raise it with any change of the others.
+    pub parameters_version: i64,
+    /// Drives, whatever the ignition says.
+    pub start_speed_kmh: f64,
+    /// Stands below.
+    pub moving_speed_kmh: f64,
+    /// Ignition off so long ends a trip.
+    pub ignition_off: DurationText,
+    /// Standing so long ends a trip.
+    pub stationary: DurationText,
+    /// No reading for so long ends a trip.
+    pub gap: DurationText,
+    /// Nothing received for so long ends the last trip.
+    pub silence: DurationText,
+    /// Dropped when shorter than this and than `duration_min`.
+    pub distance_min_m: i64,
+    /// Dropped when shorter than this and than `distance_min_m`.
+    pub duration_min: DurationText,
+    /// A step that implies more is a jump.
+    pub jump_speed_kmh: f64,
+    /// Shorter standing with the engine on is not idling.
+    pub idle_min: DurationText,
+    /// A coarser odometer does not measure trips.
+    pub odometer_resolution_max_km: f64,
+    /// Share of moving time with fixes that lets GNSS measure a trip.
+    pub fix_share_min: f64,
+    /// Litres in a full tank, where the fleet has one kind.
+    pub tank_capacity_l: Option<f64>,
+}
+
+/// Checked and ready.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Folder of the lake.
+    pub lake_dir: PathBuf,
+    /// Pause between two looks for new readings.
+    pub interval: Duration,
+    /// Versions of `readings` taken in one pass.
+    pub versions_max: usize,
+    /// How far back a vehicle without a finished trip is read.
+    pub lookback: Duration,
+    /// Most recent days from which last states are read at start.
+    pub fleet_days_max: usize,
+    /// Bounds of queries.
+    pub limits: Limits,
+    /// Rules of trips.
+    pub parameters: Parameters,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lake_dir: PathBuf::from("data/lake"),
+            interval: DurationText(Duration::from_secs(1)),
+            versions_max: 256,
+            lookback: DurationText(Duration::from_secs(7 * 86_400)),
+            fleet_days_max: 40,
+            sql: SqlConfig::default(),
+            trips: TripsConfig::default(),
+        }
+    }
+}
+
+impl Default for SqlConfig {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            memory_max: ByteSize(limits.memory_bytes_max as u64),
+            spill_max: ByteSize(limits.spill_bytes_max),
+            queries_max: limits.queries_max,
+            queue_wait: DurationText(limits.queue_wait),
+            statement_time: DurationText(limits.statement_time),
+            rows_max: limits.rows_max,
+            parallel_max: limits.parallel_max,
+        }
+    }
+}
+
+impl Default for TripsConfig {
+    fn default() -> Self {
+        let p = Parameters::default();
+        Self {
+            parameters_version: p.version,
+            start_speed_kmh: p.start_speed_kmh,
+            moving_speed_kmh: p.moving_speed_kmh,
+            ignition_off: DurationText(p.ignition_off),
+            stationary: DurationText(p.stationary),
+            gap: DurationText(p.gap),
+            silence: DurationText(p.silence),
+            distance_min_m: p.distance_min_m,
+            duration_min: DurationText(p.duration_min),
+            jump_speed_kmh: p.jump_speed_kmh,
+            idle_min: DurationText(p.idle_min),
+            odometer_resolution_max_km: p.odometer_resolution_max_km,
+            fix_share_min: p.fix_share_min,
+            tank_capacity_l: p.tank_capacity_l,
+        }
+    }
+}
+
+impl Settings {
+    /// Of the defaults, for a lake in a folder.
+    pub fn for_lake(lake_dir: PathBuf) -> Self {
+        let config = Config::default();
+        Self {
+            lake_dir,
+            interval: config.interval.0,
+            versions_max: config.versions_max,
+            lookback: config.lookback.0,
+            fleet_days_max: config.fleet_days_max,
+            limits: Limits::default(),
+            parameters: Parameters::default(),
+        }
+    }
+
+    /// Checks a configuration; tells every fault at once.
+    pub fn check(loaded: &Loaded<Config>) -> Result<Self, ConfigError> {
+        let config = &loaded.config;
+        let mut faults = Faults::of(&loaded.origin);
+        let mut positive = |key: &str, is_positive: bool| {
+            if !is_positive {
+                faults.add(key, "must be more than 0");
+            }
+        };
+        positive("interval", !config.interval.0.is_zero());
+        positive("versions_max", config.versions_max > 0);
+        positive("fleet_days_max", config.fleet_days_max > 0);
+        positive("sql.memory_max", config.sql.memory_max.0 > 0);
+        positive("sql.queries_max", config.sql.queries_max > 0);
+        positive("sql.statement_time", !config.sql.statement_time.0.is_zero());
+        positive("sql.rows_max", config.sql.rows_max > 0);
+        positive("sql.parallel_max", config.sql.parallel_max > 0);
+        let trips = &config.trips;
+        positive("trips.moving_speed_kmh", trips.moving_speed_kmh > 0.0);
+        positive("trips.gap", !trips.gap.0.is_zero());
+        positive("trips.silence", !trips.silence.0.is_zero());
+        positive("trips.jump_speed_kmh", trips.jump_speed_kmh > 0.0);
+        positive("trips.tank_capacity_l", trips.tank_capacity_l.is_none_or(|l| l > 0.0));
+        if config.versions_max > VERSIONS_MAX {
+            faults.add("versions_max", format_args!("is at most {VERSIONS_MAX}"));
+        }
+        if trips.start_speed_kmh < trips.moving_speed_kmh {
+            faults.add("trips.start_speed_kmh", "must not be less than trips.moving_speed_kmh");
+        }
+        if !(0.0..=1.0).contains(&trips.fix_share_min) {
+            faults.add("trips.fix_share_min", "is a share: write one from 0 to 1");
+        }
+        if config.lookback.0 < trips.gap.0 + trips.stationary.0 {
+            faults
+                .add("lookback", "must reach over trips.gap and trips.stationary; write one like \"7days\"");
+        }
+        let memory_bytes_max = faults.check("sql.memory_max", usize::try_from(config.sql.memory_max.0));
+        let settings = memory_bytes_max.map(|memory_bytes_max| Self {
+            lake_dir: config.lake_dir.clone(),
+            interval: config.interval.0,
+            versions_max: config.versions_max,
+            lookback: config.lookback.0,
+            fleet_days_max: config.fleet_days_max,
+            limits: config.sql.limits(memory_bytes_max),
+            parameters: trips.parameters(),
+        });
+        faults.finish(settings)
+    }
+}
+
+impl SqlConfig {
+    fn limits(&self, memory_bytes_max: usize) -> Limits {
+        Limits {
+            memory_bytes_max,
+            spill_bytes_max: self.spill_max.0,
+            queries_max: self.queries_max,
+            queue_wait: self.queue_wait.0,
+            statement_time: self.statement_time.0,
+            rows_max: self.rows_max,
+            parallel_max: self.parallel_max,
+            ..Limits::default()
+        }
+    }
+}
+
+impl TripsConfig {
+    fn parameters(&self) -> Parameters {
+        Parameters {
+            version: self.parameters_version,
+            start_speed_kmh: self.start_speed_kmh,
+            moving_speed_kmh: self.moving_speed_kmh,
+            ignition_off: self.ignition_off.0,
+            stationary: self.stationary.0,
+            gap: self.gap.0,
+            silence: self.silence.0,
+            distance_min_m: self.distance_min_m,
+            duration_min: self.duration_min.0,
+            jump_speed_kmh: self.jump_speed_kmh,
+            idle_min: self.idle_min.0,
+            odometer_resolution_max_km: self.odometer_resolution_max_km,
+            fix_share_min: self.fix_share_min,
+            tank_capacity_l: self.tank_capacity_l,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/analytics.toml")
+    }
+
+    #[test]
+    fn the_sample_file_says_the_defaults() {
+        let loaded: Loaded<Config> = service::config::load("analytics_sample", Some(&sample())).unwrap();
+        let settings = Settings::check(&loaded).unwrap();
+        assert_eq!(settings.parameters, Parameters::default());
+        assert_eq!(settings.limits, Limits::default());
+        let defaults = Settings::for_lake(settings.lake_dir.clone());
+        assert_eq!(settings.lookback, defaults.lookback);
+        assert_eq!(settings.versions_max, defaults.versions_max);
+    }
+
+    #[test]
+    fn faults_are_told_together_and_by_key() {
+        let mut config = Config::default();
+        config.sql.queries_max = 0;
+        config.trips.fix_share_min = 3.0;
+        let message =
+            Settings::check(&Loaded { config, origin: "x.toml".to_owned() }).unwrap_err().to_string();
+        assert!(message.contains("sql.queries_max") && message.contains("trips.fix_share_min"), "{message}");
+    }
+}

@@ -1,0 +1,228 @@
+//! The SQL door and the handle others ask: read-only, bounded, always on the newest tables.
+//!
+//! *Owns* sessions, limits, pinned snapshots and the JSON of rows. *Does not own* deriving
+//! (`follow`). Every query gets a session of its own over one consistent set of table versions,
+//! which the result names; memory, time and rows are capped, and only reading statements pass.
+
+mod functions;
+mod json;
+mod limits;
+mod query;
+mod session;
+mod snapshot;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use datafusion::execution::SessionState;
+use lake::{Lake, OpenLakeError, TableKind};
+use service::{Clock, SharedClock};
+use tokio::sync::Semaphore;
+use wire::{ids::VehicleId, time::Timestamp};
+
+pub use limits::{Limits, SqlError, SqlErrorKind};
+pub(crate) use query::{Bounded, timestamp_literal};
+pub(crate) use snapshot::{Snapshot, Tables};
+
+use crate::{
+    fleet::Fleet,
+    row::{QueryResult, TripChange, VehicleState},
+    trip_table,
+};
+
+/// How far the derivation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// The version of `readings` up to which trips are derived; -1 before the first.
+    pub readings_version: i64,
+    /// Vehicles whose last trip no data has ended yet.
+    pub open_trip_count: usize,
+    /// Passes made since the start.
+    pub pass_count: u64,
+}
+
+/// The lake as others ask it. Clones share one engine.
+#[derive(Clone)]
+pub struct Analytics {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) tables: Tables,
+    pub(crate) fleet: Fleet,
+    pub(crate) progress: tokio::sync::watch::Sender<Progress>,
+    base: SessionState,
+    limits: Limits,
+    permits: Semaphore,
+    clock: SharedClock,
+}
+
+/// Why the engine cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The lake cannot be opened.
+    #[error("cannot open the lake for queries")]
+    Lake(#[from] OpenLakeError),
+    /// The engine refuses its limits.
+    #[error("cannot set up the query engine")]
+    Engine(#[source] Box<datafusion::error::DataFusionError>),
+}
+
+impl std::fmt::Debug for Analytics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Analytics").field("lake", &self.shared.tables.lake().root()).finish_non_exhaustive()
+    }
+}
+
+impl Analytics {
+    /// Opens an existing lake for reading only; nothing in its folder is written.
+    pub fn open(lake_dir: &Path, limits: Limits, clock: SharedClock) -> Result<Self, OpenError> {
+        Self::over(Lake::open(lake_dir)?, limits, clock)
+    }
+
+    /// Opens the lake in a folder, making it when it is not there.
+    pub fn create(lake_dir: &Path, limits: Limits, clock: SharedClock) -> Result<Self, OpenError> {
+        Self::over(Lake::create(lake_dir)?, limits, clock)
+    }
+
+    fn over(lake: Lake, limits: Limits, clock: SharedClock) -> Result<Self, OpenError> {
+        let base = session::base(&limits).map_err(|e| OpenError::Engine(Box::new(e)))?;
+        let (progress, _) =
+            tokio::sync::watch::channel(Progress { readings_version: -1, ..Progress::default() });
+        let shared = Shared {
+            tables: Tables::new(lake),
+            fleet: Fleet::default(),
+            progress,
+            base,
+            permits: Semaphore::new(limits.queries_max),
+            limits,
+            clock,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Runs a user's query on the newest tables; at most `max_rows` rows, and never more than
+    /// the limit.
+    pub async fn sql(&self, query: &str, max_rows: usize) -> Result<QueryResult, SqlError> {
+        let result = self.bounded(async |bounded| {
+            let snapshot = self.shared.tables.newest(&TableKind::ALL).await?;
+            bounded.run(&self.shared.base, snapshot, query, max_rows.min(self.shared.limits.rows_max)).await
+        });
+        let result = result.await;
+        crate::metrics::query_ended(result.as_ref().err().map(|e| e.kind));
+        result
+    }
+
+    /// Runs a query on `trips` as it was at one version; no other table is there.
+    pub async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, SqlError> {
+        self.bounded(async |bounded| {
+            let snapshot = self.shared.tables.pinned(TableKind::Trips, trips_version).await?;
+            bounded.run(&self.shared.base, snapshot, query, self.shared.limits.rows_max).await
+        })
+        .await
+    }
+
+    /// What each version of `trips` after one added, oldest first; -1 for all.
+    pub async fn trip_changes(
+        &self,
+        after_version: i64,
+        max_versions: usize,
+    ) -> Result<Vec<TripChange>, SqlError> {
+        let Some(mut table) = self.shared.tables.newest_table(TableKind::Trips).await? else {
+            return Ok(Vec::new());
+        };
+        let changes = table.changes(after_version, max_versions).await.map_err(|e| SqlError::internal(&e))?;
+        changes
+            .into_iter()
+            .map(|change| {
+                let trips = trip_table::from_batches(&change.batches).map_err(|e| SqlError::internal(&e))?;
+                Ok(TripChange { version: change.version, trips })
+            })
+            .collect()
+    }
+
+    /// Positions of a vehicle in `[start, end)`, in order, evenly thinned to `max_points`.
+    pub async fn positions(
+        &self,
+        vehicle: &VehicleId,
+        start: Timestamp,
+        end: Timestamp,
+        max_points: usize,
+    ) -> Result<QueryResult, SqlError> {
+        let max_points = max_points.clamp(2, self.shared.limits.rows_max.max(2));
+        // The id is `[a-z0-9-]`, so it cannot leave its quotes.
+        let query = format!(
+            "WITH track AS (
+               SELECT ts, latitude, longitude, speed_kmh, heading_deg, altitude_m,
+                      row_number() OVER (ORDER BY ts) - 1 AS place, count(*) OVER () AS total
+               FROM readings
+               WHERE vehicle_id = '{vehicle}' AND ts >= {from} AND ts < {to}
+                 AND date >= CAST({from} AS DATE) AND date <= CAST({to} AS DATE)
+                 AND latitude IS NOT NULL AND longitude IS NOT NULL)
+             SELECT ts, latitude, longitude, speed_kmh, heading_deg, altitude_m FROM track
+             WHERE total <= {max_points} OR place = total - 1
+                OR place % ((total + {spare} - 1) / {spare}) = 0
+             ORDER BY ts",
+            from = timestamp_literal(start),
+            to = timestamp_literal(end),
+            spare = max_points - 1,
+        );
+        self.bounded(async |bounded| {
+            let snapshot = self.shared.tables.newest(&[TableKind::Readings]).await?;
+            bounded.run(&self.shared.base, snapshot, &query, max_points).await
+        })
+        .await
+    }
+
+    /// The last known state of every vehicle, by id.
+    pub fn fleet(&self) -> Vec<VehicleState> {
+        self.shared.fleet.states()
+    }
+
+    /// How far the derivation has come; changes can be awaited.
+    pub fn progress(&self) -> tokio::sync::watch::Receiver<Progress> {
+        self.shared.progress.subscribe()
+    }
+
+    /// The lake's folder.
+    pub fn lake_dir(&self) -> PathBuf {
+        self.shared.tables.lake().root().to_owned()
+    }
+
+    /// Runs a query of ours, without the users' queue.
+    pub(crate) async fn internal(&self, snapshot: Snapshot, query: &str) -> Result<query::Stream, SqlError> {
+        query::stream(&self.shared.base, snapshot, query).await
+    }
+
+    /// Waits for a place, then for the answer, within the statement's time.
+    async fn bounded<T>(&self, ask: impl AsyncFnOnce(Bounded) -> Result<T, SqlError>) -> Result<T, SqlError> {
+        let started_us = self.shared.clock.monotonic_us();
+        let (limits, queue) = (&self.shared.limits, &self.shared.permits);
+        let permit = tokio::time::timeout(limits.queue_wait, queue.acquire()).await;
+        let Ok(Ok(permit)) = permit else { return Err(SqlError::busy(limits)) };
+        let bounded = Bounded { clock: Arc::clone(&self.shared.clock), started_us };
+        let answer = tokio::time::timeout(limits.statement_time, ask(bounded)).await;
+        drop(permit);
+        answer.unwrap_or_else(|_| Err(SqlError::timeout(limits)))
+    }
+}
+
+/// Versions of tables by name.
+pub(crate) type Versions = BTreeMap<String, i64>;
+
+/// Whole milliseconds since a monotonic time.
+fn elapsed_ms(clock: &dyn Clock, since_us: i64) -> u64 {
+    u64::try_from(clock.monotonic_us().saturating_sub(since_us) / 1000).unwrap_or(0)
+}
+
+/// Shown in messages.
+fn human(duration: Duration) -> String {
+    service::config::DurationText(duration).to_string()
+}

@@ -1,0 +1,79 @@
+//! The session every query starts from: bounded memory, our functions, no tables.
+
+use std::sync::Arc;
+
+use datafusion::{
+    catalog::{
+        CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+        MemorySchemaProvider, SchemaProvider, view::ViewTable,
+    },
+    error::Result,
+    execution::{
+        SessionState, SessionStateBuilder,
+        context::SessionContext,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::FairSpillPool,
+        runtime_env::RuntimeEnvBuilder,
+    },
+    prelude::SessionConfig,
+};
+
+use super::{functions, limits::Limits, snapshot::Snapshot};
+
+/// Where queries find the tables.
+const CATALOG: &str = "roadlake";
+const SCHEMA: &str = "lake";
+
+/// The newest revision of every trip that took place.
+const LATEST_TRIPS: &str = "SELECT * EXCLUDE (revision_rank) FROM (
+       SELECT *, row_number() OVER (PARTITION BY trip_id ORDER BY revision DESC) AS revision_rank FROM trips)
+     WHERE revision_rank = 1 AND status = 'completed'";
+
+/// A session without tables, within limits.
+pub(super) fn base(limits: &Limits) -> Result<SessionState> {
+    let spill = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::OsTmpDirectory)
+        .with_max_temp_directory_size(limits.spill_bytes_max);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes_max)))
+        .with_disk_manager_builder(spill)
+        .build_arc()?;
+    let config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        .with_target_partitions(limits.parallel_max.max(1))
+        .set_bool("datafusion.execution.parquet.pushdown_filters", true);
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build();
+    let context = SessionContext::new_with_state(state);
+    for function in functions::all() {
+        context.register_udf(function);
+    }
+    Ok(context.state())
+}
+
+/// A session over one snapshot.
+pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<SessionContext> {
+    let schema = Arc::new(MemorySchemaProvider::new());
+    let mut has_trips = false;
+    for (kind, provider) in snapshot.providers {
+        has_trips |= kind == lake::TableKind::Trips;
+        schema.register_table(kind.name().to_owned(), provider)?;
+    }
+    let catalog = Arc::new(MemoryCatalogProvider::new());
+    catalog.register_schema(SCHEMA, Arc::clone(&schema) as Arc<dyn SchemaProvider>)?;
+    let catalogs = Arc::new(MemoryCatalogProviderList::new());
+    catalogs.register_catalog(CATALOG.to_owned(), catalog);
+    let state = SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(catalogs).build();
+    let context = SessionContext::new_with_state(state);
+    if has_trips {
+        let plan = context.state().create_logical_plan(LATEST_TRIPS).await?;
+        let view = ViewTable::new(plan, Some(LATEST_TRIPS.to_owned()));
+        schema.register_table("latest_trips".to_owned(), Arc::new(view))?;
+    }
+    Ok(context)
+}

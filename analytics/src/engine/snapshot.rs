@@ -1,0 +1,89 @@
+//! Tables at one set of versions.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use datafusion::{catalog::TableProvider, datasource::empty::EmptyTable};
+use lake::{Lake, LakeTable, ReadError, TableKind};
+
+use super::{SqlError, SqlErrorKind, Versions};
+
+/// The open tables of a lake, kept at their newest known version.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    lake: Lake,
+    open: Mutex<BTreeMap<TableKind, LakeTable>>,
+}
+
+/// What a query reads.
+pub(crate) struct Snapshot {
+    pub(super) providers: Vec<(TableKind, Arc<dyn TableProvider>)>,
+    pub(crate) versions: Versions,
+}
+
+impl Tables {
+    pub(super) fn new(lake: Lake) -> Self {
+        Self { lake, open: Mutex::default() }
+    }
+
+    pub(crate) fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// A table moved to its newest version; `None` while nobody has written it.
+    pub(crate) async fn newest_table(&self, kind: TableKind) -> Result<Option<LakeTable>, SqlError> {
+        let held = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
+        let table = match held {
+            Some(mut table) => {
+                table.refresh().await.map_err(|e| SqlError::internal(&e))?;
+                table
+            }
+            None if self.lake.has_table(kind) => {
+                self.lake.open_table(kind).await.map_err(|e| SqlError::internal(&e))?
+            }
+            None => return Ok(None),
+        };
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_newer = open.get(&kind).is_none_or(|known| known.version() <= table.version());
+        if is_newer {
+            open.insert(kind, table.clone());
+        }
+        Ok(Some(table))
+    }
+
+    /// Tables at their newest versions; those not written yet are empty.
+    pub(crate) async fn newest(&self, kinds: &[TableKind]) -> Result<Snapshot, SqlError> {
+        let mut snapshot = Snapshot { providers: Vec::with_capacity(kinds.len()), versions: Versions::new() };
+        for &kind in kinds {
+            let provider = match self.newest_table(kind).await? {
+                Some(table) => {
+                    snapshot.versions.insert(kind.name().to_owned(), table.version());
+                    table.provider().await.map_err(|e| SqlError::internal(&e))?
+                }
+                None => Arc::new(EmptyTable::new(kind.schema())) as Arc<dyn TableProvider>,
+            };
+            snapshot.providers.push((kind, provider));
+        }
+        Ok(snapshot)
+    }
+
+    /// One table as it was at a version.
+    pub(crate) async fn pinned(&self, kind: TableKind, version: i64) -> Result<Snapshot, SqlError> {
+        let gone = |e: ReadError| match e {
+            ReadError::VersionGone { .. } => SqlError { kind: SqlErrorKind::Invalid, message: e.to_string() },
+            e => SqlError::internal(&e),
+        };
+        let missing = || gone(ReadError::VersionGone { table: kind.name(), version });
+        let table = self.newest_table(kind).await?.ok_or_else(missing)?;
+        let provider = if table.version() == version {
+            table.provider().await
+        } else {
+            table.provider_at(version).await
+        };
+        let provider = provider.map_err(gone)?;
+        let versions = Versions::from([(kind.name().to_owned(), version)]);
+        Ok(Snapshot { providers: vec![(kind, provider)], versions })
+    }
+}

@@ -1,0 +1,299 @@
+//! The job that turns new readings into revisions of trips.
+//!
+//! It follows the versions of `readings`; each pass derives the vehicles they touch again, from
+//! the end of the last trip that cannot have changed, and commits what differs from the stored
+//! revisions as one version of `trips`. *The rows are the cursor*: each names the version of
+//! `readings` it was derived from, so a restart takes up where the last row says, and derives
+//! the passes that wrote nothing again, which writes nothing again.
+//!
+//! A trip that no data has ended is not written, until nothing has been received for the
+//! parameter `silence`; data that comes later makes a revision.
+
+mod derivation;
+mod plan;
+mod touched;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::StreamExt;
+use lake::{AppTransaction, LakeTable, ReadError, TableKind};
+use service::{
+    SharedClock, Tasks,
+    clock::micros,
+    health::{Health, State},
+    logs::chain,
+};
+use wire::{ids::VehicleId, time::Timestamp};
+
+use crate::{
+    config::Settings,
+    engine::{Analytics, OpenError, Progress, SqlError},
+    metrics, readings,
+    trip_table::{self, TripTableError},
+    trips::Parameters,
+};
+use touched::{Touch, Touched};
+
+/// Who writes `trips`.
+const APP_ID: &str = "analytics/trips";
+/// The part of the process's health that is this job.
+const HEALTH_PART: &str = "analytics";
+/// Failed passes in a row after which the process gives up.
+const FAILURES_MAX: u32 = 10;
+
+/// Why the job cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The lake or the engine.
+    #[error("cannot start analytics")]
+    Open(#[from] OpenError),
+}
+
+/// Why a pass failed. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The `trips` table cannot be opened or made.
+    #[error("cannot open table trips")]
+    OpenTrips(#[source] lake::OpenLakeError),
+    /// A table cannot be read.
+    #[error("cannot follow readings")]
+    Read(#[from] ReadError),
+    /// A query failed.
+    #[error("cannot read what a derivation needs")]
+    Query(#[from] SqlError),
+    /// Rows of an unknown shape.
+    #[error("cannot use rows of the lake")]
+    Rows(#[from] TripTableError),
+    /// The commit did not happen.
+    #[error("cannot commit trips")]
+    Commit(#[from] lake::CommitError),
+}
+
+impl From<arrow::error::ArrowError> for PassError {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Rows(error.into())
+    }
+}
+
+impl From<datafusion::error::DataFusionError> for PassError {
+    fn from(error: datafusion::error::DataFusionError) -> Self {
+        Self::Query(error.into())
+    }
+}
+
+/// A running analytics.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    /// What others ask.
+    pub analytics: Analytics,
+}
+
+/// Opens the lake (making it when it is not there) and starts the job.
+pub async fn start(
+    settings: Settings,
+    tasks: &Tasks,
+    clock: SharedClock,
+    health: &Health,
+) -> Result<Handle, StartError> {
+    health.set(HEALTH_PART, State::Starting("reading the lake".to_owned()));
+    let analytics = Analytics::create(&settings.lake_dir, settings.limits, std::sync::Arc::clone(&clock))?;
+    let mut follower = Follower::new(analytics.clone(), &settings, clock);
+    let (stop, health, interval) = (tasks.stop_token(), health.clone(), settings.interval);
+    tasks.spawn("analytics follower", async move {
+        let mut failure_count = 0;
+        while !stop.is_cancelled() {
+            match follower.pass().await {
+                // More versions wait: go on at once.
+                Ok(true) => {
+                    failure_count = 0;
+                    continue;
+                }
+                Ok(false) => {
+                    failure_count = 0;
+                    health.set(HEALTH_PART, State::Ready);
+                }
+                Err(error @ PassError::Commit(lake::CommitError::Fenced { .. })) => return Err(error.into()),
+                Err(error) => {
+                    failure_count += 1;
+                    metrics::pass_failed();
+                    tracing::warn!(error = %chain(&error), failure_count, "pass over readings failed");
+                    health.set(
+                        HEALTH_PART,
+                        State::Failing("the last pass over readings failed; see the log".to_owned()),
+                    );
+                    if failure_count >= FAILURES_MAX {
+                        return Err(error.into());
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(interval) => {}
+            }
+        }
+        Ok(())
+    });
+    Ok(Handle { analytics })
+}
+
+/// The job's state; all of it can be rebuilt from the lake.
+pub(crate) struct Follower {
+    analytics: Analytics,
+    clock: SharedClock,
+    parameters: Parameters,
+    versions_max: usize,
+    lookback: Duration,
+    fleet_days_max: usize,
+    /// The version of `readings` whose changes are in `trips`; `None` before the first pass.
+    cursor: Option<i64>,
+    /// Vehicles under way: their last reading, and when it came.
+    open: BTreeMap<VehicleId, OpenVehicle>,
+    pass_count: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OpenVehicle {
+    last_ts: Timestamp,
+    received_at: Timestamp,
+}
+
+impl Follower {
+    pub(crate) fn new(analytics: Analytics, settings: &Settings, clock: SharedClock) -> Self {
+        Self {
+            analytics,
+            clock,
+            parameters: settings.parameters,
+            versions_max: settings.versions_max,
+            lookback: settings.lookback,
+            fleet_days_max: settings.fleet_days_max,
+            cursor: None,
+            open: BTreeMap::new(),
+            pass_count: 0,
+        }
+    }
+
+    /// One pass; says whether more versions wait.
+    pub(crate) async fn pass(&mut self) -> Result<bool, PassError> {
+        let started_us = self.clock.monotonic_us();
+        let tables = &self.analytics.shared.tables;
+        let Some(mut readings) = tables.newest_table(TableKind::Readings).await? else { return Ok(false) };
+        let mut trips = tables.lake().create_table(TableKind::Trips).await.map_err(PassError::OpenTrips)?;
+
+        let mut touched = Touched::default();
+        let cursor = match self.cursor {
+            Some(cursor) => cursor,
+            None => self.restore(&mut touched).await?,
+        };
+        let reached = self.take_changes(&mut readings, cursor, &mut touched).await?;
+        let now = Timestamp(self.clock.now_us());
+        for (vehicle_id, open) in &self.open {
+            if now.since_us(open.received_at) >= micros(self.parameters.silence) {
+                touched.add(vehicle_id, Touch::at(open.last_ts, open.received_at));
+            }
+        }
+        let vehicle_count = touched.len();
+        if vehicle_count > 0 {
+            let (rows, open) = self.derive(touched, reached, now).await?;
+            self.commit(&mut trips, rows).await?;
+            self.keep_open(open);
+        }
+        self.cursor = Some(reached);
+        self.pass_count += 1;
+        let elapsed_us = self.clock.monotonic_us().saturating_sub(started_us);
+        metrics::pass_ended(vehicle_count as u64, elapsed_us, reached, self.open.len());
+        let progress = Progress {
+            readings_version: reached,
+            open_trip_count: self.open.len(),
+            pass_count: self.pass_count,
+        };
+        self.analytics.shared.progress.send_replace(progress);
+        Ok(readings.version() > reached)
+    }
+
+    /// After a start: where the stored rows left off, the fleet's last states, and every vehicle's
+    /// last reading as touched, so that trips under way are known again.
+    async fn restore(&mut self, touched: &mut Touched) -> Result<i64, PassError> {
+        let stored = self.read("SELECT max(readings_version) AS v FROM trips", &[TableKind::Trips]).await?;
+        let cursor = stored.iter().find_map(|batch| {
+            let column = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Int64).ok()?;
+            let column = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&column).clone();
+            column.iter().next().flatten()
+        });
+        let states = touched::last_states(self, self.fleet_days_max).await?;
+        for state in &states {
+            touched.add(&state.vehicle_id, Touch::at(state.ts, state.received_at));
+        }
+        self.analytics.shared.fleet.merge(states);
+        Ok(cursor.unwrap_or(-1))
+    }
+
+    /// Takes in what the next versions added; says up to which version.
+    async fn take_changes(
+        &self,
+        readings: &mut LakeTable,
+        cursor: i64,
+        touched: &mut Touched,
+    ) -> Result<i64, PassError> {
+        let changes = match readings.changes(cursor, self.versions_max).await {
+            Ok(changes) => changes,
+            Err(ReadError::VersionGone { version, .. }) => {
+                tracing::warn!(
+                    version,
+                    "log of readings no longer reaches back: deriving every vehicle again"
+                );
+                touched::everything(self, touched).await?;
+                return Ok(readings.version());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut reached = cursor;
+        for change in changes {
+            for batch in &change.batches {
+                let states = touched.take(&readings::Readings::of(batch)?);
+                self.analytics.shared.fleet.merge(states);
+            }
+            reached = change.version;
+        }
+        Ok(reached)
+    }
+
+    async fn commit(&self, trips: &mut LakeTable, outcome: derivation::Rows) -> Result<(), PassError> {
+        metrics::trips_dropped(outcome.dropped_count);
+        if outcome.rows.is_empty() {
+            return Ok(());
+        }
+        let batch = trip_table::to_batch(&outcome.rows)?;
+        let version = trips.app_version(APP_ID).await?.unwrap_or(0) + 1;
+        let committed = trips.append(batch, &AppTransaction { app_id: APP_ID.to_owned(), version }).await?;
+        metrics::trips_written(outcome.new_count, outcome.revised_count, outcome.withdrawn_count);
+        tracing::debug!(version = committed, count = outcome.rows.len(), "trip revisions committed");
+        Ok(())
+    }
+
+    fn keep_open(&mut self, derived: BTreeMap<VehicleId, Option<OpenVehicle>>) {
+        for (vehicle_id, open) in derived {
+            match open {
+                Some(open) => self.open.insert(vehicle_id, open),
+                None => self.open.remove(&vehicle_id),
+            };
+        }
+    }
+
+    /// Rows of a query of ours over the newest tables.
+    async fn read(
+        &self,
+        query: &str,
+        kinds: &[TableKind],
+    ) -> Result<Vec<arrow::array::RecordBatch>, PassError> {
+        let snapshot = self.analytics.shared.tables.newest(kinds).await?;
+        let mut stream = self.analytics.internal(snapshot, query).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.next().await {
+            batches.push(batch?);
+        }
+        Ok(batches)
+    }
+}

@@ -1,0 +1,60 @@
+//! `analytics`: the derivation of trips as a process of its own.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use analytics::{Config, Settings};
+use clap::Parser;
+use service::{
+    Tasks,
+    clock::SystemClock,
+    config::{ConfigError, load},
+    exit,
+    health::Health,
+    logs::{self, LogFormat},
+};
+
+/// How long tasks may take to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// Derives trips from the readings of a lake.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Configuration file (configs/analytics.toml tells every key).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Folder of the lake; overrides the file.
+    #[arg(long)]
+    lake_dir: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    logs::init("info", LogFormat::Text);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start the runtime: {error}");
+            return ExitCode::from(exit::FAILURE);
+        }
+    };
+    match runtime.block_on(run(Args::parse())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(if error.is::<ConfigError>() { exit::CONFIG } else { exit::FAILURE })
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    let loaded = load::<Config>("analytics", args.config.as_deref())?;
+    let mut settings = Settings::check(&loaded)?;
+    if let Some(lake_dir) = args.lake_dir {
+        settings.lake_dir = lake_dir;
+    }
+    let tasks = Tasks::new();
+    analytics::start(settings, &tasks, SystemClock::shared(), &Health::default()).await?;
+    let outcome = tasks.until_signal().await;
+    tasks.stop(SHUTDOWN_GRACE).await?;
+    Ok(outcome?)
+}

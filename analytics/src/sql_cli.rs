@@ -1,0 +1,227 @@
+//! SQL from a shell: one query printed as a table, CSV or JSON, beside a running server or not.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    str::FromStr,
+};
+
+use serde_json::Value;
+use service::SharedClock;
+
+use crate::{
+    engine::{Analytics, Limits, OpenError, SqlError},
+    row::QueryResult,
+};
+
+/// Rows printed at most.
+const ROWS_MAX: usize = 1_000_000;
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns in a frame, with a line on rows and time below.
+    Table,
+    /// A header and a line a row (RFC 4180).
+    Csv,
+    /// An array of objects, one a line.
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "table" => Ok(Self::Table),
+            "csv" => Ok(Self::Csv),
+            "json" => Ok(Self::Json),
+            other => Err(format!("{other:?} is no format; write table, csv or json")),
+        }
+    }
+}
+
+/// Why a query was not printed.
+#[derive(Debug, thiserror::Error)]
+pub enum SqlCliError {
+    /// There is no lake to ask.
+    #[error("cannot open the lake")]
+    Open(#[from] OpenError),
+    /// The query failed; the message says why.
+    #[error(transparent)]
+    Query(#[from] SqlError),
+    /// The output went away.
+    #[error("cannot write the result")]
+    Write(#[source] io::Error),
+}
+
+/// An open lake to ask again and again.
+#[derive(Debug, Clone)]
+pub struct Session {
+    analytics: Analytics,
+}
+
+impl Session {
+    /// Opens the lake in a folder, read-only.
+    pub fn open(lake_dir: &Path, clock: SharedClock) -> Result<Self, OpenError> {
+        let limits = Limits { rows_max: ROWS_MAX, ..Limits::default() };
+        Ok(Self { analytics: Analytics::open(lake_dir, limits, clock)? })
+    }
+
+    /// Answers a query on the newest tables.
+    pub async fn query(&self, query: &str) -> Result<QueryResult, SqlError> {
+        self.analytics.sql(query, ROWS_MAX).await
+    }
+
+    /// Answers a query as text.
+    pub async fn run(&self, query: &str, format: Format) -> Result<String, SqlError> {
+        let mut text = Vec::new();
+        let result = self.query(query).await?;
+        write_result(&result, format, &mut text).map_err(|e| SqlError::internal(&e))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// Runs one query on the lake in a folder and prints it.
+pub async fn run(
+    lake_dir: &Path,
+    query: &str,
+    format: Format,
+    clock: SharedClock,
+    out: &mut (impl Write + Send),
+) -> Result<(), SqlCliError> {
+    let result = Session::open(lake_dir, clock)?.query(query).await?;
+    write_result(&result, format, out).map_err(SqlCliError::Write)
+}
+
+/// Prints a result.
+pub fn write_result(result: &QueryResult, format: Format, out: &mut impl Write) -> io::Result<()> {
+    match format {
+        Format::Table => write_table(result, out),
+        Format::Csv => write_csv(result, out),
+        Format::Json => write_json(result, out),
+    }
+}
+
+/// A value as people read it; null is empty.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn write_table(result: &QueryResult, out: &mut impl Write) -> io::Result<()> {
+    let one_line = |value: &Value| plain(value).replace(['\n', '\r', '\t'], " ");
+    let is_number: Vec<bool> =
+        (0..result.columns.len()).map(|c| result.rows.iter().any(|row| row[c].is_number())).collect();
+    // A plan of several lines (EXPLAIN) reads better as it is than in a frame.
+    let is_plan = result.columns.iter().any(|c| c.name == "plan");
+    if is_plan {
+        for row in &result.rows {
+            writeln!(out, "{}", row.iter().map(plain).collect::<Vec<_>>().join("\n"))?;
+        }
+        return Ok(());
+    }
+    let cells: Vec<Vec<String>> = result.rows.iter().map(|row| row.iter().map(one_line).collect()).collect();
+    let width = |c: usize, name: &str| {
+        cells.iter().map(|row| row[c].chars().count()).chain([name.chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> =
+        result.columns.iter().enumerate().map(|(c, info)| width(c, &info.name)).collect();
+    let rule: String = widths.iter().map(|w| format!("+{}", "-".repeat(w + 2))).collect::<String>() + "+";
+    let line = |row: &[String]| {
+        let mut text = String::new();
+        for ((cell, width), is_number) in row.iter().zip(&widths).zip(&is_number) {
+            let pad = " ".repeat(width - cell.chars().count());
+            text += &if *is_number { format!("| {pad}{cell} ") } else { format!("| {cell}{pad} ") };
+        }
+        text + "|"
+    };
+    let names: Vec<String> = result.columns.iter().map(|c| c.name.clone()).collect();
+    if !names.is_empty() {
+        writeln!(out, "{rule}\n{}\n{rule}", line(&names))?;
+        for row in &cells {
+            writeln!(out, "{}", line(row))?;
+        }
+        writeln!(out, "{rule}")?;
+    }
+    let more = if result.is_truncated { " (cut at the limit)" } else { "" };
+    let noun = if cells.len() == 1 { "row" } else { "rows" };
+    writeln!(out, "{} {noun}{more} in {} ms", cells.len(), result.elapsed_ms)
+}
+
+fn write_csv(result: &QueryResult, out: &mut impl Write) -> io::Result<()> {
+    let quoted = |text: String| {
+        if text.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        } else {
+            text
+        }
+    };
+    let header: Vec<String> = result.columns.iter().map(|c| quoted(c.name.clone())).collect();
+    writeln!(out, "{}", header.join(","))?;
+    for row in &result.rows {
+        let cells: Vec<String> = row.iter().map(|value| quoted(plain(value))).collect();
+        writeln!(out, "{}", cells.join(","))?;
+    }
+    Ok(())
+}
+
+/// Written by hand to keep the columns in their order.
+fn write_json(result: &QueryResult, out: &mut impl Write) -> io::Result<()> {
+    let names: Vec<String> =
+        result.columns.iter().map(|c| Value::from(c.name.as_str()).to_string()).collect();
+    writeln!(out, "[")?;
+    for (i, row) in result.rows.iter().enumerate() {
+        let fields: Vec<String> =
+            names.iter().zip(row).map(|(name, value)| format!("{name}:{value}")).collect();
+        let comma = if i + 1 < result.rows.len() { "," } else { "" };
+        writeln!(out, "{{{}}}{comma}", fields.join(","))?;
+    }
+    writeln!(out, "]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::ColumnInfo;
+
+    fn result() -> QueryResult {
+        let column = |name: &str| ColumnInfo { name: name.to_owned(), data_type: "Utf8".to_owned() };
+        QueryResult {
+            columns: vec![column("b"), column("a")],
+            rows: vec![vec![Value::from("x, \"y\""), Value::from(12)], vec![Value::Null, Value::from(3)]],
+            is_truncated: false,
+            lake_versions: Default::default(),
+            elapsed_ms: 5,
+        }
+    }
+
+    fn printed(format: Format) -> String {
+        let mut text = Vec::new();
+        write_result(&result(), format, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_table_is_aligned_and_counts_its_rows() {
+        let want = "+--------+----+\n| b      |  a |\n+--------+----+\n| x, \"y\" | 12 |\n|        |  3 |\n\
+                    +--------+----+\n2 rows in 5 ms\n";
+        assert_eq!(printed(Format::Table), want);
+    }
+
+    #[test]
+    fn csv_quotes_what_would_break_it() {
+        assert_eq!(printed(Format::Csv), "b,a\n\"x, \"\"y\"\"\",12\n,3\n");
+    }
+
+    #[test]
+    fn json_keeps_the_order_of_columns_and_parses() {
+        let text = printed(Format::Json);
+        assert!(text.starts_with("[\n{\"b\":"), "{text}");
+        let parsed: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(parsed[1]["a"], 3);
+        assert_eq!(parsed[1]["b"], Value::Null);
+    }
+}
