@@ -221,9 +221,13 @@ impl Unknown {
             ));
         }
         let rest = ids.iter().skip(UNKNOWN_ID_TOLD_MAX);
-        let (more, frames) = rest.fold((0_u64, self.frames_of_others), |sum, (_, (_, count))| (sum.0 + 1, sum.1 + count));
+        let (more, frames) =
+            rest.fold((0_u64, self.frames_of_others), |sum, (_, (_, count))| (sum.0 + 1, sum.1 + count));
         if frames > 0 {
-            drop(writeln!(told, "error: {log}: {more} or more further ids, of {frames} frames, are in none either"));
+            drop(writeln!(
+                told,
+                "error: {log}: {more} or more further ids, of {frames} frames, are in none either"
+            ));
         }
     }
 }

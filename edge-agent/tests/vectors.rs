@@ -110,7 +110,8 @@ fn payloads_of_cantools_own_dbc_files_decode_as_cantools_does() {
 #[test]
 fn every_dbc_file_compiles_and_what_is_left_out_is_told_with_its_line() {
     let mut count = 0;
-    for set in ["opendbc", "cantools", "model3dbc", "css-car-obd-gnss", "css-truck-j1939", "css-ev-uds-gnss"] {
+    for set in ["opendbc", "cantools", "model3dbc", "css-car-obd-gnss", "css-truck-j1939", "css-ev-uds-gnss"]
+    {
         for entry in fs::read_dir(data(set)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_none_or(|ext| ext != "dbc") {
@@ -141,7 +142,8 @@ fn any_frame_of_any_length_decodes_without_panic() {
                     for fill in [0_u8, 0xFF, 0x5A] {
                         let bytes = vec![fill; len];
                         let frame =
-                            Frame::new(Timestamp(0), "can0".into(), message.id, FrameKind::Fd, &bytes).unwrap();
+                            Frame::new(Timestamp(0), "can0".into(), message.id, FrameKind::Fd, &bytes)
+                                .unwrap();
                         decoder.decode(&frame, &mut |sample| {
                             assert!(decoder.signal(sample.signal).layout.byte_count_needed() <= len);
                         });

@@ -21,6 +21,8 @@ const INDEPENDENT_SIGNALS: &str = "VECTOR__INDEPENDENT_SIG_MSG";
 const EXTENDED_FLAG: u64 = 1 << 31;
 /// Deepest chain of multiplexers; real files have two.
 const SWITCH_DEPTH_MAX: usize = 8;
+/// How much of a line a message shows.
+const EXCERPT_CHARS: usize = 40;
 
 pub(super) fn build(file: &str, text: &str) -> Result<Dbc, DbcError> {
     // The grammar wants every line ended.
@@ -48,6 +50,9 @@ pub(super) fn build(file: &str, text: &str) -> Result<Dbc, DbcError> {
             }
         }
     }
+    if ast.messages.is_empty() {
+        builder.warn(1, "the file has no messages (BO_); is it the right one?".to_owned());
+    }
     Ok(Dbc { file: file.to_owned(), messages, warnings: builder.warnings })
 }
 
@@ -58,8 +63,12 @@ fn syntax_error(file: &str, text: &str, error: &can_dbc::DbcError) -> DbcError {
             // The position's type is not re-exported; its text is ` --> line:column`.
             let shown = pest.to_string();
             let at = shown.split_once("--> ").and_then(|(_, rest)| rest.split_once('\n')).map_or("", |p| p.0);
-            let (line, column) = at.split_once(':').unwrap_or((at, "?"));
-            (line.parse().unwrap_or(0), format!("column {column}, {}", pest.variant.message()))
+            let (line, column) = at.split_once(':').unwrap_or((at, "1"));
+            let column = column.parse().unwrap_or(1_usize);
+            let rest: String =
+                pest.line().chars().skip(column.saturating_sub(1)).take(EXCERPT_CHARS).collect();
+            let expected = expectation(&pest.variant.message());
+            (line.parse().unwrap_or(1), format!("column {column}, {expected} at {:?}", rest.trim_end()))
         }
         E::InvalidFloat(value)
         | E::InvalidInt(value)
@@ -76,6 +85,18 @@ fn syntax_error(file: &str, text: &str, error: &can_dbc::DbcError) -> DbcError {
         other => (1, other.to_string().to_lowercase()),
     };
     DbcError::Syntax { file: file.to_owned(), line, problem }
+}
+
+/// The grammar's expectation in the words of a DBC's author.
+fn expectation(message: &str) -> String {
+    if message == "expected file" {
+        return "a DBC file starts with VERSION, NS_, BS_ or BU_, not".to_owned();
+    }
+    // Where a statement may end, anything could follow: the list would only confuse.
+    if message.matches(',').count() > 4 {
+        return "the statement cannot go on like this".to_owned();
+    }
+    message.replace('_', " ")
 }
 
 type SignalKey<'a> = (MessageId, &'a str);

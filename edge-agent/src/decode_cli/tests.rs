@@ -1,0 +1,79 @@
+use std::fs;
+
+use super::*;
+
+const DBC: &str = "VERSION \"\"\n\nNS_ :\n\nBS_:\n\nBU_: A B\n\n\
+    BO_ 5 M: 8 A\n SG_ Speed : 0|8@1+ (0.5,0) [0|0] \"km/h\" B\n SG_ Door : 8|8@1- (1,0) [0|0] \"\" B\n\n\
+    VAL_ 5 Door 1 \"open, a \"\"bit\" ;\n";
+
+/// Runs the command over a log of that text: what came out, what was told, and the result.
+fn decode(log: &str) -> (String, String, Result<Outcome, DecodeCliError>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (dbc_path, log_path) = (folder.path().join("car.dbc"), folder.path().join("drive.log"));
+    fs::write(&dbc_path, DBC.replace("a \"\"bit", "a bit")).unwrap();
+    fs::write(&log_path, log).unwrap();
+    let args = DecodeArgs { dbc: vec![dbc_path], log: log_path, format: Format::Csv, lenient: false };
+    let (mut out, mut told) = (Vec::new(), Vec::new());
+    let result = run(&args, &mut out, &mut told);
+    let told = String::from_utf8(told).unwrap().replace(&folder.path().display().to_string(), "");
+    (String::from_utf8(out).unwrap(), told, result)
+}
+
+#[test]
+fn prints_one_line_a_signal_in_frame_order() {
+    let (out, told, result) = decode("(1.5) can0 005#0301\n(2.000001) can0 005#04FF\n");
+    assert_eq!(
+        out,
+        "timestamp,interface,frame_id,signal,raw,value,unit,label\n\
+         1.500000,can0,005,Speed,3,1.5,km/h,\n\
+         1.500000,can0,005,Door,1,1,,\"open, a bit\"\n\
+         2.000001,can0,005,Speed,4,2.0,km/h,\n\
+         2.000001,can0,005,Door,-1,-1,,\n"
+    );
+    assert_eq!(told, "");
+    let outcome = result.unwrap();
+    assert!(outcome.is_whole());
+    assert_eq!((outcome.frames_decoded, outcome.samples), (2, 4));
+}
+
+#[test]
+fn a_corrupt_line_is_told_with_file_and_line_and_the_rest_is_printed() {
+    let (out, told, result) = decode("(1.5) can0 005#0301\n(1.6) can0 005#03\u{1}1\n(1.7) can0 005#05\n");
+    assert_eq!(out.lines().count(), 4);
+    assert!(told.starts_with("error: /drive.log:2: the data is not pairs of hex digits"), "{told}");
+    let outcome = result.unwrap();
+    assert_eq!(outcome.lines_bad, 1);
+    assert!(!outcome.is_whole());
+}
+
+#[test]
+fn an_unknown_id_is_told_once_with_its_first_line_and_count() {
+    let (_, told, result) = decode("(1.5) can0 00000005#00\n(1.5) can0 00000005#00\n(1.5) can0 005#R\n");
+    assert_eq!(told.lines().count(), 1);
+    assert!(
+        told.starts_with("error: /drive.log:1: id 00000005 is in none of the DBC files (2 frames)"),
+        "{told}"
+    );
+    assert!(told.contains("--dbc") && told.contains("--lenient"));
+    let outcome = result.unwrap();
+    assert_eq!((outcome.frames_unknown, outcome.frames_without_data), (2, 1));
+}
+
+#[test]
+fn many_unknown_ids_and_bad_lines_are_counted_not_listed() {
+    let ids: String = (0..5000).map(|i| format!("(1.0) can0 {:08X}#00\n", i + 16)).collect();
+    let (_, told, result) = decode(&ids);
+    assert_eq!(told.lines().count(), UNKNOWN_ID_TOLD_MAX + 1, "{told}");
+    assert_eq!(result.unwrap().frames_unknown, 5000);
+    let (_, told, result) = decode(&"nonsense\n".repeat(500));
+    assert_eq!(told.lines().count(), 101);
+    assert!(told.ends_with("error: 500 lines in all are no frames\n"));
+    assert_eq!(result.unwrap().lines_bad, 500);
+}
+
+#[test]
+fn an_empty_log_has_a_header() {
+    let (out, _, result) = decode("");
+    assert_eq!(out.lines().count(), 1);
+    assert!(result.unwrap().is_whole());
+}

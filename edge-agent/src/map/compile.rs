@@ -25,7 +25,9 @@ pub(super) fn compile(decoder: Decoder, maps: &[SignalMap]) -> Result<MappedDeco
         Compiler { decoder: &decoder, columns: Vec::new(), places: HashMap::new(), faults: Vec::new() };
     for map in maps {
         if map.entries.is_empty() {
-            compiler.faults.push(format!("{}: it maps no signal; add a [[signal]] with dbc and vss", map.file));
+            compiler
+                .faults
+                .push(format!("{}: it maps no signal; add a [[signal]] with dbc and vss", map.file));
         }
         for entry in &map.entries {
             let line = 1 + map.text.bytes().take(entry.span().start).filter(|b| *b == b'\n').count();
@@ -152,8 +154,10 @@ impl<'a> Compiler<'a> {
     fn vss_signal(&mut self, place: &str, entry: &Entry) -> Option<&'static catalogue::Signal> {
         let found = catalogue::signal(&entry.vss);
         if found.is_none() {
-            let nearest = catalogue::nearest(&entry.vss)
-                .map_or_else(|| "look it up in the release".to_owned(), |path| format!("did you mean {path}?"));
+            let nearest = catalogue::nearest(&entry.vss).map_or_else(
+                || "look it up in the release".to_owned(),
+                |path| format!("did you mean {path}?"),
+            );
             self.faults.push(format!(
                 "{place}: {} is no signal of VSS {}; {nearest}",
                 entry.vss,
@@ -166,7 +170,8 @@ impl<'a> Compiler<'a> {
     fn dbc_signal(&mut self, place: &str, path: &str) -> Option<(SignalIndex, &'a SignalDef)> {
         let decoder = self.decoder;
         let Some((message, signal)) = path.split_once('.') else {
-            self.faults.push(format!("{place}: dbc = {path:?} is not message.signal, as in \"EEC1.EngineSpeed\""));
+            self.faults
+                .push(format!("{place}: dbc = {path:?} is not message.signal, as in \"EEC1.EngineSpeed\""));
             return None;
         };
         let mut found = decoder.find(message, signal);
