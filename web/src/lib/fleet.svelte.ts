@@ -2,14 +2,25 @@
 // stream had to be opened anew, so that nothing missed in between stays missing.
 
 import { api, ApiError } from './api';
+import { haversine } from './geometry';
 import type { FleetItem } from './types';
 
 export type Link = 'connecting' | 'live' | 'reconnecting';
 
 const FLUSH_MS = 200;
 const TRAIL_POINTS = 240;
+/** A step longer than this is another journey, not a road between: the trail starts anew. */
+const TRAIL_STEP_MAX_M = 5_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 15_000;
+
+function extended(trail: [number, number][], longitude: number, latitude: number): [number, number][] {
+  const last = trail.at(-1);
+  if (!last) return [[longitude, latitude]];
+  if (last[0] === longitude && last[1] === latitude) return trail;
+  const step = haversine({ longitude: last[0], latitude: last[1] }, { longitude, latitude });
+  return step > TRAIL_STEP_MAX_M ? [[longitude, latitude]] : [...trail.slice(1 - TRAIL_POINTS), [longitude, latitude]];
+}
 
 class Fleet {
   /** Every vehicle by its latest state, ordered by name. */
@@ -19,6 +30,8 @@ class Fleet {
   link = $state<Link>('connecting');
   loaded = $state(false);
   error = $state.raw<ApiError | null>(null);
+  /** This machine's clock minus the server's: ages are told by the server's clock. */
+  skewMs = $state(0);
 
   #byId = new Map<string, FleetItem>();
   #trails = new Map<string, [number, number][]>();
@@ -65,7 +78,8 @@ class Fleet {
   }
 
   async #snapshot(): Promise<void> {
-    const { data } = await api.fleet();
+    const { data, as_of } = await api.fleet();
+    this.skewMs = Date.now() - Date.parse(as_of);
     for (const item of data) this.#pending.set(item.vehicle_id, item);
     this.loaded = true;
     this.error = null;
@@ -85,10 +99,7 @@ class Fleet {
     for (const [id, item] of this.#pending) {
       this.#byId.set(id, item);
       if (item.latitude == null || item.longitude == null) continue;
-      const trail = this.#trails.get(id) ?? [];
-      const last = trail.at(-1);
-      if (last?.[0] === item.longitude && last[1] === item.latitude) continue;
-      this.#trails.set(id, [...trail.slice(1 - TRAIL_POINTS), [item.longitude, item.latitude]]);
+      this.#trails.set(id, extended(this.#trails.get(id) ?? [], item.longitude, item.latitude));
     }
     this.#pending.clear();
     this.items = [...this.#byId.values()].sort((a, b) =>

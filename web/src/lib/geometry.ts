@@ -2,10 +2,13 @@
 
 import type { Feature, FeatureCollection, LineString, Point } from 'geojson';
 
-export interface TrackPoint {
-  ts: string;
+export interface Place {
   latitude: number;
   longitude: number;
+}
+
+export interface TrackPoint extends Place {
+  ts: string;
   speed_kmh?: number | null;
 }
 
@@ -24,7 +27,7 @@ export function bounds(points: readonly { latitude?: number | null; longitude?: 
 }
 
 /** Great-circle distance in metres. */
-export function haversine(a: TrackPoint, b: TrackPoint): number {
+export function haversine(a: Place, b: Place): number {
   const rad = Math.PI / 180;
   const dLat = (b.latitude - a.latitude) * rad;
   const dLon = (b.longitude - a.longitude) * rad;

@@ -70,6 +70,8 @@ class Router {
     if (parse(link.pathname).page === 'missing') return;
     event.preventDefault();
     this.go(link.href);
+    // Keyboard and screen reader go on at the new page, not at the link that is gone.
+    document.getElementById('main')?.focus({ preventScroll: true });
   }
 }
 

@@ -1,7 +1,7 @@
 // The basemap: Natural Earth land and borders from the bundle, and a graticule. No network but our
 // own server: a depot without internet sees the same map.
 
-import type { FeatureCollection } from 'geojson';
+import type { FeatureCollection, MultiLineString } from 'geojson';
 import type { GeoJSONSource, Map as MapLibre, StyleSpecification } from 'maplibre-gl';
 import { feature, mesh } from 'topojson-client';
 import type { GeometryCollection, Topology } from 'topojson-specification';
@@ -24,6 +24,7 @@ export function style(): StyleSpecification {
     version: 8,
     sources: {
       land: { type: 'geojson', data: EMPTY, attribution: 'Natural Earth' },
+      coast: { type: 'geojson', data: EMPTY },
       borders: { type: 'geojson', data: EMPTY },
       names: { type: 'geojson', data: EMPTY },
       grid: { type: 'geojson', data: EMPTY },
@@ -32,7 +33,7 @@ export function style(): StyleSpecification {
     layers: [
       { id: 'water', type: 'background', paint: { 'background-color': token('map-water') } },
       { id: 'land', type: 'fill', source: 'land', paint: { 'fill-color': token('map-land') } },
-      { id: 'coast', type: 'line', source: 'land', paint: { 'line-color': token('map-border'), 'line-width': 0.6, 'line-opacity': 0.7 } },
+      { id: 'coast', type: 'line', source: 'coast', paint: { 'line-color': token('map-border'), 'line-width': 0.6, 'line-opacity': 0.7 } },
       { id: 'grid', type: 'line', source: 'grid', paint: { 'line-color': token('map-grid'), 'line-width': 0.7 } },
       {
         id: 'borders', type: 'line', source: 'borders',
@@ -62,11 +63,12 @@ export function style(): StyleSpecification {
 
 interface Atlas {
   land: FeatureCollection;
+  coast: FeatureCollection;
   borders: FeatureCollection;
   names: FeatureCollection;
 }
 
-type Countries = Topology<{ countries: GeometryCollection<{ name: string }>; land: GeometryCollection }>;
+type Countries = Topology<{ countries: GeometryCollection<{ name: string }> }>;
 
 const atlases = new Map<string, Promise<Atlas>>();
 
@@ -85,9 +87,13 @@ function atlas(url: string): Promise<Atlas> {
 }
 
 function read(topology: Countries): Atlas {
-  const { countries, land } = topology.objects;
+  const { countries } = topology.objects;
   const borders = mesh(topology, countries, (a, b) => a !== b);
-  const names = feature(topology, countries).features.flatMap(({ properties, geometry }) => {
+  const coast = mesh(topology, countries, (a, b) => a === b);
+  // Land is the sum of its countries: one polygon for a whole continent, with each lake and sea in
+  // it, is more than the map library's triangulation takes without filling bays.
+  const land = feature(topology, countries);
+  const names = land.features.flatMap(({ properties, geometry }) => {
     const rings = geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.type === 'MultiPolygon' ? geometry.coordinates : [];
     const largest = rings.map((polygon) => ringCentre(polygon[0] ?? [])).sort((a, b) => b.area - a.area)[0];
     if (!largest || !properties) return [];
@@ -98,11 +104,17 @@ function read(topology: Countries): Atlas {
     }];
   });
   return {
-    land: { type: 'FeatureCollection', features: feature(topology, land).features },
-    borders: { type: 'FeatureCollection', features: [{ type: 'Feature', properties: {}, geometry: borders }] },
+    land,
+    coast: lines(coast),
+    borders: lines(borders),
     names: { type: 'FeatureCollection', features: names },
   };
 }
+
+const lines = (geometry: MultiLineString): FeatureCollection => ({
+  type: 'FeatureCollection',
+  features: [{ type: 'Feature', properties: {}, geometry }],
+});
 
 function ringCentre(ring: number[][]): { centre: [number, number]; area: number } {
   let area = 0;
@@ -138,6 +150,7 @@ export function attachBasemap(map: MapLibre): void {
     const data = await atlas(url);
     if (url !== shown || !map.getSource('land')) return;
     put(map, 'land', data.land);
+    put(map, 'coast', data.coast);
     put(map, 'borders', data.borders);
     put(map, 'names', data.names);
   };
