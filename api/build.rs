@@ -29,8 +29,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     files.sort();
     let mut list = fs::File::create(out.join("assets.rs"))?;
     writeln!(list, "&[")?;
+    // Copies, so that a console built anew meanwhile does not pull files from under the compiler.
+    let copies = out.join("console");
+    drop(fs::remove_dir_all(&copies));
     for (name, path) in files {
-        writeln!(list, "    ({name:?}, include_bytes!({:?})),", path.canonicalize()?)?;
+        let copy = copies.join(&name);
+        fs::create_dir_all(copy.parent().unwrap_or(&copies))?;
+        fs::copy(&path, &copy)?;
+        writeln!(list, "    ({name:?}, include_bytes!({:?})),", copy)?;
     }
     writeln!(list, "]")?;
     Ok(())

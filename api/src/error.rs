@@ -47,7 +47,7 @@ impl ApiError {
     /// A request that cannot be read, at one place.
     pub(crate) fn unreadable(field: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        let detail = format!("the request cannot be read: {field}: {message}");
+        let detail = "the request cannot be read";
         Self::of(
             StatusCode::BAD_REQUEST,
             "unreadable",
@@ -110,6 +110,7 @@ impl From<DomainError> for ApiError {
         };
         let detail = match &error {
             DomainError::Lake(lake) => lake.message.clone(),
+            DomainError::Invalid { what, .. } => format!("{what} cannot be accepted"),
             DomainError::Db(_) if status == StatusCode::CONFLICT => {
                 "somebody else changed it at the same moment; read it again and repeat".to_owned()
             }

@@ -112,7 +112,7 @@ pub(crate) async fn last_position(conn: &mut Conn) -> Result<i64, DomainError> {
 }
 
 /// Events after a position, in order.
-pub(crate) async fn after(conn: &mut Conn, position: i64, limit: i64) -> Result<Vec<Event>, DomainError> {
+pub async fn after(conn: &mut Conn, position: i64, limit: i64) -> Result<Vec<Event>, DomainError> {
     let rows = sqlx::query(
         "SELECT position, event_id, aggregate_id, aggregate_type, event_type, version, timestamp_us, data \
          FROM events WHERE position > $1 ORDER BY position LIMIT $2",

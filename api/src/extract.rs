@@ -70,7 +70,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError>
         let message = e.to_string();
         let field = message.split('`').nth(1).unwrap_or("body").to_owned();
         if e.is_data() {
-            let detail = format!("the body cannot be accepted: {message}");
+            let detail = "the body cannot be accepted";
             let errors = vec![Fault { field, message }];
             ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail, errors)
         } else {

@@ -1,5 +1,7 @@
 //! What the api asks of the lake; analytics answers in process, tests with a fake.
 
+mod in_process;
+
 use std::fmt;
 
 use analytics::row::{QueryResult, TripChange, VehicleState};

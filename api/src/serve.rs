@@ -64,6 +64,13 @@ pub struct Handle {
     pub(crate) clock: SharedClock,
 }
 
+impl Handle {
+    /// Closes the database, after the tasks have stopped.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
 /// Binds, opens the database and starts serving and following, until `tasks` stops.
 pub async fn start(
     settings: Settings,

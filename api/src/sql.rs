@@ -18,7 +18,7 @@ use crate::{
     app::App,
     error::{ApiError, Problem},
     extract::ApiJson,
-    fault::{DomainError, Fault},
+    fault::DomainError,
     lake_port::LakeErrorKind,
 };
 
@@ -96,8 +96,7 @@ async fn run(State(app): State<App>, ApiJson(request): ApiJson<SqlRequest>) -> R
     }
     let found = app.lake().sql(&request.query, max_rows).await.map_err(|e| match e.kind {
         LakeErrorKind::Invalid => {
-            let fault = Fault { field: "query".to_owned(), message: e.message.clone() };
-            ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, "sql", e.message, vec![fault])
+            ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, "sql", e.message, Vec::new())
         }
         _ => DomainError::from(e).into(),
     })?;

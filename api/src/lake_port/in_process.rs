@@ -1,0 +1,54 @@
+//! The lake port answered by analytics in the same process.
+
+use analytics::{
+    Analytics, SqlError, SqlErrorKind,
+    row::{QueryResult, TripChange, VehicleState},
+};
+use async_trait::async_trait;
+use wire::{ids::VehicleId, time::Timestamp};
+
+use super::{LakeError, LakeErrorKind, LakeReader};
+
+impl From<SqlError> for LakeError {
+    fn from(error: SqlError) -> Self {
+        let kind = match error.kind {
+            SqlErrorKind::Invalid => LakeErrorKind::Invalid,
+            SqlErrorKind::Busy | SqlErrorKind::Timeout => LakeErrorKind::Busy,
+            SqlErrorKind::Internal => LakeErrorKind::Internal,
+        };
+        Self { kind, message: error.message }
+    }
+}
+
+#[async_trait]
+impl LakeReader for Analytics {
+    async fn sql(&self, query: &str, max_rows: usize) -> Result<QueryResult, LakeError> {
+        Ok(Analytics::sql(self, query, max_rows).await?)
+    }
+
+    async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, LakeError> {
+        Ok(Analytics::sql_at(self, trips_version, query).await?)
+    }
+
+    async fn trip_changes(
+        &self,
+        after_version: i64,
+        max_versions: usize,
+    ) -> Result<Vec<TripChange>, LakeError> {
+        Ok(Analytics::trip_changes(self, after_version, max_versions).await?)
+    }
+
+    async fn positions(
+        &self,
+        vehicle: &VehicleId,
+        start: Timestamp,
+        end: Timestamp,
+        max_points: usize,
+    ) -> Result<QueryResult, LakeError> {
+        Ok(Analytics::positions(self, vehicle, start, end, max_points).await?)
+    }
+
+    fn fleet(&self) -> Vec<VehicleState> {
+        Analytics::fleet(self)
+    }
+}

@@ -1,0 +1,54 @@
+//! `api`: REST and the console over the lake of another process.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use service::{Tasks, clock::SystemClock, exit, logs, metrics};
+
+/// How long tasks may take to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// REST and the console of Roadlake, over a lake that other processes write.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Configuration file; see configs/api.toml.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    logs::init("info", logs::LogFormat::Text);
+    metrics::install();
+    let settings = match api::config::load(arguments.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("api: {}", logs::chain(&error));
+            return ExitCode::from(exit::CONFIG);
+        }
+    };
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("api: {error:#}");
+            ExitCode::from(exit::UNAVAILABLE)
+        }
+    }
+}
+
+async fn run(settings: api::Settings) -> anyhow::Result<()> {
+    let clock = SystemClock::shared();
+    let limits = analytics::engine::Limits::default();
+    let lake = analytics::Analytics::open(&settings.lake, limits, Arc::clone(&clock)).with_context(|| {
+        format!("cannot open the lake {}; set `lake` to its folder", settings.lake.display())
+    })?;
+    let tasks = Tasks::new();
+    let handle = api::start(settings, &tasks, clock, Arc::new(lake)).await?;
+    println!("console and api: http://{}/", handle.addr);
+    tasks.until_signal().await?;
+    tasks.stop(SHUTDOWN_GRACE).await?;
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! The follower, cut off at every point, ends with what an undisturbed one ends with.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::Path,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
+
+use api::{
+    billing::Billing,
+    db::{Conn, Db},
+    events::Event,
+    fault::DomainError,
+    trips::{Registration, TripObserver, follow::Follower, types::Trip},
+};
+use async_trait::async_trait;
+use service::clock::ManualClock;
+use wire::time::Timestamp;
+
+use crate::{
+    fake_lake::{FakeLake, revised, trip, withdrawn},
+    server::Server,
+};
+
+/// Billing that fails once, at its n-th trip.
+#[derive(Debug)]
+struct FailsAt {
+    inner: Billing,
+    countdown: AtomicUsize,
+}
+
+#[async_trait]
+impl TripObserver for FailsAt {
+    async fn trip_changed(&self, conn: &mut Conn, now: Timestamp, trip: &Trip) -> Result<(), DomainError> {
+        self.inner.trip_changed(conn, now, trip).await?;
+        if self.countdown.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Err(DomainError::Conflict("cut off".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, conn: &mut Conn, now: Timestamp) -> Result<(), DomainError> {
+        self.inner.settle(conn, now).await
+    }
+}
+
+fn fill(lake: &FakeLake) {
+    let at = |day: i64| format!("2026-11-{day:02}T08:00:00Z");
+    let rows: Vec<_> = (1..=4)
+        .map(|i| trip(&format!("{i}"), &format!("car-{}", i % 2), &at(i), (1_000 * i, 600, 0)))
+        .collect();
+    lake.commit(vec![rows[0].clone(), rows[1].clone()]);
+    lake.commit(Vec::new());
+    lake.commit(vec![rows[2].clone(), revised(&rows[0], 1_500), rows[3].clone()]);
+    lake.commit(vec![withdrawn(&rows[1])]);
+}
+
+fn follower(db: &Db, lake: &Arc<FakeLake>, observer: Arc<dyn TripObserver>) -> Follower {
+    Follower {
+        db: db.clone(),
+        lake: lake.clone(),
+        observer,
+        registration: Registration::Automatic,
+        clock: ManualClock::at(1_795_000_000_000_000),
+    }
+}
+
+/// What the log says happened, without ids and times.
+async fn story(db: &Db) -> BTreeMap<String, Vec<String>> {
+    let mut conn = db.read().await.unwrap();
+    let events: Vec<Event> = api::events::after(&mut conn, 0, 10_000).await.unwrap();
+    for (index, event) in events.iter().enumerate() {
+        assert_eq!(event.position, i64::try_from(index).unwrap() + 1, "no holes");
+    }
+    let mut story: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for event in events {
+        let told = match event.event_type.as_str() {
+            "InvoiceLinesChanged" => {
+                let lines = event.data["added"].as_array().unwrap().iter();
+                let added: Vec<_> =
+                    lines.map(|l| format!("{}:{}", l["trip_id"], l["amount_minor"])).collect();
+                format!("+{added:?} -{}", event.data["superseded"].as_array().unwrap().len())
+            }
+            "TripCompleted" | "TripRevised" | "TripWithdrawn" => format!("{}", event.data["distance_m"]),
+            _ => String::new(),
+        };
+        let whose = if event.aggregate_type == "trip" { event.aggregate_id } else { event.aggregate_type };
+        story.entry(whose).or_default().push(format!("{} v{} {told}", event.event_type, event.version));
+    }
+    story
+}
+
+/// A database with a customer whose vehicles are car-0 and car-1, and nothing followed.
+async fn prepared(path: &Path) {
+    let server = Server::start().await;
+    let id = server.customer("car-1").await;
+    server.post("/v1/vehicles", serde_json::json!({ "vehicle_id": "car-0", "organization_id": id })).await;
+    server.tasks.stop(std::time::Duration::from_secs(10)).await.unwrap();
+    server.handle.close().await;
+    std::fs::copy(server.dir.path().join("api.db"), path).unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_at_any_trip_leaves_nothing_half_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let clean = dir.path().join("clean.db");
+    prepared(&clean).await;
+    let expected = undisturbed(dir.path(), &clean).await;
+    for fail_at in 0..6 {
+        let path = dir.path().join(format!("fail-{fail_at}.db"));
+        std::fs::copy(&clean, &path).unwrap();
+        let lake = Arc::new(FakeLake::default());
+        fill(&lake);
+        let db = Db::open(&path).await.unwrap();
+        let observer = Arc::new(FailsAt { inner: Billing, countdown: AtomicUsize::new(fail_at) });
+        let follower = follower(&db, &lake, observer);
+        assert!(follower.step().await.is_err(), "cut off at trip {fail_at}");
+        while follower.step().await.unwrap() > 0 {}
+        assert_eq!(story(&db).await, expected, "cut off at trip {fail_at}");
+        db.close().await;
+    }
+}
+
+async fn undisturbed(dir: &Path, clean: &Path) -> BTreeMap<String, Vec<String>> {
+    let path = dir.join("undisturbed.db");
+    std::fs::copy(clean, &path).unwrap();
+    let lake = Arc::new(FakeLake::default());
+    fill(&lake);
+    let db = Db::open(&path).await.unwrap();
+    let follower = follower(&db, &lake, Arc::new(Billing));
+    while follower.step().await.unwrap() > 0 {}
+    let told = story(&db).await;
+    assert_eq!(told["trp_1"], ["TripCompleted v1 1000", "TripRevised v2 1500"]);
+    assert_eq!(told["trp_2"], ["TripCompleted v1 2000", "TripWithdrawn v2 2000"]);
+    assert_eq!(
+        told["invoice"].len(),
+        7,
+        "opened, four trips, a revision, a withdrawal: {:?}",
+        told["invoice"]
+    );
+    db.close().await;
+    told
+}
+
+/// Polls a future so many times at most, then drops it: what a kill at that point leaves.
+async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(move |context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn killed_at_any_await_and_opened_again_it_goes_on_exactly_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let clean = dir.path().join("clean.db");
+    prepared(&clean).await;
+    let expected = undisturbed(dir.path(), &clean).await;
+    let mut kills = 0;
+    for polls in (1..).step_by(2) {
+        let path = dir.path().join(format!("kill-{polls}.db"));
+        std::fs::copy(&clean, &path).unwrap();
+        let lake = Arc::new(FakeLake::default());
+        fill(&lake);
+        let db = Db::open(&path).await.unwrap();
+        let finished = killed_after(polls, follower(&db, &lake, Arc::new(Billing)).step()).await.is_some();
+        db.close().await;
+
+        let db = Db::open(&path).await.unwrap();
+        let again = follower(&db, &lake, Arc::new(Billing));
+        while again.step().await.unwrap() > 0 {}
+        assert_eq!(story(&db).await, expected, "killed after {polls} polls");
+        db.close().await;
+        if finished {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 10, "only {kills} points were tried");
+}
+
+#[tokio::test]
+async fn a_second_follower_on_the_same_database_changes_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let clean = dir.path().join("clean.db");
+    prepared(&clean).await;
+    let expected = undisturbed(dir.path(), &clean).await;
+    let path = dir.path().join("two.db");
+    std::fs::copy(&clean, &path).unwrap();
+    let lake = Arc::new(FakeLake::default());
+    fill(&lake);
+    let (one_db, two_db) = (Db::open(&path).await.unwrap(), Db::open(&path).await.unwrap());
+    let (one, two) =
+        (follower(&one_db, &lake, Arc::new(Billing)), follower(&two_db, &lake, Arc::new(Billing)));
+    // One of them may lose the race and say so; what is stored is the same.
+    let (_, _) = tokio::join!(one.step(), two.step());
+    while one.step().await.unwrap() > 0 {}
+    assert_eq!(two.step().await.unwrap(), 0);
+    assert_eq!(story(&one_db).await, expected);
+}
