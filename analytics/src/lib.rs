@@ -21,6 +21,8 @@ mod readings;
 mod reconcile;
 pub mod row;
 pub mod sql_cli;
+#[cfg(test)]
+mod testing;
 mod trip_table;
 pub mod trips;
 

@@ -42,7 +42,11 @@ fn cmap_cars() -> BTreeMap<String, Vec<Reading>> {
     for line in text.lines().skip(1) {
         let cells: Vec<&str> = line.split(',').collect();
         let speed_kmh = number(cells[2]).map(|mph| mph * 1.609_344);
-        cars.entry(cells[0].to_owned()).or_default().push(Reading { ts: seconds(cells[1]), speed_kmh, ..Reading::default() });
+        cars.entry(cells[0].to_owned()).or_default().push(Reading {
+            ts: seconds(cells[1]),
+            speed_kmh,
+            ..Reading::default()
+        });
     }
     cars
 }

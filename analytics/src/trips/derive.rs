@@ -58,7 +58,7 @@ pub struct Deriver {
 enum Phase {
     Parked {
         /// Motion that has not become a trip yet.
-        pending: Option<Segment>,
+        pending: Option<Box<Segment>>,
     },
     Driving(Box<Driving>),
 }
@@ -140,7 +140,9 @@ impl Deriver {
                 *pending = match (pending.take(), now.is_moving(&self.parameters)) {
                     // Motion that never became driving: drift, or a push by hand.
                     (_, Some(false)) | (None, None) => None,
-                    (None, Some(true)) => Some(Segment::start(before.as_ref(), &now, &self.parameters)),
+                    (None, Some(true)) => {
+                        Some(Box::new(Segment::start(before.as_ref(), &now, &self.parameters)))
+                    }
                     (Some(mut segment), _) => {
                         segment.add(&now, &self.parameters);
                         Some(segment)
@@ -149,7 +151,7 @@ impl Deriver {
                 let is_start = now.is_driving(&self.parameters)
                     || (now.ignition_on == Some(true) && now.is_moving(&self.parameters) == Some(true));
                 if is_start && let Some(segment) = pending.take() {
-                    self.phase = Phase::Driving(Box::new(Driving::of(segment)));
+                    self.phase = Phase::Driving(Box::new(Driving::of(*segment)));
                 }
             }
             Phase::Driving(driving) => {
