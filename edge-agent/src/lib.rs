@@ -1,16 +1,33 @@
-//! Everything on the vehicle.
+//! Everything on the vehicle: from frames on a bus to batches that are durable in the cloud.
+//!
+//! Owns: sources, decoding and mapping, what is collected and when, the spool on the vehicle's
+//! disk, and the uplink. It knows no lake and no SQL; what a batch is, `wire` says.
+//!
+//! The way of a [`frame`]: [`source`] yields it (a recorded log, or [`simulate`]), [`decode`]
+//! reads its signals by a [`dbc`], [`map`] names them by VSS, [`collect`] decides which samples
+//! are kept and where a batch ends, [`spool`] keeps the batch on disk, [`uplink`] sends it until
+//! a durable ack covers it. [`agent`] starts one vehicle's share of all this; [`encode`] is
+//! decoding turned around, for the simulator.
+//!
+//! Around it: [`config`], [`metrics`], and the command lines [`cli`], [`decode_cli`], [`run_cli`].
+//!
+//! Bounds: one batch a lane in memory, the spool's caps in bytes and age, the uplink's window.
+//! When the spool is full a live bus is *shed* by priority and told as gaps; a replay or a
+//! simulation is *blocked* instead.
 
 pub mod frame;
-pub mod spool;
+pub mod source;
 pub mod dbc;
 pub mod decode;
 pub mod encode;
-pub mod source;
 pub mod map;
-pub mod cli;
-pub mod decode_cli;
-pub mod metrics;
 pub mod collect;
+pub mod spool;
 pub mod uplink;
 pub mod simulate;
 pub mod agent;
+pub mod config;
+pub mod metrics;
+pub mod cli;
+pub mod decode_cli;
+pub mod run_cli;

@@ -36,7 +36,7 @@ use crate::{
     spool::{SpoolError, StoredBatch},
 };
 
-pub use tls::{TlsError, TlsSettings};
+pub use tls::{ClientCertificate, TlsError, TlsSettings};
 
 /// Beside its payload a packet has a topic and a header.
 const PACKET_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 1024;

@@ -19,7 +19,7 @@ const BRAKING_MAX_MPS2: f64 = 6.0;
 const BRAKING_MPS2: f64 = 1.6;
 /// So close to a stop, and so slow, it stands.
 const STOP_NEAR_M: f64 = 0.6;
-const CRAWL_MPS: f64 = 1.2;
+const CRAWL_MPS: f64 = 0.05;
 
 /// What costs fuel or charge.
 #[derive(Debug, Clone)]
@@ -157,7 +157,8 @@ impl Vehicle {
     }
 
     fn drive_on(&mut self, dt_s: f64, now: Timestamp) {
-        let ahead_m = self.trip.at_m + self.speed_mps * dt_s;
+        let end_m = self.trip.stops.get(self.trip.next_stop).map_or(self.track.length_m(), |s| s.at_m);
+        let ahead_m = (self.trip.at_m + self.speed_mps * dt_s).min(end_m);
         let mut target_mps = self.trip.profile_at(&self.track, ahead_m);
         if self.trip.at_m - self.trip.stood_at_m < NODE_M + 1.0 {
             // Pulling away: the profile still says that it stands here.
@@ -167,7 +168,6 @@ impl Vehicle {
         let strongest = ACCELERATION_MAX_MPS2.min(by_power);
         let acceleration = ((target_mps - self.speed_mps) / dt_s.max(0.01)).clamp(-BRAKING_MAX_MPS2, strongest);
         self.roll(dt_s, acceleration);
-        let end_m = self.trip.stops.get(self.trip.next_stop).map_or(self.track.length_m(), |s| s.at_m);
         if end_m - self.trip.at_m < STOP_NEAR_M && self.speed_mps < CRAWL_MPS {
             self.stand(now);
         }

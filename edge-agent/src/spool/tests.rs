@@ -406,7 +406,10 @@ fn run(disk: &MemoryStorage, ops: &[Op], model: &mut Model) -> Result<Option<Spo
         let result = match op {
             Op::Put(lane, samples) => {
                 let result = put(&mut spool, *lane, id(*lane), *samples);
-                if let Ok(sequence) = &result {
+                // What a stopped machine answers nobody has heard.
+                if let Ok(sequence) = &result
+                    && !disk.is_stopped()
+                {
                     model.kept.insert((id(*lane), *sequence), *samples);
                 }
                 result.map(drop)

@@ -1,0 +1,343 @@
+//! The uplink against a broker and an ingest of a few lines, which forget and fail on demand.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, atomic::AtomicBool},
+};
+
+use bytes::BytesMut;
+use rumqttc::mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet as Mqtt, PubAck, Publish, SubAck, SubscribeReasonCode};
+use service::{Tasks, clock::SystemClock};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+use wire::{ack::DurableAck, catalog::Catalog};
+
+use super::*;
+use crate::spool::{DiskStorage, Lane, RecordMeta, Spool, SpoolSettings};
+
+/// What the cloud has seen and how it behaves.
+#[derive(Debug, Default)]
+struct Cloud {
+    /// Batches by stream and sequence, and how often each came.
+    batches: BTreeMap<(StreamId, u64), u32>,
+    lowest_still_to_come: BTreeMap<StreamId, u64>,
+    catalogs: BTreeSet<CatalogHash>,
+    statuses: Vec<VehicleStatus>,
+    connections: u32,
+}
+
+#[derive(Debug)]
+struct FakeCloud {
+    port: u16,
+    cloud: Mutex<Cloud>,
+    /// Acks are given.
+    gives_acks: AtomicBool,
+    /// Connections still to be cut after so many batches.
+    cuts: Mutex<Vec<u32>>,
+    needs_catalog: AtomicBool,
+    changed: watch::Sender<u64>,
+}
+
+impl FakeCloud {
+    async fn start(tasks: &Tasks) -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let cloud = Arc::new(Self {
+            port: listener.local_addr().unwrap().port(),
+            cloud: Mutex::default(),
+            gives_acks: AtomicBool::new(true),
+            cuts: Mutex::default(),
+            needs_catalog: AtomicBool::new(false),
+            changed: watch::Sender::new(0),
+        });
+        let (accepting, stop) = (Arc::clone(&cloud), tasks.stop_token());
+        tasks.spawn("fake cloud", async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    Ok((socket, _)) = listener.accept() => accepting.serve(socket, &stop).await,
+                }
+            }
+        });
+        cloud
+    }
+
+    /// One connection at a time: there is one vehicle.
+    async fn serve(&self, mut socket: TcpStream, stop: &CancellationToken) {
+        self.cloud.lock().unwrap().connections += 1;
+        let mut cut_after = self.cuts.lock().unwrap().pop();
+        let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
+        let mut to_ack = self.changed.subscribe();
+        loop {
+            while let Ok(packet) = Mqtt::read(&mut input, 1 << 20) {
+                match packet {
+                    Mqtt::Connect(_) => {
+                        ConnAck::new(ConnectReturnCode::Success, false).write(&mut output).unwrap();
+                    }
+                    Mqtt::Subscribe(s) => {
+                        let codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
+                        SubAck::new(s.pkid, codes).write(&mut output).unwrap();
+                    }
+                    Mqtt::Publish(publish) => {
+                        PubAck::new(publish.pkid).write(&mut output).unwrap();
+                        if self.take(&publish) {
+                            match &mut cut_after {
+                                Some(0) => return,
+                                Some(left) => *left -= 1,
+                                None => {}
+                            }
+                        }
+                        self.answer(&publish.topic, &mut output);
+                    }
+                    Mqtt::PingReq => Mqtt::PingResp.write(&mut output, 1 << 20).map(drop).unwrap(),
+                    Mqtt::Disconnect => return,
+                    _ => {}
+                }
+            }
+            if !output.is_empty() {
+                socket.write_all(&output.split()).await.ok();
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                read = socket.read_buf(&mut input) => if !matches!(read, Ok(1..)) { return },
+                _ = to_ack.changed() => self.answer("rl/v1/telemetry", &mut output),
+            }
+        }
+    }
+
+    /// Notes a message; `true` for a batch.
+    fn take(&self, publish: &Publish) -> bool {
+        let mut cloud = self.cloud.lock().unwrap();
+        let is_batch = publish.topic.ends_with("/telemetry");
+        if is_batch {
+            let batch = Batch::decode_body(&Envelope::decode(&publish.payload).unwrap().body).unwrap();
+            *cloud.batches.entry((batch.stream_id, batch.sequence)).or_default() += 1;
+            let lowest = cloud.lowest_still_to_come.entry(batch.stream_id).or_default();
+            *lowest = (*lowest).max(batch.oldest_sequence);
+        } else if publish.topic.ends_with("/catalog") {
+            cloud.catalogs.insert(wire::catalog::hash_of(&publish.payload));
+        } else if publish.topic.ends_with("/status") {
+            assert!(publish.retain);
+            cloud.statuses.push(VehicleStatus::decode(&publish.payload).unwrap());
+        }
+        is_batch
+    }
+
+    /// Acks as ingest does: up to the first sequence that may still come.
+    fn answer(&self, topic: &str, output: &mut BytesMut) {
+        if !topic.ends_with("/telemetry") {
+            return;
+        }
+        let mut message = AckMessage::default();
+        let cloud = self.cloud.lock().unwrap();
+        if self.needs_catalog.swap(false, Ordering::SeqCst) {
+            message.need_catalog = cloud.catalogs.iter().copied().collect();
+        } else if self.gives_acks.load(Ordering::SeqCst) {
+            for (stream_id, lowest) in &cloud.lowest_still_to_come {
+                let mut up_to = lowest - 1;
+                while cloud.batches.contains_key(&(*stream_id, up_to + 1)) {
+                    up_to += 1;
+                }
+                message.durable.push(DurableAck { stream_id: *stream_id, up_to_sequence: up_to });
+            }
+        }
+        let topic = wire::topics::topic(&vehicle(), Channel::Ack);
+        let mut publish = Publish::new(topic, QoS::AtMostOnce, message.encode());
+        publish.pkid = 0;
+        publish.write(output).unwrap();
+    }
+
+    fn counts(&self) -> Vec<u32> {
+        self.cloud.lock().unwrap().batches.values().copied().collect()
+    }
+}
+
+fn vehicle() -> VehicleId {
+    "car-1".parse().unwrap()
+}
+
+fn catalog() -> Vec<u8> {
+    Catalog { vss_release: "6.0".to_owned(), columns: Vec::new() }.encode()
+}
+
+/// Appends batches without samples' content: only their envelope matters here.
+fn fill(shared: &Shared, lane: Lane, stream_id: StreamId, count: u64) {
+    for _ in 0..count {
+        let mut spool = shared.spool();
+        let next = spool.next_batch(lane, stream_id);
+        let batch = Batch {
+            vehicle_id: vehicle(),
+            boot_id: BootId(uuid::Uuid::nil()),
+            stream_id,
+            sequence: next.sequence,
+            oldest_sequence: next.oldest_sequence,
+            catalog_hash: wire::catalog::hash_of(&catalog()),
+            base_time: Timestamp(0),
+            monotonic_base_us: 0,
+            groups: Vec::new(),
+            gaps: Vec::new(),
+        };
+        let meta = RecordMeta {
+            sequence: next.sequence,
+            oldest_sequence: next.oldest_sequence,
+            first_time: Timestamp(0),
+            last_time: Timestamp(0),
+            sample_count: 1,
+            gap_ids: Vec::new(),
+        };
+        let key = (stream_id, batch.catalog_hash);
+        spool.append(lane, key, &meta, &batch.encode_body().unwrap(), 0).unwrap();
+    }
+    shared.appended.notify_one();
+}
+
+struct Rig {
+    tasks: Tasks,
+    cloud: Arc<FakeCloud>,
+    shared: Arc<Shared>,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    async fn new(settings: SpoolSettings, set_up: impl FnOnce(&FakeCloud, &Shared)) -> Self {
+        let tasks = Tasks::new();
+        let cloud = FakeCloud::start(&tasks).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(Box::new(DiskStorage::open(folder.path()).unwrap()), settings).unwrap();
+        let catalog_hash = wire::catalog::hash_of(&catalog());
+        spool.put_catalog(catalog_hash, &catalog()).unwrap();
+        let shared = Arc::new(Shared::new(spool));
+        set_up(&cloud, &shared);
+        let uplink = Uplink {
+            vehicle_id: vehicle(),
+            boot_id: BootId(uuid::Uuid::nil()),
+            catalog_hash,
+            settings: UplinkSettings {
+                port: cloud.port,
+                in_flight_max: 8,
+                resend_after: Duration::from_millis(600),
+                ..UplinkSettings::default()
+            },
+            signer: None,
+            transport: Transport::tcp(),
+            shared: Arc::clone(&shared),
+            clock: SystemClock::shared(),
+        };
+        tasks.spawn("uplink", uplink.run(tasks.stop_token()));
+        Self { tasks, cloud, shared, _folder: folder }
+    }
+
+    async fn drained(&self) {
+        let drained = async {
+            loop {
+                let settled = self.shared.settled.notified();
+                tokio::pin!(settled);
+                settled.as_mut().enable();
+                if self.shared.stats().batches_in_spool == 0 {
+                    return;
+                }
+                settled.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), drained).await.expect("the spool is drained");
+    }
+
+    async fn stop(self) -> Vec<VehicleStatus> {
+        self.tasks.stop(Duration::from_secs(5)).await.unwrap();
+        self.cloud.cloud.lock().unwrap().statuses.clone()
+    }
+}
+
+fn stream(n: u128) -> StreamId {
+    StreamId(uuid::Uuid::from_u128(n))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_lane_is_sent_once_and_let_go_when_durable() {
+    let rig = Rig::new(SpoolSettings::default(), |_, shared| {
+        fill(shared, Lane::Signals, stream(2), 30);
+        fill(shared, Lane::Readings, stream(1), 30);
+    })
+    .await;
+    rig.drained().await;
+    fill(&rig.shared, Lane::Readings, stream(1), 5);
+    rig.drained().await;
+    assert_eq!(rig.cloud.counts(), vec![1; 65]);
+    let stats = rig.shared.stats();
+    assert_eq!((stats.batches_acked, stats.samples_acked, stats.reconnects), (65, 65, 0));
+    assert!(rig.cloud.cloud.lock().unwrap().catalogs.len() == 1);
+    let statuses = rig.stop().await;
+    assert!(statuses[0].is_online);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_puback_releases_nothing_and_the_window_is_sent_again() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        cloud.gives_acks.store(false, Ordering::SeqCst);
+        fill(shared, Lane::Readings, stream(1), 20);
+    })
+    .await;
+    let again = async {
+        while !rig.cloud.counts().iter().any(|count| *count >= 2) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("sent again");
+    // No more than the window went out.
+    assert_eq!(rig.cloud.counts().len(), 8);
+    assert_eq!(rig.shared.stats().batches_in_spool, 20);
+    assert!(rig.shared.stats().resends >= 1);
+    rig.cloud.gives_acks.store(true, Ordering::SeqCst);
+    rig.cloud.changed.send_modify(|n| *n += 1);
+    rig.drained().await;
+    assert_eq!(rig.cloud.counts().len(), 20);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_costs_a_resend_and_never_a_batch() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        *cloud.cuts.lock().unwrap() = vec![9, 3];
+        fill(shared, Lane::Readings, stream(1), 40);
+    })
+    .await;
+    rig.drained().await;
+    assert_eq!(rig.cloud.counts().len(), 40);
+    assert_eq!(rig.shared.stats().reconnects, 2);
+    assert_eq!(rig.cloud.cloud.lock().unwrap().connections, 3);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_asked_for_is_published_and_the_window_sent_again() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        cloud.needs_catalog.store(true, Ordering::SeqCst);
+        cloud.gives_acks.store(false, Ordering::SeqCst);
+        fill(shared, Lane::Readings, stream(1), 4);
+    })
+    .await;
+    let again = async {
+        while rig.cloud.counts() != [2, 2, 2, 2] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("sent again");
+    rig.cloud.gives_acks.store(true, Ordering::SeqCst);
+    rig.cloud.changed.send_modify(|n| *n += 1);
+    rig.drained().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_drop_the_cloud_is_told_that_nothing_older_comes() {
+    let settings = SpoolSettings { segment_bytes: 600, bytes_max: 4000, ..SpoolSettings::default() };
+    let rig = Rig::new(settings, |_, shared| fill(shared, Lane::Signals, stream(2), 60)).await;
+    // Without it the acks would never pass the hole, and this would not end.
+    rig.drained().await;
+    let stats = rig.shared.stats();
+    assert!(stats.samples_dropped_total() > 0);
+    assert_eq!(stats.samples_acked + stats.samples_dropped_total(), 60);
+    rig.stop().await;
+}

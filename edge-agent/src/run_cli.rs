@@ -1,0 +1,172 @@
+//! `edge-agent run`: one agent by a file, or by flags for a quick try.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Args;
+use service::{
+    Tasks,
+    clock::SystemClock,
+    config::{ConfigError, Loaded},
+    exit,
+    logs::{self, LogFormat, chain},
+    tasks::StopError,
+};
+use tracing::info;
+use wire::time::Timestamp;
+
+use crate::{
+    agent::{self, Settings, StartError},
+    config::{self, Config},
+    source::SourceError,
+    spool::OpenFolderError,
+};
+
+/// How long a stop may take.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Arguments of `edge-agent run`. A flag overrides the file.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Configuration file, as configs/edge-agent.toml.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The vehicle's id.
+    #[arg(long, value_name = "ID")]
+    pub vehicle: Option<String>,
+    /// The broker.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub broker: Option<String>,
+    /// Folder of the spool.
+    #[arg(long, value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+    /// Replay this candump log.
+    #[arg(long, value_name = "LOG")]
+    pub replay: Option<PathBuf>,
+    /// DBC file; may be given more than once.
+    #[arg(long, value_name = "FILE.dbc")]
+    pub dbc: Vec<PathBuf>,
+    /// Map file; may be given more than once.
+    #[arg(long, value_name = "FILE.toml")]
+    pub map: Vec<PathBuf>,
+    /// Times faster than recorded: 1, 60, or flat.
+    #[arg(long, value_name = "SPEED")]
+    pub speed: Option<String>,
+    /// End when the source has ended and everything is durable in the lake.
+    #[arg(long)]
+    pub exit_when_done: bool,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something could not be opened.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A task failed, or would not stop.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    /// No threads.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl RunError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => exit::CONFIG,
+            Self::Start(StartError::Folder(OpenFolderError::InUse { .. })) => exit::CONFLICT,
+            Self::Start(StartError::Folder(_) | StartError::Spool(_) | StartError::Tls(_)) => exit::UNAVAILABLE,
+            Self::Start(StartError::Source(SourceError::Open { .. }) | StartError::SigningKey { .. }) => {
+                exit::UNAVAILABLE
+            }
+            Self::Start(StartError::Thread(_)) | Self::Runtime(_) => exit::FAILURE,
+            Self::Start(_) => exit::DATA,
+            Self::Stop(StopError::HeldOn(_)) => exit::CONFLICT,
+            Self::Stop(_) => exit::FAILURE,
+        }
+    }
+}
+
+/// Runs an agent until it is stopped, or done.
+pub fn main(args: &RunArgs) -> ExitCode {
+    logs::init("info", LogFormat::Text);
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("edge-agent: {}", chain(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(args: &RunArgs) -> Result<(), RunError> {
+    let clock = SystemClock::shared();
+    let settings = settings(args, Timestamp(clock.now_us()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(RunError::Runtime)?;
+    runtime.block_on(async {
+        let tasks = Tasks::new();
+        let handle = agent::start(settings, &tasks, clock).await?;
+        let done = async {
+            if args.exit_when_done {
+                handle.drained().await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        let progress = async {
+            loop {
+                tokio::time::sleep(PROGRESS_INTERVAL).await;
+                let s = handle.stats();
+                let (count, waiting) = (s.batches_acked, s.batches_in_spool);
+                info!(frames = s.frames, count, waiting, online = s.is_online, "progress");
+            }
+        };
+        let result = tokio::select! {
+            result = tasks.until_signal() => result,
+            () = done => Ok(()),
+            () = progress => Ok(()),
+        };
+        let stopped = tasks.stop(SHUTDOWN_GRACE).await;
+        let s = handle.stats();
+        let (collected, dropped) = (s.samples_collected_total(), s.samples_dropped_total());
+        info!(collected, acked = s.samples_acked, waiting = s.samples_in_spool, dropped, "agent stopped");
+        result.and(stopped).map_err(RunError::from)
+    })
+}
+
+fn settings(args: &RunArgs, now: Timestamp) -> Result<Settings, ConfigError> {
+    let Loaded { mut config, origin } = service::config::load::<Config>("edge-agent", args.config.as_deref())?;
+    let mut by_flag = false;
+    let mut put = |is_given: bool| by_flag |= is_given;
+    put(args.vehicle.is_some());
+    config.vehicle_id = args.vehicle.clone().unwrap_or(config.vehicle_id);
+    put(args.broker.is_some());
+    config.uplink.broker = args.broker.clone().unwrap_or(config.uplink.broker);
+    put(args.spool.is_some());
+    config.spool_folder = args.spool.clone().unwrap_or(config.spool_folder);
+    put(args.speed.is_some());
+    config.source.speed = args.speed.clone().unwrap_or(config.source.speed);
+    if let Some(log) = &args.replay {
+        put(true);
+        config.source.kind = config::SourceKind::Replay;
+        config.source.log_file = Some(log.clone());
+    }
+    if !args.dbc.is_empty() {
+        put(true);
+        config.dbc_files.clone_from(&args.dbc);
+    }
+    if !args.map.is_empty() {
+        put(true);
+        config.map_files.clone_from(&args.map);
+    }
+    let origin = if by_flag { format!("{origin} with flags") } else { origin };
+    config::check(Loaded { config, origin }, now)
+}
