@@ -180,8 +180,6 @@ impl Follower {
         let started_us = self.clock.monotonic_us();
         let tables = &self.analytics.shared.tables;
         let Some(mut readings) = tables.newest_table(TableKind::Readings).await? else { return Ok(false) };
-        let mut trips = tables.lake().create_table(TableKind::Trips).await.map_err(PassError::OpenTrips)?;
-
         let mut touched = Touched::default();
         let cursor = match self.cursor {
             Some(cursor) => cursor,
@@ -196,8 +194,9 @@ impl Follower {
         }
         let vehicle_count = touched.len();
         if vehicle_count > 0 {
+            let place = self.next_place().await?;
             let (rows, open) = self.derive(touched, reached, now).await?;
-            self.commit(&mut trips, rows).await?;
+            self.commit(rows, &place).await?;
             self.keep_open(open);
         }
         self.cursor = Some(reached);
@@ -260,16 +259,30 @@ impl Follower {
         Ok(reached)
     }
 
-    async fn commit(&self, trips: &mut LakeTable, outcome: derivation::Rows) -> Result<(), PassError> {
+    /// The place of the next commit, taken before the stored trips are read: if another process
+    /// commits between, ours is refused instead of doubling its rows.
+    async fn next_place(&self) -> Result<AppTransaction, PassError> {
+        let committed = match self.analytics.shared.tables.newest_table(TableKind::Trips).await? {
+            Some(trips) => trips.app_version(APP_ID).await?,
+            None => None,
+        };
+        Ok(AppTransaction { app_id: APP_ID.to_owned(), version: committed.unwrap_or(0) + 1 })
+    }
+
+    async fn commit(&self, outcome: derivation::Rows, place: &AppTransaction) -> Result<(), PassError> {
         metrics::trips_dropped(outcome.dropped_count);
         if outcome.rows.is_empty() {
             return Ok(());
         }
+        let tables = &self.analytics.shared.tables;
+        let mut trips = match tables.newest_table(TableKind::Trips).await? {
+            Some(trips) => trips,
+            None => tables.lake().create_table(TableKind::Trips).await.map_err(PassError::OpenTrips)?,
+        };
         let batch = trip_table::to_batch(&outcome.rows)?;
-        let version = trips.app_version(APP_ID).await?.unwrap_or(0) + 1;
-        let committed = trips.append(batch, &AppTransaction { app_id: APP_ID.to_owned(), version }).await?;
+        let version = trips.append(batch, place).await?;
         metrics::trips_written(outcome.new_count, outcome.revised_count, outcome.withdrawn_count);
-        tracing::debug!(version = committed, count = outcome.rows.len(), "trip revisions committed");
+        tracing::debug!(version, count = outcome.rows.len(), "trip revisions committed");
         Ok(())
     }
 

@@ -42,8 +42,7 @@ pub(super) fn base(limits: &Limits) -> Result<SessionState> {
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(true)
-        .with_target_partitions(limits.parallel_max.max(1))
-        .set_bool("datafusion.execution.parquet.pushdown_filters", true);
+        .with_target_partitions(limits.parallel_max.max(1));
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

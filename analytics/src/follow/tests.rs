@@ -297,3 +297,20 @@ async fn a_started_follower_tells_its_progress_and_stops() {
     assert_eq!(handle.analytics.sql("SELECT * FROM latest_trips", 10).await.unwrap().rows.len(), 3);
     tasks.stop(Duration::from_secs(10)).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_second_process_on_the_same_trips_is_refused_not_doubled() {
+    let mut lake = TestLake::new().await;
+    let clock = ManualClock::at(NOW.0);
+    lake.append_of("car-1", &three_drives(), NOW).await;
+    let (first, mut second) = (follower(lake.dir.path(), &clock), follower(lake.dir.path(), &clock));
+    // The first takes its place and stored trips; the second is faster.
+    let place = first.next_place().await.unwrap();
+    let mut touched = Touched::default();
+    touched::everything(&first, &mut touched).await.unwrap();
+    let (rows, _) = first.derive(touched, 1, NOW).await.unwrap();
+    catch_up(&mut second).await;
+    let error = first.commit(rows, &place).await.unwrap_err();
+    assert!(matches!(error, PassError::Commit(lake::CommitError::Fenced { .. })), "{error:?}");
+    assert_eq!(revisions(&second).await.len(), 3);
+}
