@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bounds, graticule, graticuleStep, haversine, thin, trackSegments } from '../src/lib/geometry';
+import { bounds, graticule, graticuleStep, haversine, thin, trackSegments, unwrapLine, unwrapRing } from '../src/lib/geometry';
 
 const at = (seconds: number, latitude: number, longitude: number, speed_kmh: number | null = null) => ({
   ts: new Date(seconds * 1000).toISOString(),
@@ -72,5 +72,20 @@ describe('thin', () => {
     expect(kept[0]).toBe(0);
     expect(kept.at(-1)).toBe(999);
     expect(thin([1, 2], 10)).toEqual([1, 2]);
+  });
+});
+
+describe('the date line', () => {
+  it('a line across it goes on instead of jumping back', () => {
+    expect(unwrapLine([[179, 1], [-179, 2], [-178, 3], [179, 4]])).toEqual([[179, 1], [181, 2], [182, 3], [179, 4]]);
+    expect(unwrapLine([[-179, 1], [179, 2]])).toEqual([[-179, 1], [-181, 2]]);
+  });
+  it('a ring around a pole is closed along the pole', () => {
+    const ring = unwrapRing([[0, -70], [120, -70], [-120, -70], [0, -70]]);
+    expect(ring).toEqual([[0, -70], [120, -70], [240, -70], [360, -70], [360, -90], [0, -90], [0, -70]]);
+  });
+  it('an ordinary ring stays as it is', () => {
+    const ring = [[0, 0], [1, 0], [1, 1], [0, 0]];
+    expect(unwrapRing(ring)).toEqual(ring);
   });
 });

@@ -60,6 +60,31 @@ export function trackSegments(points: readonly TrackPoint[]): FeatureCollection<
   return { type: 'FeatureCollection', features };
 }
 
+/**
+ * A line across the date line goes on past 180° instead of jumping back through the whole map.
+ * Natural Earth's shapes in world-atlas are spherical and jump there.
+ */
+export function unwrapLine(line: readonly number[][]): number[][] {
+  let shift = 0;
+  let before: number | undefined;
+  return line.map(([lon = 0, lat = 0]) => {
+    if (before !== undefined && lon - before > 180) shift -= 360;
+    if (before !== undefined && lon - before < -180) shift += 360;
+    before = lon;
+    return [lon + shift, lat];
+  });
+}
+
+/** The same for a polygon's ring; one around a pole (Antarctica) is closed along that pole. */
+export function unwrapRing(ring: readonly number[][]): number[][] {
+  const line = unwrapLine(ring);
+  const [first = 0, firstLat = 0] = line[0] ?? [];
+  const [last = 0] = line.at(-1) ?? [];
+  if (Math.abs(last - first) < 180) return line;
+  const pole = firstLat < 0 ? -90 : 90;
+  return [...line, [last, pole], [first, pole], [first, firstLat]];
+}
+
 const STEPS = [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
 
 /** The spacing of the graticule: the widest step that still gives about five lines a view. */

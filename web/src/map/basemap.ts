@@ -1,14 +1,14 @@
 // The basemap: Natural Earth land and borders from the bundle, and a graticule. No network but our
 // own server: a depot without internet sees the same map.
 
-import type { FeatureCollection, MultiLineString } from 'geojson';
+import type { FeatureCollection, Geometry, MultiLineString } from 'geojson';
 import type { GeoJSONSource, Map as MapLibre, StyleSpecification } from 'maplibre-gl';
 import { feature, mesh } from 'topojson-client';
 import type { GeometryCollection, Topology } from 'topojson-specification';
 import coarseUrl from 'world-atlas/countries-110m.json?url';
 import middleUrl from 'world-atlas/countries-50m.json?url';
 import fineUrl from 'world-atlas/countries-10m.json?url';
-import { graticule } from '../lib/geometry';
+import { graticule, unwrapLine, unwrapRing } from '../lib/geometry';
 
 const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] };
 const FONT = ['ui-sans-serif, system-ui, "DejaVu Sans", sans-serif'];
@@ -90,12 +90,11 @@ function read(topology: Countries): Atlas {
   const { countries } = topology.objects;
   const borders = mesh(topology, countries, (a, b) => a !== b);
   const coast = mesh(topology, countries, (a, b) => a === b);
-  // Land is the sum of its countries: one polygon for a whole continent, with each lake and sea in
-  // it, is more than the map library's triangulation takes without filling bays.
+  // Land is the sum of its countries, each cut where it crosses the date line.
   const land = feature(topology, countries);
   const names = land.features.flatMap(({ properties, geometry }) => {
     const rings = geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.type === 'MultiPolygon' ? geometry.coordinates : [];
-    const largest = rings.map((polygon) => ringCentre(polygon[0] ?? [])).sort((a, b) => b.area - a.area)[0];
+    const largest = rings.map((polygon) => ringCentre(unwrapRing(polygon[0] ?? []))).sort((a, b) => b.area - a.area)[0];
     if (!largest || !properties) return [];
     return [{
       type: 'Feature' as const,
@@ -104,16 +103,22 @@ function read(topology: Countries): Atlas {
     }];
   });
   return {
-    land,
+    land: { type: 'FeatureCollection', features: land.features.map((item) => ({ ...item, geometry: unwrapped(item.geometry) })) },
     coast: lines(coast),
     borders: lines(borders),
     names: { type: 'FeatureCollection', features: names },
   };
 }
 
+function unwrapped(geometry: Geometry): Geometry {
+  if (geometry.type === 'Polygon') return { ...geometry, coordinates: geometry.coordinates.map(unwrapRing) };
+  if (geometry.type === 'MultiPolygon') return { ...geometry, coordinates: geometry.coordinates.map((polygon) => polygon.map(unwrapRing)) };
+  return geometry;
+}
+
 const lines = (geometry: MultiLineString): FeatureCollection => ({
   type: 'FeatureCollection',
-  features: [{ type: 'Feature', properties: {}, geometry }],
+  features: [{ type: 'Feature', properties: {}, geometry: { ...geometry, coordinates: geometry.coordinates.map(unwrapLine) } }],
 });
 
 function ringCentre(ring: number[][]): { centre: [number, number]; area: number } {
