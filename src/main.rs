@@ -1,2 +1,82 @@
-//! Roadlake.
-fn main(){}
+//! The program `roadlake`: the whole pipeline, from the vehicle to the invoice, in one process.
+//!
+//! Wiring only. [`stack`] starts ingest, analytics and api together; [`demo`] adds vehicles to it,
+//! [`serve`] runs it for real ones, [`sql`] asks its lake, [`import`] backfills it.
+
+mod demo;
+mod import;
+mod serve;
+mod sql;
+mod stack;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use service::{config::ConfigError, exit, logs};
+
+/// Vehicle telemetry from CAN to trips, SQL and invoices, self-hosted.
+#[derive(Debug, Parser)]
+#[command(name = "roadlake", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Replay a real car and simulated vehicles through everything, to trips, a map and an invoice
+    Demo(demo::Arguments),
+    /// Run ingest, analytics and the api in this process
+    Serve(serve::Arguments),
+    /// Ask the lake in SQL; without a query, a prompt
+    Sql(sql::Arguments),
+    /// Backfill the history of a vehicle from a CSV or Parquet file
+    Import(import::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = match arguments.command {
+        Command::Serve(_) => "info,rumqttd=warn,rumqttc=warn",
+        // These draw on the terminal themselves.
+        Command::Demo(_) | Command::Sql(_) | Command::Import(_) => "error,rumqttd=off,rumqttc=off",
+    };
+    logs::init(filter, logs::LogFormat::Text);
+    service::metrics::install();
+    let outcome = match tokio::runtime::Runtime::new() {
+        Err(error) => Err(error.into()),
+        Ok(runtime) => runtime.block_on(async {
+            match arguments.command {
+                Command::Demo(a) => Box::pin(demo::run(a)).await,
+                Command::Serve(a) => Box::pin(serve::run(a)).await,
+                Command::Sql(a) => Box::pin(sql::run(a)).await,
+                Command::Import(a) => Box::pin(import::run(a)).await,
+            }
+        }),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("roadlake: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// Which kind of failure it was.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let find = |is: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(is);
+    if find(|e| e.is::<ConfigError>()) {
+        exit::CONFIG
+    } else if find(|e| e.is::<analytics::SqlError>() || e.is::<ingest::import::ImportError>()) {
+        exit::DATA
+    } else if find(|e| e.is::<lake::CommitError>()) {
+        exit::CONFLICT
+    } else if find(|e| {
+        e.is::<lake::OpenLakeError>() || e.is::<ingest::broker::BrokerError>() || e.is::<api::StartError>()
+    }) {
+        exit::UNAVAILABLE
+    } else {
+        exit::FAILURE
+    }
+}

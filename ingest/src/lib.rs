@@ -1,1 +1,32 @@
-//! MQTT in, lake out, exactly once
+//! MQTT in, lake out, exactly once.
+//!
+//! Owns: the embedded broker ([`broker`]), receiving ([`intake`]), trusting or quarantining
+//! ([`verify`]), dropping what is stored already ([`dedupe`]), turning batches into rows
+//! ([`rows`]), committing and acknowledging ([`commit`]), and backfill from files ([`import`]).
+//! It derives nothing from the rows; that is analytics.
+//!
+//! The way of a batch: [`intake`] takes a publish from the broker → [`verify::verify`] makes it a
+//! `Verified` → [`commit::Committer`] buffers it, drops duplicates, writes one Delta commit a
+//! table and hands out the durable acks → [`pipeline`] publishes them. Nothing is acknowledged
+//! before its commit.
+//!
+//! Bounds: `buffer_bytes_max` of payloads wait for a commit, `intake_queue_len_max` messages wait
+//! before it; when both are full intake stops reading from the broker (*block*). The vehicles
+//! keep everything that is not acknowledged, so a broker that drops under pressure costs a
+//! resend.
+
+pub mod broker;
+pub mod commit;
+pub mod config;
+pub mod dedupe;
+pub mod import;
+pub mod intake;
+pub mod keys;
+pub mod metrics;
+pub mod pipeline;
+pub mod rows;
+pub mod start;
+pub mod verify;
+
+pub use config::{Config, Settings};
+pub use start::{Handle, StartError, start};

@@ -192,6 +192,8 @@ fn gaps() -> Vec<Field> {
         required("sample_count", DataType::Int64),
         required("last_time", timestamp_type()),
         required("reason", DataType::Utf8),
+        // Whether the batch that told it also carried samples: then those say if it is stored.
+        required("batch_has_samples", DataType::Boolean),
     ]);
     fields
 }

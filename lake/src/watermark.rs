@@ -4,45 +4,34 @@ use std::collections::HashMap;
 
 use arrow::array::{Array, Int64Array, StringArray};
 use datafusion::prelude::SessionContext;
-use wire::{ids::StreamId, time::Timestamp};
+use wire::ids::StreamId;
 
 use crate::table::{LakeTable, ReadError};
-
-/// Which streams to look up.
-#[derive(Debug, Clone)]
-pub enum Which<'a> {
-    /// All whose rows came at or after this moment.
-    ReceivedSince(Timestamp),
-    /// These.
-    Streams(&'a [StreamId]),
-}
 
 /// An inclusive range of sequences that are accounted for.
 pub type SequenceRange = (u64, u64);
 
 impl LakeTable {
-    /// The sequences of each stream in this table. For `gaps` these are the lost ones it tells
-    /// of, beside those of the batches that told it.
+    /// The sequences of each of these streams in this table. For `gaps` these are the lost ones
+    /// it tells of, and those of the batches that carried nothing else.
     pub async fn stored_sequences(
         &self,
-        which: Which<'_>,
+        streams: &[StreamId],
     ) -> Result<HashMap<StreamId, Vec<SequenceRange>>, ReadError> {
-        let mut columns = vec![("stream_id", "sequence", "sequence")];
+        let mut columns = vec![("stream_id", "sequence", "sequence", "true")];
         if self.kind() == crate::TableKind::Gaps {
-            columns.push(("lost_stream_id", "from_sequence", "to_sequence"));
+            columns = vec![
+                ("stream_id", "sequence", "sequence", "NOT batch_has_samples"),
+                ("lost_stream_id", "from_sequence", "to_sequence", "true"),
+            ];
         }
+        let list: Vec<String> = streams.iter().map(|s| format!("'{s}'")).collect();
+        let list = list.join(", ");
         let mut found: HashMap<StreamId, Vec<SequenceRange>> = HashMap::new();
-        for (stream, from, to) in columns {
-            let filter = match &which {
-                Which::ReceivedSince(moment) => format!("received_at >= to_timestamp_micros({})", moment.0),
-                Which::Streams(streams) => {
-                    let list: Vec<String> = streams.iter().map(|s| format!("'{s}'")).collect();
-                    format!("{stream} IN ({})", list.join(", "))
-                }
-            };
+        for (stream, from, to, condition) in columns {
             let query = format!(
                 "SELECT DISTINCT CAST({stream} AS VARCHAR) AS s, {from} AS a, {to} AS b FROM t \
-                 WHERE {stream} IS NOT NULL AND {from} IS NOT NULL AND {filter}"
+                 WHERE {stream} IN ({list}) AND {from} IS NOT NULL AND {condition}"
             );
             self.collect_ranges(&query, &mut found).await?;
         }

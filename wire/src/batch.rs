@@ -83,7 +83,7 @@ pub struct Batch {
     pub base_time: Timestamp,
     /// Monotonic clock of the unit at `base_time`.
     pub monotonic_base_us: i64,
-    /// The samples.
+    /// The samples, all for one table: so a batch is in the lake by one commit, or not at all.
     pub groups: Vec<Group>,
     /// What had to be dropped before.
     pub gaps: Vec<Gap>,
@@ -268,7 +268,10 @@ impl Batch {
             .groups
             .into_iter()
             .map(|g| Group::from_proto(g, &mut cells_left))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<Group>, _>>()?;
+        if groups.windows(2).any(|w| w[0].table != w[1].table) {
+            return Err(DecodeBatchError::Malformed("groups for more than one table"));
+        }
         Ok(Self {
             vehicle_id: message.vehicle_id.parse()?,
             boot_id: BootId::from_slice(&message.boot_id)?,

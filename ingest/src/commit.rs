@@ -1,0 +1,317 @@
+//! The committer: one Delta commit a table, duplicates dropped, acks after the commit.
+//!
+//! Exactly once rests on three things. Each row carries `(stream_id, sequence)`, so the lake is
+//! the record of what is in: a stream seen for the first time since the start is looked up there
+//! before anything of it is written. A batch is for one table, so one commit holds all of it.
+//! Each commit moves this instance's application transaction from the version it last saw, so a
+//! second process with the same shards is refused ([`CommitterError::Fenced`]).
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use arrow::{array::RecordBatch, error::ArrowError};
+use lake::{AppTransaction, CommitError, Lake, LakeTable, OpenLakeError, ReadError, TableKind};
+use service::SharedClock;
+use wire::{
+    ack::DurableAck,
+    batch::Table,
+    ids::{StreamId, VehicleId},
+};
+
+use crate::{
+    dedupe::SequenceSet,
+    metrics::{self, Outcome},
+    rows,
+    verify::{Quarantined, Verified},
+};
+
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+const TABLES: [TableKind; 5] =
+    [TableKind::Gaps, TableKind::Quarantine, TableKind::Diagnostics, TableKind::Readings, TableKind::Signals];
+
+/// Why the committer cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitterError {
+    /// The lake cannot be opened.
+    #[error("cannot open the lake")]
+    Open(#[from] OpenLakeError),
+    /// The lake cannot be read.
+    #[error("cannot read the lake")]
+    Read(#[from] ReadError),
+    /// Rows could not be built: a fault of ours.
+    #[error("cannot build rows")]
+    Rows(#[from] ArrowError),
+    /// Another process writes the same shards.
+    #[error("another ingest owns these shards; stop it, or give this one another `instance`")]
+    Fenced(#[source] CommitError),
+    /// The lake refused, and we were asked to stop.
+    #[error("stopped while the lake refused a commit; what was not committed was not acknowledged")]
+    Refused(#[source] CommitError),
+}
+
+/// What a flush did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Flushed {
+    /// Per vehicle, how far each stream is durable now.
+    pub acks: HashMap<VehicleId, Vec<DurableAck>>,
+    /// Samples written.
+    pub samples_stored: u64,
+    /// Samples that were there already.
+    pub samples_duplicate: u64,
+    /// Samples in quarantined batches.
+    pub samples_quarantined: u64,
+}
+
+/// Writes batches into the lake.
+#[derive(Debug)]
+pub struct Committer {
+    tables: HashMap<TableKind, LakeTable>,
+    app_id: String,
+    app_versions: HashMap<TableKind, i64>,
+    commits_since_compaction: HashMap<TableKind, u32>,
+    compact_every_commits: u32,
+    streams: HashMap<StreamId, SequenceSet>,
+    accepted: Vec<Verified>,
+    quarantined: Vec<Quarantined>,
+    quarantined_payloads: HashSet<u32>,
+    buffer_bytes: usize,
+    clock: SharedClock,
+}
+
+impl Committer {
+    /// Opens the tables and reads where this writer (`app_id`) left off.
+    pub async fn open(
+        lake: &Lake,
+        app_id: String,
+        compact_every_commits: u32,
+        clock: SharedClock,
+    ) -> Result<Self, CommitterError> {
+        let (mut tables, mut app_versions) = (HashMap::new(), HashMap::new());
+        for kind in TABLES {
+            let table = lake.create_table(kind).await?;
+            app_versions.insert(kind, table.app_version(&app_id).await?.unwrap_or(0));
+            tables.insert(kind, table);
+        }
+        Ok(Self {
+            tables,
+            app_id,
+            app_versions,
+            commits_since_compaction: HashMap::new(),
+            compact_every_commits,
+            streams: HashMap::new(),
+            accepted: Vec::new(),
+            quarantined: Vec::new(),
+            quarantined_payloads: HashSet::new(),
+            buffer_bytes: 0,
+            clock,
+        })
+    }
+
+    /// Buffers a batch for the next commit.
+    pub fn accept(&mut self, verified: Verified) {
+        self.buffer_bytes += verified.payload_bytes;
+        self.accepted.push(verified);
+    }
+
+    /// Buffers a payload for the next commit of `quarantine`. The same bytes sent again, as a
+    /// vehicle does that gets no ack, are kept once.
+    pub fn quarantine(&mut self, item: Quarantined) {
+        const REMEMBERED_MAX: usize = 65_536;
+        metrics::batches_quarantined(item.reason.word());
+        if self.quarantined_payloads.len() >= REMEMBERED_MAX {
+            self.quarantined_payloads.clear();
+        }
+        if !self.quarantined_payloads.insert(crc32fast::hash(&item.payload)) && item.batch.is_none() {
+            return;
+        }
+        tracing::warn!(vehicle_id = %item.vehicle_id, reason = item.reason.word(), detail = item.detail, "batch quarantined");
+        self.buffer_bytes += item.payload.len();
+        self.quarantined.push(item);
+    }
+
+    /// Payload bytes that wait.
+    pub fn buffer_bytes(&self) -> usize {
+        self.buffer_bytes
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.accepted.is_empty() && self.quarantined.is_empty()
+    }
+
+    /// Commits what is buffered. The lake's refusals are retried, with back-off, until it takes
+    /// them or `stop` is cancelled.
+    pub async fn flush(&mut self, stop: &tokio_util::sync::CancellationToken) -> Result<Flushed, CommitterError> {
+        let accepted = std::mem::take(&mut self.accepted);
+        let quarantined = std::mem::take(&mut self.quarantined);
+        self.buffer_bytes = 0;
+        self.look_up_unknown(&accepted, &quarantined).await?;
+
+        let mut flushed = Flushed::default();
+        let (fresh, touched) = self.drop_duplicates(&accepted, &mut flushed);
+        let fresh_quarantined = self.drop_known_quarantined(&quarantined, &mut flushed);
+
+        let has_gaps: Vec<&Verified> = fresh.iter().copied().filter(|v| !v.batch.gaps.is_empty()).collect();
+        if let Some(batch) = rows::gaps(&has_gaps)? {
+            self.commit(TableKind::Gaps, batch, stop).await?;
+        }
+        if !fresh_quarantined.is_empty() {
+            self.commit(TableKind::Quarantine, rows::quarantine(&fresh_quarantined)?, stop).await?;
+        }
+        for table in [Table::Diagnostics, Table::Readings, Table::Signals] {
+            if let Some(batch) = rows::telemetry(table, &fresh)? {
+                self.commit(TableKind::of_wire(table), batch, stop).await?;
+            }
+        }
+        self.account(&fresh, &fresh_quarantined, &mut flushed);
+        for (vehicle_id, stream_id) in touched {
+            let up_to_sequence = self.streams.get(&stream_id).map_or(0, SequenceSet::contiguous);
+            if up_to_sequence > 0 {
+                flushed.acks.entry(vehicle_id).or_default().push(DurableAck { stream_id, up_to_sequence });
+            }
+        }
+        Ok(flushed)
+    }
+
+    /// Reads from the lake what it has of streams this process has not met.
+    async fn look_up_unknown(
+        &mut self,
+        accepted: &[Verified],
+        quarantined: &[Quarantined],
+    ) -> Result<(), CommitterError> {
+        let of_gaps = accepted.iter().flat_map(|v| v.batch.gaps.iter().map(|g| g.stream_id));
+        let of_quarantined = quarantined.iter().filter_map(|q| q.batch.as_ref()).map(|b| b.stream_id);
+        let unknown: BTreeSet<StreamId> = accepted
+            .iter()
+            .map(|v| v.batch.stream_id)
+            .chain(of_gaps)
+            .chain(of_quarantined)
+            .filter(|s| !self.streams.contains_key(s))
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let unknown: Vec<StreamId> = unknown.into_iter().collect();
+        let mut sets: HashMap<StreamId, SequenceSet> =
+            unknown.iter().map(|&s| (s, SequenceSet::default())).collect();
+        for kind in TABLES {
+            let Some(table) = self.tables.get_mut(&kind) else { continue };
+            table.refresh().await?;
+            for (stream, ranges) in table.stored_sequences(&unknown).await? {
+                let set = sets.entry(stream).or_default();
+                for (from, to) in ranges {
+                    set.insert_range(from, to);
+                }
+            }
+        }
+        self.streams.extend(sets);
+        Ok(())
+    }
+
+    /// The batches not yet in, and every stream that was heard of.
+    fn drop_duplicates<'a>(
+        &mut self,
+        accepted: &'a [Verified],
+        flushed: &mut Flushed,
+    ) -> (Vec<&'a Verified>, BTreeSet<(VehicleId, StreamId)>) {
+        let mut in_this_flush: HashSet<(StreamId, u64)> = HashSet::new();
+        let (mut fresh, mut touched) = (Vec::new(), BTreeSet::new());
+        for verified in accepted {
+            let batch = &verified.batch;
+            touched.insert((batch.vehicle_id.clone(), batch.stream_id));
+            let set = self.streams.entry(batch.stream_id).or_default();
+            set.raise_oldest(batch.oldest_sequence);
+            if set.contains(batch.sequence) || !in_this_flush.insert((batch.stream_id, batch.sequence)) {
+                flushed.samples_duplicate += batch.sample_count();
+            } else {
+                fresh.push(verified);
+            }
+        }
+        metrics::samples(Outcome::Duplicate, flushed.samples_duplicate);
+        (fresh, touched)
+    }
+
+    fn drop_known_quarantined<'a>(
+        &self,
+        quarantined: &'a [Quarantined],
+        flushed: &mut Flushed,
+    ) -> Vec<&'a Quarantined> {
+        let is_new = |item: &&Quarantined| {
+            let known = item.batch.as_ref().is_some_and(|b| {
+                self.streams.get(&b.stream_id).is_some_and(|set| set.contains(b.sequence))
+            });
+            if known {
+                flushed.samples_duplicate += item.batch.as_ref().map_or(0, wire::batch::Batch::sample_count);
+            }
+            !known
+        };
+        quarantined.iter().filter(is_new).collect()
+    }
+
+    fn account(&mut self, fresh: &[&Verified], quarantined: &[&Quarantined], flushed: &mut Flushed) {
+        for verified in fresh {
+            let batch = &verified.batch;
+            flushed.samples_stored += batch.sample_count();
+            self.streams.entry(batch.stream_id).or_default().insert(batch.sequence);
+            for gap in &batch.gaps {
+                self.streams.entry(gap.stream_id).or_default().insert_range(gap.from_sequence, gap.to_sequence);
+            }
+        }
+        for batch in quarantined.iter().filter_map(|q| q.batch.as_ref()) {
+            flushed.samples_quarantined += batch.sample_count();
+            let set = self.streams.entry(batch.stream_id).or_default();
+            set.insert(batch.sequence);
+            let ack = DurableAck { stream_id: batch.stream_id, up_to_sequence: set.contiguous() };
+            if ack.up_to_sequence > 0 {
+                flushed.acks.entry(batch.vehicle_id.clone()).or_default().push(ack);
+            }
+        }
+        metrics::samples(Outcome::Stored, flushed.samples_stored);
+        metrics::samples(Outcome::Quarantined, flushed.samples_quarantined);
+    }
+
+    async fn commit(
+        &mut self,
+        kind: TableKind,
+        batch: RecordBatch,
+        stop: &tokio_util::sync::CancellationToken,
+    ) -> Result<(), CommitterError> {
+        let (Some(table), Some(app_version)) = (self.tables.get_mut(&kind), self.app_versions.get_mut(&kind)) else {
+            return Ok(());
+        };
+        let txn = AppTransaction { app_id: self.app_id.clone(), version: *app_version + 1 };
+        let mut pause = RETRY_MIN;
+        let started_us = self.clock.monotonic_us();
+        loop {
+            match table.append(batch.clone(), &txn).await {
+                Ok(_) => break,
+                Err(error @ CommitError::Fenced { .. }) => return Err(CommitterError::Fenced(error)),
+                Err(error) => {
+                    tracing::warn!(error = %service::logs::chain(&error), table = kind.name(), "commit refused, retrying");
+                    metrics::commit_retries(kind.name());
+                    tokio::select! {
+                        () = stop.cancelled() => return Err(CommitterError::Refused(error)),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(RETRY_MAX);
+                }
+            }
+        }
+        *app_version += 1;
+        metrics::commit(kind.name(), self.clock.monotonic_us() - started_us);
+        let commits = self.commits_since_compaction.entry(kind).or_default();
+        *commits += 1;
+        if self.compact_every_commits > 0 && *commits >= self.compact_every_commits {
+            *commits = 0;
+            match table.compact().await {
+                Ok(files) => tracing::debug!(table = kind.name(), files, "table compacted"),
+                // Nothing is lost: the small files stay until the next time.
+                Err(error) => tracing::warn!(error = %service::logs::chain(&error), table = kind.name(), "compaction failed"),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Configuration of ingest.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
+
+/// As written in `configs/ingest.toml`, which explains every key.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder of the lake.
+    pub lake_dir: PathBuf,
+    /// This instance's number, from 0.
+    pub instance: u32,
+    /// How many instances share the shards.
+    pub instances: u32,
+    /// The broker.
+    pub broker: BrokerConfig,
+    /// Longest time a batch waits for its commit.
+    pub flush_interval: DurationText,
+    /// Payload bytes that make a commit before the interval is over.
+    pub flush_bytes: ByteSize,
+    /// Payload bytes that may wait while the lake refuses.
+    pub buffer_bytes_max: ByteSize,
+    /// Messages that may wait between the broker and the buffer.
+    pub intake_queue_len_max: usize,
+    /// A table is compacted after so many commits; 0 never.
+    pub compact_every_commits: u32,
+    /// How far a vehicle's clock may be ahead of ours.
+    pub clock_ahead_max: DurationText,
+    /// `required`, `enrolled` (verify those vehicles that have a key) or `off`.
+    pub signatures: SignaturePolicy,
+    /// Folder of enrolled public keys, `{vehicle_id}.pub`, 64 hex digits each.
+    pub device_keys_dir: Option<PathBuf>,
+}
+
+/// Which broker.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BrokerConfig {
+    /// Address of the embedded broker; empty to use an external one.
+    pub embedded_listen: String,
+    /// `host:port` of an external broker.
+    pub external: Option<String>,
+    /// User name at the external broker.
+    pub user: Option<String>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+    /// PEM file of the authority that signed the external broker's certificate: turns TLS on.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of our client certificate.
+    pub cert_file: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Whether batches must be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignaturePolicy {
+    /// Every batch, by an enrolled key.
+    Required,
+    /// Batches of vehicles that have an enrolled key.
+    Enrolled,
+    /// None.
+    Off,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lake_dir: PathBuf::from("roadlake-data/lake"),
+            instance: 0,
+            instances: 1,
+            broker: BrokerConfig::default(),
+            flush_interval: DurationText(Duration::from_secs(1)),
+            flush_bytes: ByteSize(16 << 20),
+            buffer_bytes_max: ByteSize(64 << 20),
+            intake_queue_len_max: 1024,
+            compact_every_commits: 200,
+            clock_ahead_max: DurationText(Duration::from_secs(86_400)),
+            signatures: SignaturePolicy::Enrolled,
+            device_keys_dir: None,
+        }
+    }
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            embedded_listen: "127.0.0.1:1883".to_owned(),
+            external: None,
+            user: None,
+            password_file: None,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+        }
+    }
+}
+
+/// Checked and ready to use.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Folder of the lake.
+    pub lake_dir: PathBuf,
+    /// This instance's number.
+    pub instance: u32,
+    /// How many there are.
+    pub instances: u32,
+    /// The broker.
+    pub broker: BrokerSettings,
+    /// See [`Config::flush_interval`].
+    pub flush_interval: Duration,
+    /// See [`Config::flush_bytes`].
+    pub flush_bytes: usize,
+    /// See [`Config::buffer_bytes_max`].
+    pub buffer_bytes_max: usize,
+    /// See [`Config::intake_queue_len_max`].
+    pub intake_queue_len_max: usize,
+    /// See [`Config::compact_every_commits`].
+    pub compact_every_commits: u32,
+    /// See [`Config::clock_ahead_max`].
+    pub clock_ahead_max: Duration,
+    /// See [`Config::signatures`].
+    pub signatures: SignaturePolicy,
+    /// See [`Config::device_keys_dir`].
+    pub device_keys_dir: Option<PathBuf>,
+}
+
+/// Which broker, checked.
+#[derive(Debug, Clone)]
+pub enum BrokerSettings {
+    /// rumqttd in this process; port 0 picks a free one.
+    Embedded {
+        /// Where it listens.
+        listen: SocketAddr,
+    },
+    /// Any MQTT 3.1.1 or 5 broker.
+    External(ExternalBroker),
+}
+
+/// How to reach an external broker.
+#[derive(Debug, Clone)]
+pub struct ExternalBroker {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User name and password.
+    pub login: Option<(String, service::config::Secret)>,
+    /// PEM of the authority, and of our certificate and key.
+    pub tls: Option<TlsFiles>,
+}
+
+/// TLS material, read.
+#[derive(Clone)]
+pub struct TlsFiles {
+    /// PEM of the authority.
+    pub ca: Vec<u8>,
+    /// PEM of certificate and key.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsFiles(***)")
+    }
+}
+
+impl Settings {
+    /// Checks a configuration; all faults at once.
+    pub fn check(loaded: Loaded<Config>) -> Result<Self, ConfigError> {
+        let Loaded { config, origin } = loaded;
+        let mut faults = Faults::of(&origin);
+        if config.instances == 0 || config.instances > wire::ids::SHARD_COUNT {
+            faults.add("instances", "must be 1 to 256");
+        } else if config.instance >= config.instances {
+            faults.add("instance", format!("is {}, but instances are numbered 0 to {}", config.instance, config.instances - 1));
+        }
+        if config.flush_interval.0.is_zero() {
+            faults.add("flush_interval", "must be longer than 0; write one like \"1s\"");
+        }
+        if config.intake_queue_len_max == 0 {
+            faults.add("intake_queue_len_max", "must be at least 1");
+        }
+        if config.buffer_bytes_max < config.flush_bytes {
+            faults.add("buffer_bytes_max", "must not be smaller than flush_bytes");
+        }
+        if config.signatures == SignaturePolicy::Required && config.device_keys_dir.is_none() {
+            faults.add("device_keys_dir", "must be set when signatures = \"required\"");
+        }
+        let broker = broker_settings(&config.broker, &mut faults);
+        let settings = broker.map(|broker| Self {
+            lake_dir: config.lake_dir,
+            instance: config.instance,
+            instances: config.instances,
+            broker,
+            flush_interval: config.flush_interval.0,
+            flush_bytes: to_usize(config.flush_bytes),
+            buffer_bytes_max: to_usize(config.buffer_bytes_max),
+            intake_queue_len_max: config.intake_queue_len_max,
+            compact_every_commits: config.compact_every_commits,
+            clock_ahead_max: config.clock_ahead_max.0,
+            signatures: config.signatures,
+            device_keys_dir: config.device_keys_dir,
+        });
+        faults.finish(settings)
+    }
+}
+
+fn to_usize(size: ByteSize) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
+}
+
+fn broker_settings(config: &BrokerConfig, faults: &mut Faults) -> Option<BrokerSettings> {
+    let Some(external) = &config.external else {
+        let listen: SocketAddr = faults.check(
+            "broker.embedded_listen",
+            config.embedded_listen.parse().map_err(|_| {
+                format!("{:?} is no address; write one like \"127.0.0.1:1883\"", config.embedded_listen)
+            }),
+        )?;
+        return Some(BrokerSettings::Embedded { listen });
+    };
+    let parts = external.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)));
+    let (host, port) = faults.check(
+        "broker.external",
+        parts.ok_or_else(|| format!("{external:?} is no host:port; write one like \"broker.example.org:8883\"")),
+    )?;
+    let login = match (&config.user, &config.password_file) {
+        (None, _) => None,
+        (Some(_), None) => {
+            faults.add("broker.password_file", "must be set when broker.user is");
+            None
+        }
+        (Some(user), Some(path)) => {
+            let secret = faults.check("broker.password_file", service::config::Secret::from_file(path))?;
+            Some((user.clone(), secret))
+        }
+    };
+    let mut read = |key: &str, path: &PathBuf| {
+        faults.check(key, std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display())))
+    };
+    let tls = match &config.ca_file {
+        None => None,
+        Some(ca) => {
+            let ca = read("broker.ca_file", ca)?;
+            let identity = match (&config.cert_file, &config.key_file) {
+                (Some(cert), Some(key)) => Some((read("broker.cert_file", cert)?, read("broker.key_file", key)?)),
+                _ => None,
+            };
+            Some(TlsFiles { ca, identity })
+        }
+    };
+    Some(BrokerSettings::External(ExternalBroker { host, port, login, tls }))
+}

@@ -1,0 +1,151 @@
+//! Between intake and lake: verify, buffer, commit every interval or so many bytes, acknowledge.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use service::{SharedClock, tasks::TaskError};
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use wire::{
+    ack::AckMessage,
+    time::Timestamp,
+    topics::Channel,
+};
+
+use crate::{
+    commit::{Committer, Flushed},
+    intake::{Downlink, Incoming},
+    verify::{Verdict, Verifier},
+};
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    samples_stored: AtomicU64,
+    samples_duplicate: AtomicU64,
+    samples_quarantined: AtomicU64,
+    commits: AtomicU64,
+}
+
+/// A snapshot of [`Counters`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Samples written.
+    pub samples_stored: u64,
+    /// Samples that were there already.
+    pub samples_duplicate: u64,
+    /// Samples in quarantined batches.
+    pub samples_quarantined: u64,
+    /// Flushes that wrote something.
+    pub commits: u64,
+}
+
+impl Counters {
+    /// The counts now.
+    pub fn snapshot(&self) -> Stats {
+        let read = |a: &AtomicU64| a.load(Ordering::Relaxed);
+        Stats {
+            samples_stored: read(&self.samples_stored),
+            samples_duplicate: read(&self.samples_duplicate),
+            samples_quarantined: read(&self.samples_quarantined),
+            commits: read(&self.commits),
+        }
+    }
+
+    fn add(&self, flushed: &Flushed) {
+        self.samples_stored.fetch_add(flushed.samples_stored, Ordering::Relaxed);
+        self.samples_duplicate.fetch_add(flushed.samples_duplicate, Ordering::Relaxed);
+        self.samples_quarantined.fetch_add(flushed.samples_quarantined, Ordering::Relaxed);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// When a commit is made.
+#[derive(Debug, Clone, Copy)]
+pub struct FlushPolicy {
+    /// Longest wait.
+    pub interval: Duration,
+    /// Bytes that make one at once.
+    pub bytes: usize,
+}
+
+/// The stage between intake and lake.
+pub struct Pipeline {
+    /// Checks messages.
+    pub verifier: Verifier,
+    /// Writes batches.
+    pub committer: Committer,
+    /// Publishes acks.
+    pub downlink: Downlink,
+    /// When to commit.
+    pub policy: FlushPolicy,
+    /// Counts.
+    pub counters: Arc<Counters>,
+    /// Time of receipt.
+    pub clock: SharedClock,
+}
+
+impl Pipeline {
+    /// Runs until `stop`, then commits what is buffered.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Incoming>, stop: CancellationToken) -> Result<(), TaskError> {
+        let mut tick = tokio::time::interval(self.policy.interval);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = tick.tick() => self.flush(&stop).await?,
+                message = queue.recv() => match message {
+                    Some(message) => self.take(message),
+                    // Intake has closed; what it left is buffered.
+                    None => {
+                        self.flush(&stop).await?;
+                        stop.cancelled().await;
+                        break;
+                    }
+                },
+            }
+            if self.committer.buffer_bytes() >= self.policy.bytes {
+                self.flush(&stop).await?;
+            }
+        }
+        self.flush(&stop).await
+    }
+
+    fn take(&mut self, message: Incoming) {
+        let received_at = Timestamp(self.clock.now_us());
+        let vehicle_id = message.vehicle_id.clone();
+        match message.channel {
+            Channel::Catalog => match self.verifier.learn_catalog(&message.payload) {
+                Ok(hash) => tracing::debug!(%vehicle_id, %hash, "signal catalogue learned"),
+                Err(reason) => tracing::warn!(%vehicle_id, reason, "signal catalogue refused"),
+            },
+            Channel::Telemetry => match self.verifier.verify(message, received_at) {
+                Verdict::Accept(verified) => self.committer.accept(*verified),
+                Verdict::Quarantine(item) => self.committer.quarantine(*item),
+                Verdict::NeedCatalog(hash) => {
+                    let ask = AckMessage { need_catalog: vec![hash], ..AckMessage::default() };
+                    self.downlink.publish(&vehicle_id, Channel::Ack, ask.encode());
+                }
+            },
+            Channel::Status | Channel::Reply | Channel::Ack | Channel::Campaigns | Channel::Command => {}
+        }
+    }
+
+    async fn flush(&mut self, stop: &CancellationToken) -> Result<(), TaskError> {
+        if self.committer.is_empty() {
+            return Ok(());
+        }
+        let flushed = self.committer.flush(stop).await?;
+        self.counters.add(&flushed);
+        for (vehicle_id, durable) in flushed.acks {
+            let message = AckMessage { durable, ..AckMessage::default() };
+            self.downlink.publish(&vehicle_id, Channel::Ack, message.encode());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,311 @@
+//! Batches as rows of the lake's tables, sorted by vehicle and time.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, RecordBatch,
+        StringBuilder, TimestampMicrosecondBuilder,
+    },
+    compute::{SortColumn, lexsort_to_indices, take},
+    error::ArrowError,
+};
+use lake::TableKind;
+use wire::{
+    batch::{Batch, Column, Group, Table, Values},
+    catalog::ColumnDef,
+    readings::{COLUMNS, ReadingKind, column_of_signal},
+    time::Timestamp,
+};
+
+use crate::verify::{Quarantined, Verified};
+
+/// The columns every telemetry table begins with.
+#[derive(Default)]
+struct Head {
+    vehicle_id: StringBuilder,
+    ts: Vec<i64>,
+    date: Date32Builder,
+    received_at: Vec<i64>,
+    stream_id: StringBuilder,
+    sequence: Int64Builder,
+}
+
+impl Head {
+    fn push(&mut self, batch: &Batch, ts: Timestamp, received_at: Timestamp) {
+        self.vehicle_id.append_value(batch.vehicle_id.as_str());
+        self.ts.push(ts.0);
+        self.date.append_value(ts.utc_day());
+        self.received_at.push(received_at.0);
+        self.stream_id.append_value(batch.stream_id.to_string());
+        self.sequence.append_value(as_i64(batch.sequence));
+    }
+
+    fn finish(mut self) -> Vec<ArrayRef> {
+        vec![
+            Arc::new(self.vehicle_id.finish()),
+            timestamps(self.ts),
+            Arc::new(self.date.finish()),
+            timestamps(self.received_at),
+            Arc::new(self.stream_id.finish()),
+            Arc::new(self.sequence.finish()),
+        ]
+    }
+}
+
+/// A value of a column at a row.
+enum Cell<'a> {
+    Number(f64),
+    Text(&'a str),
+}
+
+/// Walks the present values of a column, row by row.
+struct Cursor<'a> {
+    column: &'a Column,
+    def: &'a ColumnDef,
+    next: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(column: &'a Column, def: &'a ColumnDef) -> Self {
+        Self { column, def, next: 0 }
+    }
+
+    /// The value at `row`; rows must be asked in order.
+    fn at(&mut self, row: usize) -> Option<(Cell<'a>, Option<&'a str>)> {
+        if !self.column.present.get(row).copied().unwrap_or(false) {
+            return None;
+        }
+        let i = self.next;
+        self.next += 1;
+        match &self.column.values {
+            Values::Raw(v) => v.get(i).map(|&raw| (Cell::Number(self.def.scaled(raw)), self.def.label(raw))),
+            Values::Number(v) => v.get(i).filter(|x| x.is_finite()).map(|&x| (Cell::Number(x), None)),
+            Values::Text(v) => v.get(i).map(|t| (Cell::Text(t), None)),
+        }
+    }
+}
+
+/// The rows of `table` that these batches make; `None` when there are none.
+pub fn telemetry(table: Table, batches: &[&Verified]) -> Result<Option<RecordBatch>, ArrowError> {
+    let batch = match table {
+        Table::Readings => readings(batches)?,
+        Table::Signals => signals(batches)?,
+        Table::Diagnostics => diagnostics(batches)?,
+    };
+    if batch.num_rows() == 0 { Ok(None) } else { sorted(&batch).map(Some) }
+}
+
+fn groups<'a>(table: Table, batches: &'a [&Verified]) -> impl Iterator<Item = (&'a Verified, &'a Group)> {
+    batches.iter().flat_map(move |v| v.batch.groups.iter().filter(move |g| g.table == table).map(move |g| (*v, g)))
+}
+
+fn cursors<'a>(verified: &'a Verified, group: &'a Group) -> Vec<Cursor<'a>> {
+    let defined = |c: &'a Column| Some(Cursor::new(c, verified.catalog.column(c.column_id)?));
+    group.columns.iter().filter_map(defined).collect()
+}
+
+enum ReadingBuilder {
+    Number(Float64Builder),
+    Boolean(BooleanBuilder),
+}
+
+fn readings(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
+    let mut head = Head::default();
+    let mut builders: Vec<ReadingBuilder> = COLUMNS
+        .iter()
+        .map(|c| match c.kind {
+            ReadingKind::Number => ReadingBuilder::Number(Float64Builder::new()),
+            ReadingKind::Boolean => ReadingBuilder::Boolean(BooleanBuilder::new()),
+        })
+        .collect();
+    for (verified, group) in groups(Table::Readings, batches) {
+        // One cursor a table column, where the group has it.
+        let mut by_column: Vec<Option<Cursor>> = COLUMNS.iter().map(|_| None).collect();
+        for cursor in cursors(verified, group) {
+            if let Some(slot) = column_of_signal(&cursor.def.signal).and_then(|i| by_column.get_mut(i)) {
+                *slot = Some(cursor);
+            }
+        }
+        for (row, &t) in group.times_us.iter().enumerate() {
+            head.push(&verified.batch, verified.batch.base_time.plus_us(t), verified.received_at);
+            for ((builder, column), cursor) in builders.iter_mut().zip(COLUMNS).zip(&mut by_column) {
+                let number = match cursor.as_mut().and_then(|c| c.at(row)) {
+                    Some((Cell::Number(x), _)) => Some(x * column.scale),
+                    _ => None,
+                };
+                match builder {
+                    ReadingBuilder::Number(b) => b.append_option(number),
+                    ReadingBuilder::Boolean(b) => b.append_option(number.map(|x| x != 0.0)),
+                }
+            }
+        }
+    }
+    let mut columns = head.finish();
+    columns.extend(builders.into_iter().map(|b| -> ArrayRef {
+        match b {
+            ReadingBuilder::Number(mut b) => Arc::new(b.finish()),
+            ReadingBuilder::Boolean(mut b) => Arc::new(b.finish()),
+        }
+    }));
+    RecordBatch::try_new(TableKind::Readings.schema(), columns)
+}
+
+fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
+    let mut head = Head::default();
+    let (mut signal, mut value, mut text) = (StringBuilder::new(), Float64Builder::new(), StringBuilder::new());
+    for (verified, group) in groups(Table::Signals, batches) {
+        for mut cursor in cursors(verified, group) {
+            for (row, &t) in group.times_us.iter().enumerate() {
+                let Some((cell, label)) = cursor.at(row) else { continue };
+                head.push(&verified.batch, verified.batch.base_time.plus_us(t), verified.received_at);
+                signal.append_value(&cursor.def.signal);
+                match cell {
+                    Cell::Number(x) => {
+                        value.append_value(x);
+                        text.append_option(label);
+                    }
+                    Cell::Text(t) => {
+                        value.append_null();
+                        text.append_value(t);
+                    }
+                }
+            }
+        }
+    }
+    let mut columns = head.finish();
+    columns.extend([Arc::new(signal.finish()) as ArrayRef, Arc::new(value.finish()), Arc::new(text.finish())]);
+    RecordBatch::try_new(TableKind::Signals.schema(), columns)
+}
+
+fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
+    const TEXTS: [&str; 5] = ["protocol", "ecu", "code", "event", "freeze_frame"];
+    const NUMBERS: [&str; 4] = ["spn", "fmi", "occurrences", "status_bits"];
+    let mut head = Head::default();
+    let mut texts: Vec<StringBuilder> = TEXTS.iter().map(|_| StringBuilder::new()).collect();
+    let mut numbers: Vec<Int64Builder> = NUMBERS.iter().map(|_| Int64Builder::new()).collect();
+    for (verified, group) in groups(Table::Diagnostics, batches) {
+        let mut all = cursors(verified, group);
+        for (row, &t) in group.times_us.iter().enumerate() {
+            head.push(&verified.batch, verified.batch.base_time.plus_us(t), verified.received_at);
+            let cells: Vec<(&str, Cell)> =
+                all.iter_mut().filter_map(|c| c.at(row).map(|(cell, _)| (c.def.signal.as_str(), cell))).collect();
+            for (builder, name) in texts.iter_mut().zip(TEXTS) {
+                builder.append_option(cells.iter().find_map(|(n, cell)| match cell {
+                    Cell::Text(t) if *n == name => Some(*t),
+                    _ => None,
+                }));
+            }
+            for (builder, name) in numbers.iter_mut().zip(NUMBERS) {
+                builder.append_option(cells.iter().find_map(|(n, cell)| match cell {
+                    #[allow(clippy::cast_possible_truncation, reason = "SPN, FMI, counts and bits are small integers")]
+                    Cell::Number(x) if *n == name => Some(*x as i64),
+                    _ => None,
+                }));
+            }
+        }
+    }
+    let mut finished: std::collections::HashMap<&str, ArrayRef> = std::collections::HashMap::new();
+    for (mut builder, name) in texts.into_iter().zip(TEXTS) {
+        finished.insert(name, Arc::new(builder.finish()));
+    }
+    for (mut builder, name) in numbers.into_iter().zip(NUMBERS) {
+        finished.insert(name, Arc::new(builder.finish()));
+    }
+    let schema = TableKind::Diagnostics.schema();
+    let mut columns = head.finish();
+    for field in schema.fields().iter().skip(columns.len()) {
+        let column = finished.remove(field.name().as_str());
+        columns.push(column.ok_or_else(|| ArrowError::SchemaError(format!("no builder for {}", field.name())))?);
+    }
+    RecordBatch::try_new(schema, columns)
+}
+
+/// The rows of `gaps` that these batches tell; `None` when there are none.
+pub fn gaps(batches: &[&Verified]) -> Result<Option<RecordBatch>, ArrowError> {
+    let mut head = Head::default();
+    let (mut lost, mut reason) = (StringBuilder::new(), StringBuilder::new());
+    let (mut from, mut to, mut count) = (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
+    let (mut last, mut has_samples) = (Vec::new(), BooleanBuilder::new());
+    for verified in batches {
+        for gap in &verified.batch.gaps {
+            head.push(&verified.batch, gap.first_time, verified.received_at);
+            lost.append_value(gap.stream_id.to_string());
+            from.append_value(as_i64(gap.from_sequence));
+            to.append_value(as_i64(gap.to_sequence));
+            count.append_value(as_i64(gap.sample_count));
+            last.push(gap.last_time.0);
+            reason.append_value(&gap.reason);
+            has_samples.append_value(!verified.batch.groups.is_empty());
+        }
+    }
+    let mut columns = head.finish();
+    columns.extend([
+        Arc::new(lost.finish()) as ArrayRef,
+        Arc::new(from.finish()),
+        Arc::new(to.finish()),
+        Arc::new(count.finish()),
+        timestamps(last),
+        Arc::new(reason.finish()),
+        Arc::new(has_samples.finish()),
+    ]);
+    let batch = RecordBatch::try_new(TableKind::Gaps.schema(), columns)?;
+    if batch.num_rows() == 0 { Ok(None) } else { sorted(&batch).map(Some) }
+}
+
+/// The rows of `quarantine`.
+pub fn quarantine(items: &[&Quarantined]) -> Result<RecordBatch, ArrowError> {
+    let (mut vehicle, mut stream, mut topic) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+    let (mut reason, mut detail, mut payload) = (StringBuilder::new(), StringBuilder::new(), BinaryBuilder::new());
+    let (mut sequence, mut count, mut date) = (Int64Builder::new(), Int64Builder::new(), Date32Builder::new());
+    let mut received = Vec::new();
+    for item in items {
+        vehicle.append_value(item.vehicle_id.as_str());
+        received.push(item.received_at.0);
+        date.append_value(item.received_at.utc_day());
+        stream.append_option(item.batch.as_ref().map(|b| b.stream_id.to_string()));
+        sequence.append_option(item.batch.as_ref().map(|b| as_i64(b.sequence)));
+        topic.append_value(&item.topic);
+        reason.append_value(item.reason.word());
+        detail.append_value(&item.detail);
+        count.append_value(as_i64(item.batch.as_ref().map_or(0, Batch::sample_count)));
+        payload.append_value(&item.payload);
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(vehicle.finish()),
+        timestamps(received.clone()),
+        Arc::new(date.finish()),
+        timestamps(received),
+        Arc::new(stream.finish()),
+        Arc::new(sequence.finish()),
+        Arc::new(topic.finish()),
+        Arc::new(reason.finish()),
+        Arc::new(detail.finish()),
+        Arc::new(count.finish()),
+        Arc::new(payload.finish()),
+    ];
+    RecordBatch::try_new(TableKind::Quarantine.schema(), columns)
+}
+
+
+fn timestamps(us: Vec<i64>) -> ArrayRef {
+    let mut builder = TimestampMicrosecondBuilder::with_capacity(us.len());
+    builder.append_slice(&us);
+    Arc::new(builder.finish().with_timezone("UTC"))
+}
+
+fn as_i64(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// By vehicle, then time.
+fn sorted(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let by: Vec<SortColumn> = ["vehicle_id", "ts"]
+        .iter()
+        .filter_map(|name| batch.column_by_name(name))
+        .map(|values| SortColumn { values: Arc::clone(values), options: None })
+        .collect();
+    let order = lexsort_to_indices(&by, None)?;
+    let columns: Result<Vec<ArrayRef>, _> = batch.columns().iter().map(|c| take(c, &order, None)).collect();
+    RecordBatch::try_new(batch.schema(), columns?)
+}

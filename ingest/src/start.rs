@@ -1,0 +1,107 @@
+//! Starting ingest: bind first, then read the lake, then receive.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use lake::{Lake, OpenLakeError};
+use service::{SharedClock, Tasks, tasks::StopError};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    broker::{self, BrokerError},
+    commit::{Committer, CommitterError},
+    config::{BrokerSettings, ExternalBroker, Settings},
+    intake::Intake,
+    keys::DeviceKeys,
+    pipeline::{Counters, FlushPolicy, Pipeline, Stats},
+    verify::Verifier,
+};
+
+/// Why ingest cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The embedded broker.
+    #[error("cannot start the embedded broker")]
+    Broker(#[from] BrokerError),
+    /// The lake's folder.
+    #[error("cannot open the lake")]
+    Lake(#[from] OpenLakeError),
+    /// The lake's tables.
+    #[error("cannot prepare the lake for writing")]
+    Committer(#[from] CommitterError),
+}
+
+/// A running ingest.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    broker: Option<SocketAddr>,
+    counters: Arc<Counters>,
+    connected: watch::Receiver<bool>,
+    intake: Tasks,
+    pipeline: Tasks,
+}
+
+/// Starts ingest; its address is that of the embedded broker, if it has one.
+pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Result<Handle, StartError> {
+    let lake = Lake::create(&settings.lake_dir)?;
+    let (address, broker) = match settings.broker {
+        BrokerSettings::Embedded { listen } => {
+            let address = broker::start_embedded(listen)?;
+            let reach = ExternalBroker { host: address.ip().to_string(), port: address.port(), login: None, tls: None };
+            (Some(address), reach)
+        }
+        BrokerSettings::External(broker) => (None, broker),
+    };
+    let app_id = format!("ingest/{}-of-{}", settings.instance, settings.instances);
+    let committer = Committer::open(&lake, app_id, settings.compact_every_commits, clock.clone()).await?;
+    let keys = DeviceKeys::new(settings.device_keys_dir);
+    let verifier = Verifier::new(lake, keys, settings.signatures, settings.clock_ahead_max);
+    let intake = Intake::new(&broker, settings.instance, settings.instances);
+    let counters = Arc::new(Counters::default());
+    let pipeline = Pipeline {
+        verifier,
+        committer,
+        downlink: intake.downlink(),
+        policy: FlushPolicy { interval: settings.flush_interval, bytes: settings.flush_bytes.min(settings.buffer_bytes_max) },
+        counters: Arc::clone(&counters),
+        clock,
+    };
+    let (queue_in, queue_out) = mpsc::channel(settings.intake_queue_len_max);
+    let (connected_in, connected) = watch::channel(false);
+    // Two groups: on a stop intake closes first, then the pipeline commits what it has.
+    let (intake_tasks, pipeline_tasks) = (tasks.group(), tasks.group());
+    let stop = pipeline_tasks.stop_token();
+    pipeline_tasks.spawn("ingest pipeline", pipeline.run(queue_out, stop));
+    let stop = intake_tasks.stop_token();
+    intake_tasks.spawn("ingest intake", intake.run(queue_in, connected_in, stop));
+    Ok(Handle { broker: address, counters, connected, intake: intake_tasks, pipeline: pipeline_tasks })
+}
+
+impl Handle {
+    /// Where the embedded broker listens.
+    pub fn broker_address(&self) -> Option<SocketAddr> {
+        self.broker
+    }
+
+    /// Counts since the start.
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+
+    /// Whether it is subscribed at the broker.
+    pub fn is_connected(&self) -> bool {
+        *self.connected.borrow()
+    }
+
+    /// Waits until it is subscribed at the broker.
+    pub async fn connected(&self) {
+        let mut connected = self.connected.clone();
+        // An error means that intake has ended, which the supervisor reports.
+        drop(connected.wait_for(|is| *is).await);
+    }
+
+    /// Closes intake, commits what is buffered, ends.
+    pub async fn stop(&self, grace: Duration) -> Result<(), StopError> {
+        self.intake.stop(grace).await?;
+        self.pipeline.stop(grace).await
+    }
+}

@@ -1,0 +1,48 @@
+//! `roadlake serve`: everything behind the vehicles, until it is told to stop.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use service::{Tasks, clock::SystemClock};
+
+use crate::stack::{Config, Stack};
+
+/// What `roadlake serve` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Configuration file; `configs/roadlake.toml` explains every key
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Folder of the lake and the api's database
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Address of the embedded MQTT broker; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    mqtt_listen: Option<SocketAddr>,
+    /// Address of the api and the console; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let mut loaded = service::config::load::<Config>("serve", arguments.config.as_deref())?;
+    if let Some(data) = &arguments.data {
+        loaded.config.set_data_dir(data);
+    } else if arguments.config.is_none() {
+        loaded.config.set_data_dir(std::path::Path::new("roadlake-data"));
+    }
+    if let Some(listen) = arguments.mqtt_listen {
+        loaded.config.ingest.broker.embedded_listen = listen.to_string();
+    }
+    if let Some(listen) = arguments.listen {
+        loaded.config.api.listen = listen.to_string();
+    }
+    let tasks = Tasks::new();
+    let stack = Stack::start(loaded, &tasks, SystemClock::shared()).await?;
+    if let Some(address) = stack.ingest.broker_address() {
+        println!("mqtt    {address}");
+    }
+    println!("console http://{}", stack.api.addr);
+    let outcome = tasks.until_signal().await;
+    stack.stop().await?;
+    Ok(outcome?)
+}

@@ -1,0 +1,74 @@
+//! Ingest, analytics and api in one process, started and stopped in data order.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+use service::{
+    SharedClock, Tasks,
+    config::{ConfigError, Loaded},
+};
+
+/// How long each stage may take to stop.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+
+/// `configs/roadlake.toml`: the configurations of the three, each as in its own file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) ingest: ingest::Config,
+    pub(crate) analytics: analytics::Config,
+    pub(crate) api: api::Config,
+}
+
+impl Config {
+    /// Puts the lake and the api's database below one folder.
+    pub(crate) fn set_data_dir(&mut self, data_dir: &Path) {
+        self.ingest.lake_dir = data_dir.join("lake");
+        self.analytics.lake_dir = data_dir.join("lake");
+        self.api.lake = data_dir.join("lake");
+        self.api.database = data_dir.join("api.db");
+    }
+}
+
+/// The running three.
+pub(crate) struct Stack {
+    pub(crate) ingest: ingest::Handle,
+    pub(crate) analytics: analytics::Analytics,
+    pub(crate) api: api::Handle,
+    analytics_tasks: Tasks,
+    api_tasks: Tasks,
+}
+
+impl Stack {
+    /// Checks all of the configuration, then starts.
+    pub(crate) async fn start(loaded: Loaded<Config>, tasks: &Tasks, clock: SharedClock) -> anyhow::Result<Self> {
+        let Loaded { config, origin } = loaded;
+        let part = |name: &str| format!("{origin} [{name}]");
+        let (ingest, analytics, api) = check(config, part)?;
+        let (analytics_tasks, api_tasks) = (tasks.group(), tasks.group());
+        let ingest = ingest::start(ingest, tasks, clock.clone()).await?;
+        let health = service::health::Health::default();
+        let analytics = analytics::start(analytics, &analytics_tasks, clock.clone(), &health).await?.analytics;
+        let api = api::start(api, &api_tasks, clock, Arc::new(analytics.clone())).await?;
+        Ok(Self { ingest, analytics, api, analytics_tasks, api_tasks })
+    }
+
+    /// Intake closes, what is buffered is committed, then the rest ends.
+    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+        self.ingest.stop(STOP_GRACE).await?;
+        self.analytics_tasks.stop(STOP_GRACE).await?;
+        self.api_tasks.stop(STOP_GRACE).await?;
+        Ok(())
+    }
+}
+
+fn check(
+    config: Config,
+    part: impl Fn(&str) -> String,
+) -> Result<(ingest::Settings, analytics::Settings, api::Settings), ConfigError> {
+    Ok((
+        ingest::Settings::check(Loaded { config: config.ingest, origin: part("ingest") })?,
+        analytics::Settings::check(&Loaded { config: config.analytics, origin: part("analytics") })?,
+        api::Settings::check(Loaded { config: config.api, origin: part("api") })?,
+    ))
+}

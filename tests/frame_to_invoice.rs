@@ -1,0 +1,64 @@
+//! One named frame of a real log, followed to its reading, its trip, and the invoice line whose
+//! evidence reproduces the amount.
+
+#[path = "support/pipeline.rs"]
+mod pipeline;
+
+use std::io::Read;
+
+use edge_agent::source::replay::Pace;
+use pipeline::{Pipeline, REAL_CAR, real_car, within};
+
+/// OBD-II answer, mode 01 PID 0D (vehicle speed): 0x4C is 76 km/h. The last one before
+/// 04:57:37Z, so it is the speed of that second's reading.
+const FRAME: &str = "(1627275456.710300) can1 7E8#03410D4C00000000";
+const READING_AT: &str = "2021-07-26T04:57:37Z";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_frame_becomes_a_reading_a_trip_and_an_invoice_line() {
+    let log = std::fs::File::open(pipeline::root().join("tests/data/css-car-obd-gnss/00000164.candump.log.gz"));
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(log.unwrap()).read_to_string(&mut text).unwrap();
+    assert!(text.lines().any(|line| line.trim_end() == FRAME), "the frame is in the log");
+
+    let data = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::start(data.path()).await;
+    let vehicles = [(REAL_CAR.parse().unwrap(), "Car".to_owned())];
+    api::seed_demo(&pipeline.api, &vehicles).await.unwrap();
+    let agent = pipeline.agent(real_car(&data.path().join("spool"), pipeline.broker(), Pace::FlatOut)).await;
+    within("the log drained", agent.drained()).await;
+    assert_eq!(agent.stats().frames, 292_097);
+    pipeline.settled().await;
+
+    // Its reading.
+    let speed = pipeline.number(&format!("SELECT speed_kmh FROM readings WHERE vehicle_id = '{REAL_CAR}' AND ts = '{READING_AT}'"));
+    assert_eq!(speed.await, 76.0);
+
+    // Its trip: the reference figures are in tests/data/css-car-obd-gnss/facts.json.
+    let trips = pipeline.get(&format!("/v1/trips?vehicle_id={REAL_CAR}")).await;
+    let trips = trips["data"].as_array().unwrap();
+    assert_eq!(trips.len(), 1, "{trips:?}");
+    let trip = &trips[0];
+    assert!(trip["start_time"].as_str().unwrap() < READING_AT && trip["end_time"].as_str().unwrap() > READING_AT);
+    let distance_m = trip["distance_m"].as_f64().unwrap();
+    assert!((distance_m / 40_501.0 - 1.0).abs() < 0.01, "{distance_m} m, by GNSS 40501 m");
+    assert_eq!(trip["speed_max_kmh"].as_f64(), Some(88.0));
+    let positions = pipeline.get(&format!("/v1/trips/{}/positions", trip["trip_id"].as_str().unwrap_or_else(|| trip["id"].as_str().unwrap()))).await;
+    assert!(positions["data"].as_array().unwrap().len() > 100);
+
+    // Its invoice line, and what proves it.
+    let invoices = pipeline.get("/v1/invoices").await;
+    let invoice = pipeline.get(&format!("/v1/invoices/{}", invoices["data"][0]["id"].as_str().unwrap())).await;
+    let lines = invoice["lines"].as_array().unwrap();
+    let line = lines.iter().find(|l| l["component"] == "DISTANCE").unwrap_or_else(|| panic!("{lines:?}"));
+    let evidence = pipeline
+        .get(&format!("/v1/invoices/{}/lines/{}/evidence", invoice["id"].as_str().unwrap(), line["id"].as_str().unwrap()))
+        .await;
+    assert_eq!(evidence["agrees"], true, "{evidence}");
+    assert_eq!(evidence["row_hash_matches"], true);
+    assert_eq!(evidence["amount_minor_recomputed"], line["amount_minor"]);
+    // The demo's tariff: 0.29 a kilometre, by whole metres, half a cent up.
+    let expected = (distance_m * 0.029).round();
+    assert_eq!(line["amount_minor"].as_f64(), Some(expected), "{line}");
+    pipeline.stop().await;
+}

@@ -1,0 +1,98 @@
+//! kill -9 of the process that runs ingest and broker, at ten random instants while batches
+//! flow: the lake ends with exactly the rows of an undisturbed run.
+
+#[path = "support/pipeline.rs"]
+mod pipeline;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use analytics::sql_cli::Session;
+use edge_agent::source::replay::Pace;
+use pipeline::{Pipeline, real_car, within};
+use service::{Tasks, clock::SystemClock};
+
+const KILLS: u32 = 10;
+
+fn serve(data: &Path, mqtt: SocketAddr) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_roadlake"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--mqtt-listen", &mqtt.to_string(), "--data"])
+        .arg(data)
+        .env("ROADLAKE_LOG", "error")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Every row of the telemetry tables without its time of receipt, sorted: as text and as rows.
+async fn content(data: &Path) -> (String, u64) {
+    let session = Session::open(&data.join("lake"), SystemClock::shared()).unwrap();
+    let mut whole = String::new();
+    let mut rows = 0;
+    for table in ["readings", "signals"] {
+        // The hash is over the sorted hashes of all rows.
+        let described = session.query(&format!("SELECT * FROM {table} LIMIT 1")).await.unwrap();
+        let columns: Vec<String> = described
+            .columns
+            .iter()
+            .filter(|c| c.name != "received_at")
+            .map(|c| format!("coalesce(CAST({} AS VARCHAR), '-')", c.name))
+            .collect();
+        let hashed = format!("SELECT md5(concat_ws('|', {})) AS h FROM {table}", columns.join(", "));
+        let query = format!("SELECT count(*), md5(string_agg(h, '' ORDER BY h)) FROM ({hashed})");
+        let result = session.query(&query).await.unwrap();
+        rows += result.rows[0][0].as_u64().unwrap();
+        whole.push_str(&format!("{table} {:?}\n", result.rows[0]));
+    }
+    (whole, rows)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_kills_leave_the_rows_of_an_undisturbed_run() {
+    let undisturbed = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::start(undisturbed.path()).await;
+    let agent = pipeline.agent(real_car(&undisturbed.path().join("spool"), pipeline.broker(), Pace::FlatOut)).await;
+    within("the undisturbed run drained", agent.drained()).await;
+    let sampled = agent.stats().samples_collected_total();
+    pipeline.stop().await;
+    let (expected, rows) = content(undisturbed.path()).await;
+    assert!(rows > 10_000, "{rows}");
+
+    let disturbed = tempfile::tempdir().unwrap();
+    let mqtt: SocketAddr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let tasks = Tasks::new();
+    let mut server = serve(disturbed.path(), mqtt);
+    let settings = real_car(&disturbed.path().join("spool"), mqtt, Pace::Recorded(80.0));
+    let agent = edge_agent::agent::start(settings, &tasks, SystemClock::shared()).await.unwrap();
+
+    let seed = u64::from(std::process::id()) ^ SystemClock::shared().now_us().unsigned_abs();
+    println!("seed {seed}");
+    let mut state = seed;
+    for kill in 1..=KILLS {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let wait = Duration::from_millis(1200 + (state >> 33) % 2500);
+        tokio::time::sleep(wait).await;
+        // Child::kill is SIGKILL.
+        server.kill().unwrap();
+        server.wait().unwrap();
+        println!("kill {kill} after {wait:?}: {} batches wait on the vehicle", agent.stats().batches_in_spool);
+        server = serve(disturbed.path(), mqtt);
+    }
+    within("the disturbed run drained", agent.drained()).await;
+    let stats = agent.stats();
+    println!("{} reconnects, {} resends, {} batches sent for {}", stats.reconnects, stats.resends, stats.batches_sent, stats.batches_spooled);
+    assert_eq!(stats.samples_collected_total(), sampled);
+    assert_eq!(stats.samples_dropped_total(), 0);
+    assert!(stats.reconnects > 0, "the kills were noticed");
+    tasks.stop(Duration::from_secs(10)).await.unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+
+    let (found, found_rows) = content(disturbed.path()).await;
+    assert_eq!(found_rows, rows);
+    assert_eq!(found, expected, "seed {seed}");
+}
