@@ -9,7 +9,9 @@ use std::{fmt, fs, path::Path};
 use crate::{decode::layout::Layout, frame::FrameId};
 
 mod build;
+mod facts;
 mod lines;
+mod syntax;
 mod text;
 
 /// Largest file that is read: the largest published ones are below 2 MiB.

@@ -6,7 +6,6 @@
 use std::{
     collections::HashMap,
     error::Error,
-    fs::File,
     io::{self, BufWriter, Write},
     path::PathBuf,
     process::ExitCode,
@@ -128,19 +127,22 @@ pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<
     for warning in decoder.warnings() {
         drop(writeln!(told, "warning: {warning}"));
     }
-    let mut source = if args.log.as_os_str() == "-" {
-        CandumpReader::new("standard input", io::stdin())?
+    let (log, source) = if args.log.as_os_str() == "-" {
+        let log = "standard input".to_owned();
+        (log.clone(), CandumpReader::new(log, io::stdin())?)
     } else {
-        CandumpReader::new(args.log.display().to_string(), open(args)?)?
+        (args.log.display().to_string(), CandumpReader::open(&args.log)?)
     };
-    let mut printer = match args.format {
-        Format::Csv => csv::Printer::new(&decoder, BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, out)),
+    let out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, out);
+    let printer = match args.format {
+        Format::Csv => csv::Printer::new(&decoder, out),
     };
-    let mut outcome = Outcome::default();
-    let mut unknown = Unknown::default();
-    let read = decode_all(&decoder, &mut source, &mut printer, &mut outcome, &mut unknown, told);
+    let mut pass =
+        Pass { decoder: &decoder, printer, told, outcome: Outcome::default(), unknown: Unknown::default() };
+    let read = pass.run(source);
+    let Pass { printer, outcome, unknown, told, .. } = pass;
     let flushed = printer.finish();
-    unknown.tell(&args.log.display().to_string(), told);
+    unknown.tell(&log, told);
     if outcome.lines_bad > BAD_LINE_TOLD_MAX {
         drop(writeln!(told, "error: {} lines in all are no frames", outcome.lines_bad));
     }
@@ -149,47 +151,45 @@ pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<
     Ok(outcome)
 }
 
-fn open(args: &DecodeArgs) -> Result<File, SourceError> {
-    let failed = |source| SourceError::Open { path: args.log.clone(), source };
-    let file = File::open(&args.log).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
-        return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
-    }
-    Ok(file)
+/// One pass over a log.
+struct Pass<'a, W: Write, T: Write> {
+    decoder: &'a Decoder,
+    printer: csv::Printer<'a, W>,
+    told: &'a mut T,
+    outcome: Outcome,
+    unknown: Unknown,
 }
 
-fn decode_all(
-    decoder: &Decoder,
-    source: &mut CandumpReader,
-    printer: &mut csv::Printer<'_, impl Write>,
-    outcome: &mut Outcome,
-    unknown: &mut Unknown,
-    told: &mut impl Write,
-) -> Result<(), DecodeCliError> {
-    loop {
-        let frame = match source.next() {
-            Ok(None) => return Ok(()),
-            Ok(Some(frame)) => frame,
-            Err(error) if error.is_passing() => {
-                outcome.lines_bad += 1;
-                if outcome.lines_bad <= BAD_LINE_TOLD_MAX {
-                    drop(writeln!(told, "error: {error}"));
+impl<W: Write, T: Write> Pass<'_, W, T> {
+    fn run(&mut self, mut source: CandumpReader) -> Result<(), DecodeCliError> {
+        loop {
+            match source.next() {
+                Ok(None) => return Ok(()),
+                Ok(Some(frame)) => self.frame(&frame, source.line_number()).map_err(DecodeCliError::Write)?,
+                Err(error) if error.is_passing() => {
+                    self.outcome.lines_bad += 1;
+                    if self.outcome.lines_bad <= BAD_LINE_TOLD_MAX {
+                        drop(writeln!(self.told, "error: {error}"));
+                    }
                 }
-                continue;
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
-        };
-        match printer.frame(decoder, &frame).map_err(DecodeCliError::Write)? {
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame, line: u64) -> io::Result<()> {
+        match self.printer.frame(self.decoder, frame)? {
             Some(count) => {
-                outcome.frames_decoded += 1;
-                outcome.samples += count;
+                self.outcome.frames_decoded += 1;
+                self.outcome.samples += count;
             }
             None if matches!(frame.kind, FrameKind::Data | FrameKind::Fd) => {
-                outcome.frames_unknown += 1;
-                unknown.note(&frame, source.line_number());
+                self.outcome.frames_unknown += 1;
+                self.unknown.note(frame, line);
             }
-            None => outcome.frames_without_data += 1,
+            None => self.outcome.frames_without_data += 1,
         }
+        Ok(())
     }
 }
 

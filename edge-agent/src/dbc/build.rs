@@ -2,14 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use can_dbc::{
-    AttributeDefinition, AttributeValue, AttributeValueType, MessageId, MultiplexIndicator, NumericValue,
-    SignalExtendedValueType, ValueDescription,
-};
+use can_dbc::{MessageId, MultiplexIndicator, NumericValue};
 
 use super::{
-    Dbc, DbcError, DbcMessage, DbcSignal, DbcWarning, Switch,
-    lines::{Lines, first_with},
+    Dbc, DbcError, DbcMessage, DbcSignal, DbcWarning, Switch, facts::Facts, lines::Lines,
+    syntax::syntax_error,
 };
 use crate::{
     decode::layout::{ByteOrder, Encoding, Layout},
@@ -21,8 +18,6 @@ const INDEPENDENT_SIGNALS: &str = "VECTOR__INDEPENDENT_SIG_MSG";
 const EXTENDED_FLAG: u64 = 1 << 31;
 /// Deepest chain of multiplexers; real files have two.
 const SWITCH_DEPTH_MAX: usize = 8;
-/// How much of a line a message shows.
-const EXCERPT_CHARS: usize = 40;
 
 pub(super) fn build(file: &str, text: &str) -> Result<Dbc, DbcError> {
     // The grammar wants every line ended.
@@ -56,142 +51,6 @@ pub(super) fn build(file: &str, text: &str) -> Result<Dbc, DbcError> {
     Ok(Dbc { file: file.to_owned(), messages, warnings: builder.warnings })
 }
 
-fn syntax_error(file: &str, text: &str, error: &can_dbc::DbcError) -> DbcError {
-    use can_dbc::DbcError as E;
-    let (line, problem) = match error {
-        E::Pest(pest) => {
-            // The position's type is not re-exported; its text is ` --> line:column`.
-            let shown = pest.to_string();
-            let at = shown.split_once("--> ").and_then(|(_, rest)| rest.split_once('\n')).map_or("", |p| p.0);
-            let (line, column) = at.split_once(':').unwrap_or((at, "1"));
-            let column = column.parse().unwrap_or(1_usize);
-            let rest: String =
-                pest.line().chars().skip(column.saturating_sub(1)).take(EXCERPT_CHARS).collect();
-            let expected = expectation(&pest.variant.message());
-            (line.parse().unwrap_or(1), format!("column {column}, {expected} at {:?}", rest.trim_end()))
-        }
-        E::InvalidFloat(value)
-        | E::InvalidInt(value)
-        | E::InvalidUint(value)
-        | E::InvalidNumericValue(value) => {
-            (first_with(text, value), format!("the number {value} is out of range"))
-        }
-        E::MessageIdOutOfRange(id) => {
-            (first_with(text, &id.to_string()), format!("the message id {id} has more than 32 bits"))
-        }
-        E::UnknownMultiplexIndicator(mark) => {
-            (first_with(text, mark), format!("unknown multiplexer mark {mark}"))
-        }
-        other => (1, other.to_string().to_lowercase()),
-    };
-    DbcError::Syntax { file: file.to_owned(), line, problem }
-}
-
-/// The grammar's expectation in the words of a DBC's author.
-fn expectation(message: &str) -> String {
-    if message == "expected file" {
-        return "a DBC file starts with VERSION, NS_, BS_ or BU_, not".to_owned();
-    }
-    // Where a statement may end, anything could follow: the list would only confuse.
-    if message.matches(',').count() > 4 {
-        return "the statement cannot go on like this".to_owned();
-    }
-    message.replace('_', " ")
-}
-
-type SignalKey<'a> = (MessageId, &'a str);
-
-/// What the file says about signals elsewhere than in their `SG_` lines.
-struct Facts<'a> {
-    labels: HashMap<SignalKey<'a>, Vec<(i64, String)>>,
-    floats: HashMap<SignalKey<'a>, Encoding>,
-    switches: HashMap<SignalKey<'a>, Vec<&'a can_dbc::ExtendedMultiplex>>,
-    long_signal_names: HashMap<SignalKey<'a>, &'a str>,
-    long_message_names: HashMap<MessageId, &'a str>,
-    j1939: HashSet<MessageId>,
-}
-
-impl<'a> Facts<'a> {
-    fn collect(ast: &'a can_dbc::Dbc) -> Self {
-        let mut facts = Self {
-            labels: HashMap::new(),
-            floats: HashMap::new(),
-            switches: HashMap::new(),
-            long_signal_names: HashMap::new(),
-            long_message_names: HashMap::new(),
-            j1939: j1939_messages(ast),
-        };
-        for description in &ast.value_descriptions {
-            let ValueDescription::Signal { message_id, name, value_descriptions } = description else {
-                continue;
-            };
-            let mut labels: Vec<_> =
-                value_descriptions.iter().map(|v| (v.id, v.description.clone())).collect();
-            // Of a value named twice the last name stands, as in cantools.
-            labels.reverse();
-            labels.sort_by_key(|label| label.0);
-            labels.dedup_by_key(|label| label.0);
-            facts.labels.insert((*message_id, name), labels);
-        }
-        for float in &ast.signal_extended_value_type_list {
-            let encoding = match float.signal_extended_value_type {
-                SignalExtendedValueType::SignedOrUnsignedInteger => continue,
-                SignalExtendedValueType::IEEEfloat32Bit => Encoding::Float32,
-                SignalExtendedValueType::IEEEdouble64bit => Encoding::Float64,
-            };
-            facts.floats.insert((float.message_id, &float.signal_name), encoding);
-        }
-        for switch in &ast.extended_multiplex {
-            facts.switches.entry((switch.message_id, &switch.signal_name)).or_default().push(switch);
-        }
-        for attribute in &ast.attribute_values_signal {
-            if let ("SystemSignalLongSymbol", AttributeValue::String(name)) =
-                (attribute.name.as_str(), &attribute.value)
-            {
-                facts.long_signal_names.insert((attribute.message_id, &attribute.signal_name), name);
-            }
-        }
-        for attribute in &ast.attribute_values_message {
-            if let ("SystemMessageLongSymbol", AttributeValue::String(name)) =
-                (attribute.name.as_str(), &attribute.value)
-            {
-                facts.long_message_names.insert(attribute.message_id, name);
-            }
-        }
-        facts
-    }
-}
-
-/// Messages whose `VFrameFormat`, given or by default, is `J1939PG`.
-fn j1939_messages(ast: &can_dbc::Dbc) -> HashSet<MessageId> {
-    let choices = ast.attribute_definitions.iter().find_map(|definition| match definition {
-        AttributeDefinition::Message(name, AttributeValueType::Enum(choices)) if name == "VFrameFormat" => {
-            Some(choices)
-        }
-        _ => None,
-    });
-    let Some(choices) = choices else { return HashSet::new() };
-    let is_j1939 = |value: &AttributeValue| match value {
-        AttributeValue::Uint(i) => {
-            usize::try_from(*i).ok().and_then(|i| choices.get(i)).is_some_and(|c| c == "J1939PG")
-        }
-        AttributeValue::String(text) => text == "J1939PG",
-        _ => false,
-    };
-    let by_default = ast.attribute_default("VFrameFormat").is_some_and(is_j1939);
-    let given: HashMap<MessageId, bool> = ast
-        .attribute_values_message
-        .iter()
-        .filter(|a| a.name == "VFrameFormat")
-        .map(|a| (a.message_id, is_j1939(&a.value)))
-        .collect();
-    ast.messages
-        .iter()
-        .map(|m| m.id)
-        .filter(|id| matches!(id, MessageId::Extended(_)) && *given.get(id).unwrap_or(&by_default))
-        .collect()
-}
-
 struct Builder<'a> {
     file: &'a str,
     lines: Lines,
@@ -199,11 +58,14 @@ struct Builder<'a> {
     warnings: Vec<DbcWarning>,
 }
 
+/// The name of a multiplexer and the ranges of its values.
+type NamedSwitch = (String, Vec<(u64, u64)>);
+
 /// A signal on its way: its switch still names the multiplexer.
 struct Draft {
     short_name: String,
     signal: DbcSignal,
-    switch: Option<(String, Vec<(u64, u64)>)>,
+    switch: Option<NamedSwitch>,
     first_bit: u64,
 }
 
@@ -324,13 +186,12 @@ impl Builder<'_> {
     }
 
     /// The multiplexer a signal depends on, by name, and its values.
-    #[allow(clippy::type_complexity, reason = "used once")]
     fn switch(
         &mut self,
         line: usize,
         message: &can_dbc::Message,
         signal: &can_dbc::Signal,
-    ) -> Result<Option<(String, Vec<(u64, u64)>)>, String> {
+    ) -> Result<Option<NamedSwitch>, String> {
         if let Some([first, others @ ..]) =
             self.facts.switches.get(&(message.id, signal.name.as_str())).map(Vec::as_slice)
         {

@@ -101,15 +101,7 @@ impl<'a> Compiler<'a> {
         let valid_when = self.valid_when(place, entry, def);
         let conversion = self.conversion(place, entry, def, vss);
         let table = self.table(place, entry, vss);
-        if entry.min.zip(entry.max).is_some_and(|(min, max)| min > max) {
-            self.faults.push(format!("{place}: min of {} is above its max; exchange them", entry.vss));
-        }
-        if vss.datatype.ends_with(']') || (vss.datatype == "string" && def.labels.is_empty()) {
-            self.faults.push(format!(
-                "{place}: {} is a {} but {} has numbers without names; give them in the DBC file's VAL_",
-                vss.path, vss.datatype, entry.dbc
-            ));
-        }
+        self.check_values(place, entry, def, vss);
         let Ok(column_id) = u32::try_from(self.columns.len()) else { return };
         if self.faults.len() > before {
             return;
@@ -139,16 +131,21 @@ impl<'a> Compiler<'a> {
             kind: if is_raw { ValueKind::Raw } else { ValueKind::Number },
             labels: if is_raw { def.labels.clone() } else { Vec::new() },
         };
-        let target = Target {
-            column_id,
-            is_raw,
-            scale,
-            offset,
-            min: entry.min.unwrap_or(f64::NEG_INFINITY),
-            max: entry.max.unwrap_or(f64::INFINITY),
-            valid_when,
-        };
+        let (min, max) = (entry.min.unwrap_or(f64::NEG_INFINITY), entry.max.unwrap_or(f64::INFINITY));
+        let target = Target { column_id, is_raw, scale, offset, min, max, valid_when };
         self.columns.push((column, definition, target));
+    }
+
+    fn check_values(&mut self, place: &str, entry: &Entry, def: &SignalDef, vss: &catalogue::Signal) {
+        if entry.min.zip(entry.max).is_some_and(|(min, max)| min > max) {
+            self.faults.push(format!("{place}: min of {} is above its max; exchange them", entry.vss));
+        }
+        if vss.datatype.ends_with(']') || (vss.datatype == "string" && def.labels.is_empty()) {
+            self.faults.push(format!(
+                "{place}: {} is a {} but {} has numbers without names; give them in the DBC file's VAL_",
+                vss.path, vss.datatype, entry.dbc
+            ));
+        }
     }
 
     fn vss_signal(&mut self, place: &str, entry: &Entry) -> Option<&'static catalogue::Signal> {

@@ -286,7 +286,7 @@ fn parse_id(digits: &[u8]) -> Option<(FrameId, bool)> {
 }
 
 fn parse_data(digits: &[u8], data: &mut [u8; FRAME_BYTES_MAX]) -> Result<usize, LineFault> {
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(LineFault::Data);
     }
     let len = digits.len() / 2;
