@@ -7,7 +7,8 @@ use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{
     billing::{
-        tariff::{Tariff, TariffTerms},
+        invoicing,
+        tariff::{ComponentType, Tariff, TariffTerms},
         tariffs,
     },
     fault::DomainError,
@@ -114,6 +115,43 @@ pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Res
     }
     tx.commit().await.map_err(DomainError::from)?;
     Ok(DemoSeed { organizations, tariff })
+}
+
+/// The newest invoice that bills the vehicle, as text for a terminal; the proof of its first
+/// line of distance is run.
+pub async fn invoice_text(
+    handle: &Handle,
+    organization: &Organization,
+    vehicle_id: &VehicleId,
+) -> Result<Option<String>, DomainError> {
+    let mut conn = handle.db.read().await.map_err(DomainError::from)?;
+    let Some(found) = invoicing::latest_of_vehicle(&mut conn, &organization.id, vehicle_id).await? else {
+        return Ok(None);
+    };
+    let invoice = &found.invoice;
+    let money = |minor: i64| {
+        let amount = rust_decimal::Decimal::new(minor, invoice.currency_exponent);
+        format!("{amount} {}", invoice.currency)
+    };
+    let mut text = format!("Invoice {} of {} ({})\n", invoice.id, organization.name, invoice.status.as_str());
+    for line in found.lines.iter().filter(|l| l.vehicle_id == *vehicle_id) {
+        text.push_str(&format!(
+            "  {:<58} {:>10} {:<4} x {:>6} = {:>10}\n",
+            line.description,
+            line.quantity.normalize(),
+            line.unit,
+            line.unit_price,
+            money(line.amount_minor)
+        ));
+    }
+    let (subtotal, tax) = (money(invoice.subtotal_minor), money(invoice.tax_minor));
+    text.push_str(&format!("  total {subtotal} + tax {tax} = {}\n", money(invoice.total_minor)));
+    let proved =
+        found.lines.iter().find(|l| l.vehicle_id == *vehicle_id && l.component == ComponentType::Distance);
+    if let Some(line) = proved {
+        text.push_str(&format!("  proof: lake version {}, {}\n", line.lake_version, line.evidence_sql));
+    }
+    Ok(Some(text))
 }
 
 #[cfg(test)]

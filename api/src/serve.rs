@@ -22,6 +22,7 @@ use crate::{
     console,
     db::{Db, DbError},
     error::ApiError,
+    fault::DomainError,
     lake_port::LakeReader,
     manners, platform, sql,
     trips::{
@@ -68,6 +69,14 @@ impl Handle {
     /// Closes the database, after the tasks have stopped.
     pub async fn close(&self) {
         self.db.close().await;
+    }
+}
+
+impl Handle {
+    /// The version of the lake's `trips` that is stored and billed; -1 before the first.
+    pub async fn followed_version(&self) -> Result<i64, DomainError> {
+        let mut conn = self.db.read().await.map_err(DomainError::from)?;
+        trips::followed_version(&mut conn).await
     }
 }
 

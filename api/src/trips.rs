@@ -135,3 +135,8 @@ pub async fn list(conn: &mut Conn, query: &TripQuery) -> Result<Page<Trip>, Doma
     let found = store::newest(conn, &vehicle, (from_us, to_us), (before, limit + 1)).await?;
     Ok(Page::of(found, limit, |t| Cursor { key: t.start_time.0.to_string(), id: t.id.to_string() }))
 }
+
+/// The version of the lake's `trips` up to which trips are stored here; -1 before the first.
+pub async fn followed_version(conn: &mut Conn) -> Result<i64, DomainError> {
+    store::followed_version(conn, follow::FOLLOWER).await
+}

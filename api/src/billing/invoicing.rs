@@ -339,6 +339,22 @@ pub async fn get_with_lines(conn: &mut Conn, id: &InvoiceId) -> Result<InvoiceWi
     Ok(InvoiceWithLines { lines: store::lines_of_invoice(conn, id).await?, invoice })
 }
 
+/// The newest invoice that bills a vehicle, with its lines.
+pub async fn latest_of_vehicle(
+    conn: &mut Conn,
+    organization_id: &OrganizationId,
+    vehicle_id: &VehicleId,
+) -> Result<Option<InvoiceWithLines>, DomainError> {
+    let of = (organization_id.as_str(), "");
+    for invoice in store::invoices_before(conn, of, ((i64::MAX, String::new()), 100)).await? {
+        let found = get_with_lines(conn, &invoice.id).await?;
+        if found.lines.iter().any(|l| l.vehicle_id == *vehicle_id) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
 /// A line of an invoice; superseded ones too, their evidence stays.
 pub async fn line(conn: &mut Conn, id: &InvoiceId, line_id: &LineId) -> Result<(Invoice, Line), DomainError> {
     let invoice = get(conn, id).await?;

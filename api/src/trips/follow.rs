@@ -20,7 +20,7 @@ use super::{Registration, TripObserver, store, types::Trip};
 use crate::{db::Db, fault::DomainError, lake_port::LakeReader, metrics};
 
 /// Name of its row in `lake_followers`.
-const FOLLOWER: &str = "trips";
+pub(super) const FOLLOWER: &str = "trips";
 /// The part of `/ready` that is the follower.
 pub(crate) const HEALTH_PART: &str = "trip follower";
 /// Versions asked for at once; each is a transaction of its own.

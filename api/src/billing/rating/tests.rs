@@ -167,7 +167,7 @@ fn any_terms() -> impl Strategy<Value = TariffTerms> {
         let priced = kinds.into_iter().zip(prices);
         priced.map(|(component, (price, step_size))| PriceComponent { component, price, step_size }).collect()
     });
-    (parts, prop::option::of(0_i64..50_00), prop::option::of(50_00_i64..500_00)).prop_map(
+    (parts, prop::option::of(0_i64..5_000), prop::option::of(5_000_i64..50_000)).prop_map(
         |(components, least, most)| TariffTerms {
             name: "any".to_owned(),
             currency: "EUR".to_owned(),
