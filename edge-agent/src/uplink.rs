@@ -201,6 +201,8 @@ impl Uplink {
                     Step::Tick => {
                         self.maintain().await?;
                         self.resend_if_due(session);
+                        // What could not be read a moment ago may be readable now.
+                        session.has_more |= session.in_flight.is_empty();
                     }
                 }
                 self.feed(session, &client).await?;
@@ -397,7 +399,17 @@ impl Uplink {
 
     async fn maintain(&self) -> Result<(), SessionError> {
         let (now_us, monotonic_us) = (self.clock.now_us(), self.clock.monotonic_us());
-        self.with_spool(move |spool| spool.maintain(now_us, monotonic_us)).await
+        let dropped = self
+            .with_spool(move |spool| {
+                let before = spool.counts().dropped_batches;
+                spool.maintain(now_us, monotonic_us)?;
+                Ok(spool.counts().dropped_batches - before)
+            })
+            .await?;
+        if dropped > 0 {
+            self.shared.ring_settled();
+        }
+        Ok(())
     }
 
     async fn with_spool<T: Send + 'static>(

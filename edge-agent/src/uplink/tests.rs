@@ -188,7 +188,7 @@ fn fill(shared: &Shared, lane: Lane, stream_id: StreamId, count: u64) {
             gap_ids: Vec::new(),
         };
         let key = (stream_id, batch.catalog_hash);
-        spool.append(lane, key, &meta, &batch.encode_body().unwrap(), 0).unwrap();
+        spool.append(lane, key, &meta, &batch.encode_body().unwrap(), SystemClock::shared().now_us()).unwrap();
     }
     shared.appended.notify_one();
 }
