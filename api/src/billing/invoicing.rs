@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::{ToSpan, tz::TimeZone};
 use rust_decimal::Decimal;
-use wire::time::Timestamp;
+use wire::{ids::VehicleId, time::Timestamp};
 
 use super::{
     Assignment, evidence, rating,
