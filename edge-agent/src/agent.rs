@@ -6,10 +6,10 @@
 //! room in the spool; a live bus does not wait, the spool drops by its own order.
 
 pub(crate) mod shared;
-mod worker;
-mod writer;
 #[cfg(test)]
 mod tests;
+mod worker;
+mod writer;
 
 use std::{fs, io, path::PathBuf, sync::Arc};
 
@@ -193,7 +193,8 @@ struct Opened {
 /// Opens everything and starts the agent's tasks.
 pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Result<Handle, StartError> {
     let stop = tasks.stop_token();
-    let Opened { worker, uplink, handle } = tokio::task::spawn_blocking(move || open(settings, clock)).await??;
+    let Opened { worker, uplink, handle } =
+        tokio::task::spawn_blocking(move || open(settings, clock)).await??;
     let collect_stop = stop.clone();
     tasks.spawn("collect", async move {
         let stopped = collect_stop.clone();

@@ -124,8 +124,14 @@ pub struct Collector {
 /// slowly and are sent rarely; motion does not.
 fn max_age_us(column: &str) -> i64 {
     match column {
-        "odometer_km" | "coolant_temperature_c" | "fuel_level_pct" | "fuel_used_l" | "soc_pct"
-        | "energy_used_kwh" | "ambient_temperature_c" | "load_kg" => 120_000_000,
+        "odometer_km"
+        | "coolant_temperature_c"
+        | "fuel_level_pct"
+        | "fuel_used_l"
+        | "soc_pct"
+        | "energy_used_kwh"
+        | "ambient_temperature_c"
+        | "load_kg" => 120_000_000,
         "ignition_on" => 30_000_000,
         _ => SILENCE_US,
     }

@@ -201,13 +201,13 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
     let config = loaded.config;
     let vehicle_id = faults.check("vehicle_id", config.vehicle_id.parse());
     let source = check_source(&mut faults, &config.source, now);
-    let (mut dbcs, mut maps) =
-        (read_all(&mut faults, "dbc_files", &config.dbc_files), read_all(&mut faults, "map_files", &config.map_files));
+    let (mut dbcs, mut maps) = (
+        read_all(&mut faults, "dbc_files", &config.dbc_files),
+        read_all(&mut faults, "map_files", &config.map_files),
+    );
     match (&source, config.source.kind) {
-        (Some(SourceSettings::Simulate(settings)), _) => {
-            if dbcs.is_empty() && maps.is_empty() {
-                (dbcs, maps) = (vec![simulate::dbc()], vec![simulate::map(settings.powertrain)]);
-            }
+        (Some(SourceSettings::Simulate(settings)), _) if dbcs.is_empty() && maps.is_empty() => {
+            (dbcs, maps) = (vec![simulate::dbc()], vec![simulate::map(settings.powertrain)]);
         }
         (_, SourceKind::Replay) => {
             for (key, files) in [("dbc_files", &config.dbc_files), ("map_files", &config.map_files)] {
@@ -228,8 +228,13 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
             faults.add(key, "is too short; write at least \"100ms\"");
         }
     }
-    if config.spool.segment_bytes.0 < 4096 || config.spool.spool_bytes_max.0 < 4 * config.spool.segment_bytes.0 {
-        faults.add("spool.spool_bytes_max", "must be at least four segments (`segment_bytes`) of at least 4KiB");
+    if config.spool.segment_bytes.0 < 4096
+        || config.spool.spool_bytes_max.0 < 4 * config.spool.segment_bytes.0
+    {
+        faults.add(
+            "spool.spool_bytes_max",
+            "must be at least four segments (`segment_bytes`) of at least 4KiB",
+        );
     }
     let settings = (|| {
         Some(Settings {
@@ -338,9 +343,10 @@ fn parse_sync(text: &str) -> Result<SyncPolicy, String> {
     match text {
         "always" => Ok(SyncPolicy::Always),
         "never" => Ok(SyncPolicy::Never),
-        interval => interval.parse::<DurationText>().map(|d| SyncPolicy::Interval(d.0)).map_err(|_| {
-            format!("{text:?} is none of \"always\", \"never\" and an interval such as \"1s\"")
-        }),
+        interval => interval
+            .parse::<DurationText>()
+            .map(|d| SyncPolicy::Interval(d.0))
+            .map_err(|_| format!("{text:?} is none of \"always\", \"never\" and an interval such as \"1s\"")),
     }
 }
 
@@ -365,7 +371,9 @@ mod tests {
             service::config::load("edge-agent", Some(&root.join("configs/edge-agent.toml"))).unwrap();
         // Paths in the file are from the project's root.
         let config = &mut loaded.config;
-        for path in config.dbc_files.iter_mut().chain(&mut config.map_files).chain(&mut config.source.log_file) {
+        for path in
+            config.dbc_files.iter_mut().chain(&mut config.map_files).chain(&mut config.source.log_file)
+        {
             *path = root.join(&*path);
         }
         loaded
@@ -390,14 +398,17 @@ mod tests {
         loaded.config.uplink.broker = "localhost".to_owned();
         loaded.config.uplink.cert_file = Some(PathBuf::from("a.pem"));
         let message = check(loaded, Timestamp(0)).unwrap_err().to_string();
-        for key in ["vehicle_id", "source.speed", "no/such.log", "spool.sync", "uplink.broker", "uplink.cert_file"] {
+        for key in
+            ["vehicle_id", "source.speed", "no/such.log", "spool.sync", "uplink.broker", "uplink.cert_file"]
+        {
             assert!(message.contains(key), "{key} in {message}");
         }
     }
 
     #[test]
     fn a_simulation_needs_no_files() {
-        let source = SourceConfig { kind: SourceKind::Simulate, speed: "60".to_owned(), ..SourceConfig::default() };
+        let source =
+            SourceConfig { kind: SourceKind::Simulate, speed: "60".to_owned(), ..SourceConfig::default() };
         let config = Config { vehicle_id: "sim-1".to_owned(), source, ..Config::default() };
         let settings = check(Loaded { config, origin: "test".to_owned() }, Timestamp(5)).unwrap();
         assert!(matches!(settings.source, SourceSettings::Simulate(s) if s.start_time == Timestamp(5)));

@@ -15,19 +15,19 @@
 //! When the spool is full a live bus is *shed* by priority and told as gaps; a replay or a
 //! simulation is *blocked* instead.
 
-pub mod frame;
-pub mod source;
+pub mod agent;
+pub mod cli;
+pub mod collect;
+pub mod config;
 pub mod dbc;
 pub mod decode;
+pub mod decode_cli;
 pub mod encode;
+pub mod frame;
 pub mod map;
-pub mod collect;
+pub mod metrics;
+pub mod run_cli;
+pub mod simulate;
+pub mod source;
 pub mod spool;
 pub mod uplink;
-pub mod simulate;
-pub mod agent;
-pub mod config;
-pub mod metrics;
-pub mod cli;
-pub mod decode_cli;
-pub mod run_cli;

@@ -79,7 +79,9 @@ impl RunError {
         match self {
             Self::Config(_) => exit::CONFIG,
             Self::Start(StartError::Folder(OpenFolderError::InUse { .. })) => exit::CONFLICT,
-            Self::Start(StartError::Folder(_) | StartError::Spool(_) | StartError::Tls(_)) => exit::UNAVAILABLE,
+            Self::Start(StartError::Folder(_) | StartError::Spool(_) | StartError::Tls(_)) => {
+                exit::UNAVAILABLE
+            }
             Self::Start(StartError::Source(SourceError::Open { .. }) | StartError::SigningKey { .. }) => {
                 exit::UNAVAILABLE
             }
@@ -143,7 +145,8 @@ fn run(args: &RunArgs) -> Result<(), RunError> {
 }
 
 fn settings(args: &RunArgs, now: Timestamp) -> Result<Settings, ConfigError> {
-    let Loaded { mut config, origin } = service::config::load::<Config>("edge-agent", args.config.as_deref())?;
+    let Loaded { mut config, origin } =
+        service::config::load::<Config>("edge-agent", args.config.as_deref())?;
     let mut by_flag = false;
     let mut put = |is_given: bool| by_flag |= is_given;
     put(args.vehicle.is_some());

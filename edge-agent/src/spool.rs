@@ -9,217 +9,37 @@
 //! After a crash: a torn tail is cut at the last whole record; a record the checksum refuses is
 //! a gap of reason `corrupt`; an ack that was lost costs a resend. When full: *spill and shed*.
 
+mod evict;
 mod format;
+mod open;
+mod read;
 mod state;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     io,
-    time::Duration,
 };
 
 use wire::{
-    batch::{Gap, Table},
     ids::{CatalogHash, StreamId},
     time::Timestamp,
 };
 
 pub use format::RecordMeta;
-use format::{FRAME_HEADER_BYTES, SegmentHeader, unframe};
+use format::SegmentHeader;
 use state::State;
 pub use state::StreamPosition;
 pub use storage::{DiskStorage, OpenFolderError, Storage};
+pub use types::{
+    DropReason, Lane, NextBatch, SpoolCounts, SpoolError, SpoolSettings, StoredBatch, SyncPolicy,
+};
 
 /// Most gaps told in one batch.
 const GAPS_PER_BATCH_MAX: usize = 32;
-/// Most bytes read from a segment at once.
-const READ_BYTES_MAX: u64 = 1024 * 1024;
-
-/// The spool's lanes, most valuable first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Lane {
-    /// Faults.
-    Diagnostics,
-    /// States at instants.
-    Readings,
-    /// Everything else.
-    Signals,
-}
-
-impl Lane {
-    /// Every lane, most valuable first.
-    pub const ALL: [Lane; 3] = [Lane::Diagnostics, Lane::Readings, Lane::Signals];
-
-    /// The lane of a table's batches.
-    pub fn of(table: Table) -> Self {
-        match table {
-            Table::Diagnostics => Lane::Diagnostics,
-            Table::Readings => Lane::Readings,
-            Table::Signals => Lane::Signals,
-        }
-    }
-
-    /// The table whose batches it holds.
-    pub fn table(self) -> Table {
-        match self {
-            Lane::Diagnostics => Table::Diagnostics,
-            Lane::Readings => Table::Readings,
-            Lane::Signals => Table::Signals,
-        }
-    }
-
-    /// Its place in [`Lane::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    fn code(self) -> u8 {
-        self as u8
-    }
-
-    fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(code)).copied()
-    }
-}
-
-/// When appended batches are forced to the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SyncPolicy {
-    /// After every batch.
-    Always,
-    /// At most so much time after it: one sync for many batches.
-    Interval(Duration),
-    /// When the system likes: a killed agent loses nothing, a power cut may.
-    Never,
-}
-
-/// The bounds of a spool.
-#[derive(Debug, Clone, Copy)]
-pub struct SpoolSettings {
-    /// When appended batches are forced to the disk.
-    pub sync: SyncPolicy,
-    /// Length at which a new segment is begun.
-    pub segment_bytes: u64,
-    /// Cap of all segments together.
-    pub bytes_max: u64,
-    /// Age at which a segment is given up.
-    pub age_max: Duration,
-}
-
-impl Default for SpoolSettings {
-    fn default() -> Self {
-        Self {
-            sync: SyncPolicy::Interval(Duration::from_secs(1)),
-            segment_bytes: 4 << 20,
-            bytes_max: 256 << 20,
-            age_max: Duration::from_hours(7 * 24),
-        }
-    }
-}
-
-/// Why samples were dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DropReason {
-    /// The cap, or the disk itself, was reached.
-    SpoolFull,
-    /// Older than the spool keeps.
-    SpoolAge,
-    /// The disk gave back other bytes than were written.
-    Corrupt,
-}
-
-impl DropReason {
-    /// Every reason.
-    pub const ALL: [DropReason; 3] = [DropReason::SpoolFull, DropReason::SpoolAge, DropReason::Corrupt];
-
-    /// As written in a gap and a metric's label.
-    pub fn name(self) -> &'static str {
-        match self {
-            DropReason::SpoolFull => "spool_full",
-            DropReason::SpoolAge => "spool_age",
-            DropReason::Corrupt => "corrupt",
-        }
-    }
-}
-
-/// Why the spool could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// The folder's files could not be read at the start.
-    #[error("cannot read the spool")]
-    Open(#[source] io::Error),
-    /// A batch could not be written, for another reason than a full disk.
-    #[error("cannot write to the spool")]
-    Append(#[source] io::Error),
-    /// A segment could not be read.
-    #[error("cannot read spool segment {name}")]
-    Read {
-        /// Which file.
-        name: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The state could not be written.
-    #[error("cannot write the spool's state")]
-    State(#[source] io::Error),
-    /// A sequence that does not follow the last one.
-    #[error("sequence {given} does not follow {last} in its stream")]
-    Order {
-        /// The batch's.
-        given: u64,
-        /// The stream's.
-        last: u64,
-    },
-}
-
-/// What the next batch of a lane must carry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NextBatch {
-    /// Its sequence.
-    pub sequence: u64,
-    /// The lowest sequence of the stream that may still come.
-    pub oldest_sequence: u64,
-    /// Gaps to tell, with the spool's numbers for them.
-    pub gaps: Vec<(u64, Gap)>,
-}
-
-/// A batch as it waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredBatch {
-    /// The log it belongs to.
-    pub stream_id: StreamId,
-    /// Its fields beside the body.
-    pub meta: RecordMeta,
-    /// Where earlier batches of its stream were dropped: the lowest sequence that may still
-    /// come, which its body may not know yet.
-    pub floor: Option<u64>,
-    /// The compressed batch.
-    pub body: Vec<u8>,
-}
-
-/// Counts of a spool.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SpoolCounts {
-    /// Batches waiting for a durable ack.
-    pub batches: u64,
-    /// Samples in them.
-    pub samples: u64,
-    /// Bytes of all segments.
-    pub bytes: u64,
-    /// Batches acknowledged since the start.
-    pub acked_batches: u64,
-    /// Samples in them.
-    pub acked_samples: u64,
-    /// Samples dropped since the start, by [`DropReason::ALL`].
-    pub dropped_samples: [u64; 3],
-    /// Batches dropped since the start.
-    pub dropped_batches: u64,
-    /// Torn tails cut when the spool was opened.
-    pub torn_tails: u64,
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Record {
@@ -277,9 +97,6 @@ impl std::fmt::Debug for Spool {
         f.debug_struct("Spool").field("counts", &self.counts).finish_non_exhaustive()
     }
 }
-
-mod open;
-mod evict;
 
 impl Spool {
     /// Its counts.
@@ -366,7 +183,11 @@ impl Spool {
         for id in &meta.gap_ids {
             self.told.insert(*id, (stream_id, meta.sequence));
         }
-        if self.settings.sync == SyncPolicy::Always { self.sync().map_err(SpoolError::Append) } else { Ok(()) }
+        if self.settings.sync == SyncPolicy::Always {
+            self.sync().map_err(SpoolError::Append)
+        } else {
+            Ok(())
+        }
     }
 
     fn write(
@@ -488,7 +309,9 @@ impl Spool {
                 samples += u64::from(record.samples);
                 position.acked_time = record.last_time;
             }
-            told.extend(segment.gap_ids.iter().filter(|(at, _)| *at > before && *at <= acked).map(|(_, id)| *id));
+            told.extend(
+                segment.gap_ids.iter().filter(|(at, _)| *at > before && *at <= acked).map(|(_, id)| *id),
+            );
         }
         self.counts.batches -= batches;
         self.counts.samples -= samples;
@@ -526,74 +349,6 @@ impl Spool {
         Ok(())
     }
 
-    /// The next batches to send, most valuable lane and oldest stream first: of each stream
-    /// those above what is acknowledged and above what `sent` says.
-    pub fn next_batches(
-        &mut self,
-        sent: &HashMap<StreamId, u64>,
-        count_max: usize,
-    ) -> Result<Vec<StoredBatch>, SpoolError> {
-        let mut out = Vec::new();
-        for lane in Lane::ALL {
-            for i in 0..self.lanes[lane.index()].len() {
-                let room = count_max.saturating_sub(out.len());
-                if room == 0 {
-                    return Ok(out);
-                }
-                if !self.read_segment(lane, i, sent, room, &mut out)? {
-                    self.evict_at(lane, i, DropReason::Corrupt)?;
-                    return Ok(out);
-                }
-            }
-        }
-        Ok(out)
-    }
-
-    /// Reads from one segment; `false` when its bytes are not what was written.
-    fn read_segment(
-        &mut self,
-        lane: Lane,
-        index: usize,
-        sent: &HashMap<StreamId, u64>,
-        room: usize,
-        out: &mut Vec<StoredBatch>,
-    ) -> Result<bool, SpoolError> {
-        let segment = &self.lanes[lane.index()][index];
-        let stream_id = segment.header.stream_id;
-        let acked = self.position(stream_id).map_or(0, |p| p.acked);
-        let after = acked.max(sent.get(&stream_id).copied().unwrap_or(0));
-        let wanted: Vec<(u64, u64)> = segment.above(after).take(room).map(|(s, r)| (s, r.offset)).collect();
-        let (Some((_, start)), Some((last, _))) = (wanted.first().copied(), wanted.last().copied()) else {
-            return Ok(true);
-        };
-        let end = segment.above(last).next().map_or(segment.len, |(_, r)| r.offset);
-        let end = end.min(start + READ_BYTES_MAX.max(FRAME_HEADER_BYTES as u64));
-        let floor = self.oldest_waiting(lane, stream_id).filter(|oldest| *oldest > acked + 1);
-        let name = segment.name.clone();
-        let len = usize::try_from(end - start).unwrap_or(usize::MAX);
-        let bytes = self
-            .storage
-            .read_at(&name, start, len)
-            .map_err(|source| SpoolError::Read { name: name.clone(), source })?;
-        let is_cut_by_size = wanted.len() > 1;
-        let mut rest = bytes.as_slice();
-        for (i, (sequence, _)) in wanted.iter().enumerate() {
-            let record = unframe(rest).and_then(|(content, len)| Some((RecordMeta::decode(content)?, len)));
-            match record {
-                Some(((meta, body), len)) if meta.sequence == *sequence => {
-                    out.push(StoredBatch { stream_id, meta, floor, body: body.to_vec() });
-                    rest = &rest[len..];
-                }
-                // The rest was beyond this read; the next call goes on there.
-                _ if i > 0 && is_cut_by_size && bytes.len() == len && end < self.lanes[lane.index()][index].len => {
-                    break;
-                }
-                _ => return Ok(false),
-            }
-        }
-        Ok(true)
-    }
-
     /// The catalogues the waiting batches are of.
     pub fn catalog_hashes(&self) -> Vec<CatalogHash> {
         let mut hashes: Vec<_> = self.lanes.iter().flatten().map(|s| s.header.catalog_hash).collect();
@@ -619,5 +374,8 @@ fn catalog_name(hash: CatalogHash) -> String {
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }

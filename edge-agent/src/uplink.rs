@@ -138,7 +138,9 @@ impl Uplink {
     pub(crate) fn transport(settings: &UplinkSettings) -> Result<Transport, TlsError> {
         match &settings.tls {
             None => Ok(Transport::tcp()),
-            Some(tls) => Ok(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(tls.client_config()?))),
+            Some(tls) => {
+                Ok(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(tls.client_config()?)))
+            }
         }
     }
 
@@ -180,7 +182,8 @@ impl Uplink {
     }
 
     async fn session(&self, session: &mut Session, stop: &CancellationToken) -> Result<(), SessionError> {
-        let (client, mut event_loop) = AsyncClient::new(self.options(), self.settings.in_flight_max + REQUEST_ROOM);
+        let (client, mut event_loop) =
+            AsyncClient::new(self.options(), self.settings.in_flight_max + REQUEST_ROOM);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -250,7 +253,12 @@ impl Uplink {
         self.shared.counters.is_online.store(is_online, Ordering::Relaxed);
     }
 
-    async fn on_event(&self, session: &mut Session, client: &AsyncClient, event: Event) -> Result<(), SessionError> {
+    async fn on_event(
+        &self,
+        session: &mut Session,
+        client: &AsyncClient,
+        event: Event,
+    ) -> Result<(), SessionError> {
         match event {
             Event::Incoming(Packet::ConnAck(_)) => {
                 session.is_connected = true;
@@ -267,7 +275,9 @@ impl Uplink {
             }
             Event::Incoming(Packet::Publish(message)) => match AckMessage::decode(&message.payload) {
                 Ok(acks) => self.on_acks(session, client, acks).await?,
-                Err(error) => warn!(vehicle_id = %self.vehicle_id, error = %chain(&error), "ack not understood"),
+                Err(error) => {
+                    warn!(vehicle_id = %self.vehicle_id, error = %chain(&error), "ack not understood")
+                }
             },
             _ => {}
         }
@@ -309,7 +319,11 @@ impl Uplink {
     }
 
     /// Publishes the catalogues of all that waits and of what is to come, or those asked for.
-    async fn publish_catalogs(&self, client: &AsyncClient, only: Option<&[CatalogHash]>) -> Result<(), SessionError> {
+    async fn publish_catalogs(
+        &self,
+        client: &AsyncClient,
+        only: Option<&[CatalogHash]>,
+    ) -> Result<(), SessionError> {
         let own = self.catalog_hash;
         let wanted: Option<Vec<CatalogHash>> = only.map(<[_]>::to_vec);
         let catalogs = self
@@ -328,7 +342,13 @@ impl Uplink {
         Ok(())
     }
 
-    fn publish(&self, client: &AsyncClient, channel: Channel, retain: bool, payload: Vec<u8>) -> Result<(), SessionError> {
+    fn publish(
+        &self,
+        client: &AsyncClient,
+        channel: Channel,
+        retain: bool,
+        payload: Vec<u8>,
+    ) -> Result<(), SessionError> {
         client
             .try_publish(self.topic(channel), QoS::AtLeastOnce, retain, payload)
             .map_err(|e| SessionError::Client(Box::new(e)))
@@ -337,7 +357,8 @@ impl Uplink {
     /// Fills the window.
     async fn feed(&self, session: &mut Session, client: &AsyncClient) -> Result<(), SessionError> {
         while session.is_connected && session.has_more {
-            let room = self.settings.in_flight_max.saturating_sub(session.in_flight.len()).min(READ_COUNT_MAX);
+            let room =
+                self.settings.in_flight_max.saturating_sub(session.in_flight.len()).min(READ_COUNT_MAX);
             if room == 0 {
                 return Ok(());
             }

@@ -84,7 +84,8 @@ fn decoded(batches: &[StoredBatch]) -> Vec<Batch> {
 fn times(batches: &[Batch], lane: Lane) -> Vec<i64> {
     let groups = batches.iter().flat_map(|b| b.groups.iter().map(move |g| (b.base_time, g)));
     let of_lane = groups.filter(|(_, g)| g.table == lane.table());
-    let mut times: Vec<i64> = of_lane.flat_map(|(base, g)| g.times_us.iter().map(move |t| base.0 + t)).collect();
+    let mut times: Vec<i64> =
+        of_lane.flat_map(|(base, g)| g.times_us.iter().map(move |t| base.0 + t)).collect();
     times.sort_unstable();
     times
 }

@@ -60,7 +60,11 @@ impl Keeper {
         Self::Replay { pacer: Pacer::new(pace), shift_to, shift_us: None }
     }
 
-    pub(super) fn simulate(settings: &SimulateSettings, resumed_to: Option<Timestamp>, clock: &dyn Clock) -> Self {
+    pub(super) fn simulate(
+        settings: &SimulateSettings,
+        resumed_to: Option<Timestamp>,
+        clock: &dyn Clock,
+    ) -> Self {
         let from = resumed_to.map_or(settings.start_time, |t| t.max(settings.start_time));
         Self::Simulate { from, since_us: clock.monotonic_us(), factor: settings.speed }
     }

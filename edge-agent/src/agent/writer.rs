@@ -56,7 +56,9 @@ impl BatchWriter {
     pub(super) fn new(identity: Identity, streams: Streams, shared: Arc<Shared>, clock: SharedClock) -> Self {
         let had = match streams {
             Streams::Live(_) => [0; 3],
-            Streams::Recorded(ids) => ids.map(|id| shared.spool().position(id).map_or(0, |p| p.last_sequence)),
+            Streams::Recorded(ids) => {
+                ids.map(|id| shared.spool().position(id).map_or(0, |p| p.last_sequence))
+            }
         };
         Self { identity, streams, made: [0; 3], had, dropped_told: [0; 3], shared, clock }
     }
@@ -132,7 +134,8 @@ impl BatchWriter {
 
     fn tell_dropped(&mut self) {
         let dropped = self.shared.spool().counts().dropped_samples;
-        for (reason, (now, before)) in DropReason::ALL.into_iter().zip(dropped.iter().zip(&self.dropped_told)) {
+        for (reason, (now, before)) in DropReason::ALL.into_iter().zip(dropped.iter().zip(&self.dropped_told))
+        {
             if now > before {
                 metrics::dropped(reason, now - before);
             }

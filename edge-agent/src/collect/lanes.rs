@@ -104,7 +104,8 @@ pub(super) struct ReadingsLane {
 
 impl ReadingsLane {
     pub(super) fn new(columns: Vec<(u32, ValueKind)>) -> Self {
-        let columns = columns.into_iter().map(|(id, kind)| (id, Cells::of_kind(kind == ValueKind::Number))).collect();
+        let columns =
+            columns.into_iter().map(|(id, kind)| (id, Cells::of_kind(kind == ValueKind::Number))).collect();
         Self { progress: Progress::default(), times: Vec::new(), columns }
     }
 
@@ -182,7 +183,13 @@ impl SignalsLane {
     }
 
     /// Whether the sample is a change worth keeping; if so it is part of the row at hand.
-    pub(super) fn offer(&mut self, time: Timestamp, _message: u32, sample: &MappedSample, min_interval_us: i64) -> bool {
+    pub(super) fn offer(
+        &mut self,
+        time: Timestamp,
+        _message: u32,
+        sample: &MappedSample,
+        min_interval_us: i64,
+    ) -> bool {
         let Some(last) = self.last.get_mut(sample.column_id as usize) else { return false };
         let is_kept = last.is_none_or(|l| {
             let waited_us = time.since_us(l.time);

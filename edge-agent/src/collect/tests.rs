@@ -84,7 +84,10 @@ fn readings_are_the_state_at_each_whole_second() {
     assert_eq!(times[0], START_US + 1_000_000);
     // The state at second 1 is what the last frame before it said: number 9, at 937 ms.
     let first = &cuts.iter().find(|c| c.lane == Lane::Readings).unwrap().groups[0].columns[0];
-    assert_eq!((first.column_id, &first.values), (SPEED, &Values::Raw((0..9).map(|s| 50 + (9 + s * 10) % 7).collect())));
+    assert_eq!(
+        (first.column_id, &first.values),
+        (SPEED, &Values::Raw((0..9).map(|s| 50 + (9 + s * 10) % 7).collect()))
+    );
 }
 
 #[test]
@@ -93,10 +96,12 @@ fn signals_are_kept_when_they_change_and_share_their_frame_s_clock() {
     let signals: Vec<&Cut> = cuts.iter().filter(|c| c.lane == Lane::Signals).collect();
     let of = |id: u32| -> Vec<i64> {
         let columns = signals.iter().flat_map(|c| &c.groups[0].columns).filter(|c| c.column_id == id);
-        columns.flat_map(|c| match &c.values {
-            Values::Raw(v) => v.clone(),
-            _ => Vec::new(),
-        }).collect()
+        columns
+            .flat_map(|c| match &c.values {
+                Values::Raw(v) => v.clone(),
+                _ => Vec::new(),
+            })
+            .collect()
     };
     assert_eq!(of(GEAR), [3]);
     assert_eq!(of(THROTTLE), (0..240).collect::<Vec<_>>());
@@ -148,7 +153,8 @@ fn old_values_are_not_part_of_a_reading_but_slow_ones_are() {
 
 #[test]
 fn a_parked_vehicle_is_read_every_half_minute() {
-    let frames: Frames = (0..600).map(|i| (at(i * 1000 + 10), 1, vec![raw(SPEED, 0), raw(FUEL, 40)])).collect();
+    let frames: Frames =
+        (0..600).map(|i| (at(i * 1000 + 10), 1, vec![raw(SPEED, 0), raw(FUEL, 40)])).collect();
     let times = times(&run(collector([None; 3]), &frames), Lane::Readings);
     let late: Vec<i64> = times.into_iter().filter(|t| *t > START_US + 125_000_000).collect();
     assert!(late.iter().all(|t| t % 30_000_000 == 0), "{late:?}");

@@ -56,8 +56,10 @@ impl Engine {
     /// Runs for `dt_s` at a speed with a power at the wheels.
     pub(super) fn run(&mut self, dt_s: f64, speed_mps: f64, wheel_kw: f64) {
         self.shift(speed_mps);
-        let geared_rpm =
-            usize::from(self.gear).checked_sub(1).and_then(|g| RPM_PER_MPS.get(g)).map_or(0.0, |r| r * speed_mps);
+        let geared_rpm = usize::from(self.gear)
+            .checked_sub(1)
+            .and_then(|g| RPM_PER_MPS.get(g))
+            .map_or(0.0, |r| r * speed_mps);
         let wanted_rpm = geared_rpm.max(IDLE_RPM);
         // The shaft has inertia: half of the way in a fifth of a second.
         self.rpm += (wanted_rpm - self.rpm) * (dt_s / 0.2).min(1.0) * 0.5;
@@ -67,8 +69,10 @@ impl Engine {
         let cold = 1.0 + 0.25 * ((WARM_CELSIUS - self.coolant_celsius) / WARM_CELSIUS).clamp(0.0, 1.0);
         self.fuel_lph = if is_overrun { 0.0 } else { (friction_lph + shaft_kw / KWH_PER_L) * cold };
         let at_this_rpm_kw = POWER_MAX_KW * (self.rpm / POWER_MAX_RPM).clamp(0.1, 1.0);
-        self.load_percent = if is_overrun { 0.0 } else { (100.0 * shaft_kw / at_this_rpm_kw + 12.0).clamp(0.0, 100.0) };
-        self.pedal_percent = if wheel_kw > 0.0 { (100.0 * wheel_kw / at_this_rpm_kw).clamp(0.0, 100.0) } else { 0.0 };
+        self.load_percent =
+            if is_overrun { 0.0 } else { (100.0 * shaft_kw / at_this_rpm_kw + 12.0).clamp(0.0, 100.0) };
+        self.pedal_percent =
+            if wheel_kw > 0.0 { (100.0 * wheel_kw / at_this_rpm_kw).clamp(0.0, 100.0) } else { 0.0 };
         let used_l = self.fuel_lph * dt_s / 3600.0;
         self.fuel_used_l += used_l;
         self.tank_l = (self.tank_l - used_l).max(0.0);

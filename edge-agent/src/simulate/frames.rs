@@ -82,7 +82,13 @@ impl FrameMaker {
     }
 
     /// Adds the frames of this moment; a silent one only moves chance on.
-    pub(super) fn make(&mut self, vehicle: &Vehicle, now: Timestamp, is_silent: bool, out: &mut VecDeque<Frame>) {
+    pub(super) fn make(
+        &mut self,
+        vehicle: &Vehicle,
+        now: Timestamp,
+        is_silent: bool,
+        out: &mut VecDeque<Frame>,
+    ) {
         let is_on = vehicle.is_ignition_on();
         let is_second = now.0.rem_euclid(SECOND_US) == 0;
         if is_second {
@@ -161,7 +167,13 @@ impl FrameMaker {
     }
 }
 
-fn motion_values(speed: f64, longitudinal: f64, lateral: f64, ignition: f64, brake: f64) -> [(&'static str, f64); 5] {
+fn motion_values(
+    speed: f64,
+    longitudinal: f64,
+    lateral: f64,
+    ignition: f64,
+    brake: f64,
+) -> [(&'static str, f64); 5] {
     [
         ("VehicleSpeed", speed),
         ("LongitudinalAcceleration", longitudinal),
@@ -175,7 +187,13 @@ fn engine_values(rpm: f64, load: f64, pedal: f64, gear: f64) -> [(&'static str, 
     [("EngineSpeed", rpm), ("EngineLoad", load), ("AcceleratorPedal", pedal), ("Gear", gear)]
 }
 
-fn powertrain_values(level: f64, rate: f64, coolant: f64, ambient: f64, voltage: f64) -> [(&'static str, f64); 5] {
+fn powertrain_values(
+    level: f64,
+    rate: f64,
+    coolant: f64,
+    ambient: f64,
+    voltage: f64,
+) -> [(&'static str, f64); 5] {
     [
         ("FuelLevel", level),
         ("FuelRate", rate),

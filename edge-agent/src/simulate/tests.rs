@@ -124,8 +124,10 @@ fn a_car_burns_what_cars_burn() {
         let per_100_km = litres / km * 100.0;
         assert!((3.0..15.0).contains(&per_100_km), "track {track}: {per_100_km} l/100km over {km} km");
         let rates = series(&settings, "Vehicle.Powertrain.CombustionEngine.FuelRate");
-        let integral: f64 =
-            rates.windows(2).map(|w| w[0].1 * (w[1].0.since_us(w[0].0) as f64 / 3.6e9).min(1.0 / 1800.0)).sum();
+        let integral: f64 = rates
+            .windows(2)
+            .map(|w| w[0].1 * (w[1].0.since_us(w[0].0) as f64 / 3.6e9).min(1.0 / 1800.0))
+            .sum();
         assert!((integral / litres - 1.0).abs() < 0.1, "track {track}: {integral} against {litres}");
     }
 }
@@ -147,7 +149,11 @@ fn a_battery_empties_on_the_road_and_the_engine_idles_at_lights() {
 fn positions_stay_near_the_track_and_the_parked_bus_is_quiet() {
     let settings = settings(Powertrain::Combustion, 1, 2);
     let ignition = series(&settings, "Vehicle.IsIgnitionOn");
-    let off: Vec<i64> = ignition.windows(2).filter(|w| w[0].1 == 0.0 && w[1].1 == 0.0).map(|w| w[1].0.since_us(w[0].0)).collect();
+    let off: Vec<i64> = ignition
+        .windows(2)
+        .filter(|w| w[0].1 == 0.0 && w[1].1 == 0.0)
+        .map(|w| w[1].0.since_us(w[0].0))
+        .collect();
     assert!(off.len() > 100);
     // The first frame of a parking comes before the slow ones' even seconds.
     let quick = off.iter().filter(|us| **us < PARKED_TICK_US).count();

@@ -17,7 +17,9 @@ const GRADE_MAX: f64 = 0.10;
 #[derive(Debug, thiserror::Error)]
 pub enum TrackError {
     /// A line that is not `lat,lon,ele_m,speed_limit_kmh`.
-    #[error("{file}:{line}: not `lat,lon,ele_m,speed_limit_kmh` in degrees, metres and km/h (the last two may be empty)")]
+    #[error(
+        "{file}:{line}: not `lat,lon,ele_m,speed_limit_kmh` in degrees, metres and km/h (the last two may be empty)"
+    )]
     Line {
         /// Which file.
         file: String,
@@ -83,7 +85,8 @@ impl Track {
     fn of_nodes(mut nodes: Vec<Node>) -> Self {
         let len = nodes.len();
         for i in 0..len {
-            let (a, b) = if i + 1 < len { (nodes[i], nodes[i + 1]) } else { (nodes[len - 2], nodes[len - 1]) };
+            let (a, b) =
+                if i + 1 < len { (nodes[i], nodes[i + 1]) } else { (nodes[len - 2], nodes[len - 1]) };
             nodes[i].heading_rad = heading_rad(&a, &b);
             nodes[i].grade = ((b.height_m - a.height_m) / NODE_M).clamp(-GRADE_MAX, GRADE_MAX);
         }
@@ -109,7 +112,12 @@ impl Track {
     }
 
     /// The node at or before, and the share of the way to the next.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "clamped"
+    )]
     pub(super) fn place(&self, at_m: f64) -> (usize, f64) {
         let place = (at_m / NODE_M).clamp(0.0, (self.nodes.len() - 1) as f64);
         let index = (place as usize).min(self.nodes.len() - 2);
@@ -120,10 +128,7 @@ impl Track {
     pub(super) fn position(&self, at_m: f64) -> (f64, f64) {
         let (i, share) = self.place(at_m);
         let (a, b) = (&self.nodes[i], &self.nodes[i + 1]);
-        (
-            a.latitude + (b.latitude - a.latitude) * share,
-            a.longitude + (b.longitude - a.longitude) * share,
-        )
+        (a.latitude + (b.latitude - a.latitude) * share, a.longitude + (b.longitude - a.longitude) * share)
     }
 }
 

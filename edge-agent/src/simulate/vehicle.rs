@@ -30,11 +30,18 @@ pub(crate) enum Drive {
 
 #[derive(Debug, Clone)]
 enum Phase {
-    Parked { until: Timestamp },
+    Parked {
+        until: Timestamp,
+    },
     /// Ignition on, not yet moving, or no longer.
-    Waiting { until: Timestamp, is_arrived: bool },
+    Waiting {
+        until: Timestamp,
+        is_arrived: bool,
+    },
     Driving,
-    Stopped { until: Timestamp },
+    Stopped {
+        until: Timestamp,
+    },
 }
 
 /// One drive over the track.
@@ -166,7 +173,8 @@ impl Vehicle {
         }
         let by_power = self.power_max_kw() * 1000.0 / (self.mass_kg * self.speed_mps.max(3.0));
         let strongest = ACCELERATION_MAX_MPS2.min(by_power);
-        let acceleration = ((target_mps - self.speed_mps) / dt_s.max(0.01)).clamp(-BRAKING_MAX_MPS2, strongest);
+        let acceleration =
+            ((target_mps - self.speed_mps) / dt_s.max(0.01)).clamp(-BRAKING_MAX_MPS2, strongest);
         self.roll(dt_s, acceleration);
         if end_m - self.trip.at_m < STOP_NEAR_M && self.speed_mps < CRAWL_MPS {
             self.stand(now);

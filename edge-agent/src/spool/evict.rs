@@ -27,7 +27,12 @@ impl Spool {
         self.evict_at(lane, 0, reason)
     }
 
-    pub(super) fn evict_at(&mut self, lane: Lane, index: usize, reason: DropReason) -> Result<(), SpoolError> {
+    pub(super) fn evict_at(
+        &mut self,
+        lane: Lane,
+        index: usize,
+        reason: DropReason,
+    ) -> Result<(), SpoolError> {
         let Some(segment) = self.lanes[lane.index()].remove(index) else { return Ok(()) };
         let stream_id = segment.header.stream_id;
         let acked = self.position(stream_id).map_or(0, |p| p.acked);

@@ -122,7 +122,11 @@ impl State {
     }
 
     /// Notes the position of a stream as it stands in memory.
-    pub(super) fn write_position(&mut self, storage: &mut dyn Storage, stream_id: StreamId) -> io::Result<()> {
+    pub(super) fn write_position(
+        &mut self,
+        storage: &mut dyn Storage,
+        stream_id: StreamId,
+    ) -> io::Result<()> {
         match self.streams.get(&stream_id) {
             Some(position) => {
                 let entry = Self::position_entry(stream_id, position);

@@ -48,7 +48,9 @@ pub enum OpenFolderError {
         source: io::Error,
     },
     /// Another process has it.
-    #[error("spool folder {path} is in use by another agent; give each agent a folder of its own (`spool_folder`)")]
+    #[error(
+        "spool folder {path} is in use by another agent; give each agent a folder of its own (`spool_folder`)"
+    )]
     InUse {
         /// Which folder.
         path: PathBuf,
@@ -70,7 +72,9 @@ impl DiskStorage {
             .map_err(at)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(OpenFolderError::InUse { path: folder.to_owned() }),
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(OpenFolderError::InUse { path: folder.to_owned() });
+            }
             Err(fs::TryLockError::Error(source)) => return Err(at(source)),
         }
         Ok(Self { folder: folder.to_owned(), open: BTreeMap::new(), _lock: lock })

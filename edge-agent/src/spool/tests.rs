@@ -1,5 +1,13 @@
 //! The spool against a model in memory, with a crash at every write.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::unwrap_used,
+    reason = "small test numbers"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io,
@@ -7,7 +15,10 @@ use std::{
 };
 
 use proptest::prelude::*;
+use std::time::Duration;
+
 use uuid::Uuid;
+use wire::batch::Gap;
 
 use super::*;
 
@@ -252,7 +263,10 @@ fn over_the_cap_the_oldest_of_the_least_valuable_lane_goes_and_is_told_after_a_r
     let mut spool = open(&disk, settings()).unwrap();
     let told = spool.next_batch(Lane::Readings, stream(1)).gaps;
     assert_eq!(told.len(), 1);
-    assert_eq!((told[0].1.stream_id, told[0].1.from_sequence, told[0].1.reason.as_str()), (stream(2), 1, "spool_full"));
+    assert_eq!(
+        (told[0].1.stream_id, told[0].1.from_sequence, told[0].1.reason.as_str()),
+        (stream(2), 1, "spool_full")
+    );
     assert_eq!(told[0].1.sample_count, 7 * (told[0].1.to_sequence));
     // Once a batch tells it, the next one does not; once that is acknowledged it is forgotten.
     let at = put(&mut spool, Lane::Readings, stream(1), 3).unwrap();
@@ -379,7 +393,7 @@ impl Model {
                 .values()
                 .any(|g| g.stream_id == id && (g.from_sequence..=g.to_sequence).contains(&s))
         };
-        for (key, _) in &self.kept {
+        for key in self.kept.keys() {
             let (id, s) = *key;
             let is_safe = waits.contains(key)
                 || self.acked.contains(key)

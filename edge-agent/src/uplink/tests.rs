@@ -6,7 +6,9 @@ use std::{
 };
 
 use bytes::BytesMut;
-use rumqttc::mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet as Mqtt, PubAck, Publish, SubAck, SubscribeReasonCode};
+use rumqttc::mqttbytes::v4::{
+    ConnAck, ConnectReturnCode, Packet as Mqtt, PubAck, Publish, SubAck, SubscribeReasonCode,
+};
 use service::{Tasks, clock::SystemClock};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -188,7 +190,9 @@ fn fill(shared: &Shared, lane: Lane, stream_id: StreamId, count: u64) {
             gap_ids: Vec::new(),
         };
         let key = (stream_id, batch.catalog_hash);
-        spool.append(lane, key, &meta, &batch.encode_body().unwrap(), SystemClock::shared().now_us()).unwrap();
+        spool
+            .append(lane, key, &meta, &batch.encode_body().unwrap(), SystemClock::shared().now_us())
+            .unwrap();
     }
     shared.appended.notify_one();
 }

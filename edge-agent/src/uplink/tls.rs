@@ -1,6 +1,9 @@
 //! The TLS side of the uplink: rustls with ring, files in PEM.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -67,12 +70,12 @@ impl TlsSettings {
     }
 }
 
-fn certificates(what: &'static str, path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|e| file_error(what, path, e))
 }
 
-fn file_error(what: &'static str, path: &PathBuf, source: rustls::pki_types::pem::Error) -> TlsError {
-    TlsError::File { what, path: path.clone(), source: Box::new(source) }
+fn file_error(what: &'static str, path: &Path, source: rustls::pki_types::pem::Error) -> TlsError {
+    TlsError::File { what, path: path.to_owned(), source: Box::new(source) }
 }

@@ -1,0 +1,87 @@
+//! Reading batches back in the order they are to be sent.
+
+use std::collections::HashMap;
+
+use wire::ids::StreamId;
+
+use super::{
+    DropReason, Lane, RecordMeta, Spool, SpoolError, StoredBatch,
+    format::{FRAME_HEADER_BYTES, unframe},
+};
+
+/// Most bytes read from a segment at once.
+const READ_BYTES_MAX: u64 = 1024 * 1024;
+
+impl Spool {
+    /// The next batches to send, most valuable lane and oldest stream first: of each stream
+    /// those above what is acknowledged and above what `sent` says.
+    pub fn next_batches(
+        &mut self,
+        sent: &HashMap<StreamId, u64>,
+        count_max: usize,
+    ) -> Result<Vec<StoredBatch>, SpoolError> {
+        let mut out = Vec::new();
+        for lane in Lane::ALL {
+            for i in 0..self.lanes[lane.index()].len() {
+                let room = count_max.saturating_sub(out.len());
+                if room == 0 {
+                    return Ok(out);
+                }
+                if !self.read_segment(lane, i, sent, room, &mut out)? {
+                    self.evict_at(lane, i, DropReason::Corrupt)?;
+                    return Ok(out);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Reads from one segment; `false` when its bytes are not what was written.
+    fn read_segment(
+        &mut self,
+        lane: Lane,
+        index: usize,
+        sent: &HashMap<StreamId, u64>,
+        room: usize,
+        out: &mut Vec<StoredBatch>,
+    ) -> Result<bool, SpoolError> {
+        let segment = &self.lanes[lane.index()][index];
+        let stream_id = segment.header.stream_id;
+        let acked = self.position(stream_id).map_or(0, |p| p.acked);
+        let after = acked.max(sent.get(&stream_id).copied().unwrap_or(0));
+        let wanted: Vec<(u64, u64)> = segment.above(after).take(room).map(|(s, r)| (s, r.offset)).collect();
+        let (Some((_, start)), Some((last, _))) = (wanted.first().copied(), wanted.last().copied()) else {
+            return Ok(true);
+        };
+        let end = segment.above(last).next().map_or(segment.len, |(_, r)| r.offset);
+        let end = end.min(start + READ_BYTES_MAX.max(FRAME_HEADER_BYTES as u64));
+        let floor = self.oldest_waiting(lane, stream_id).filter(|oldest| *oldest > acked + 1);
+        let name = segment.name.clone();
+        let len = usize::try_from(end - start).unwrap_or(usize::MAX);
+        let bytes = self
+            .storage
+            .read_at(&name, start, len)
+            .map_err(|source| SpoolError::Read { name: name.clone(), source })?;
+        let is_cut_by_size = wanted.len() > 1;
+        let mut rest = bytes.as_slice();
+        for (i, (sequence, _)) in wanted.iter().enumerate() {
+            let record = unframe(rest).and_then(|(content, len)| Some((RecordMeta::decode(content)?, len)));
+            match record {
+                Some(((meta, body), len)) if meta.sequence == *sequence => {
+                    out.push(StoredBatch { stream_id, meta, floor, body: body.to_vec() });
+                    rest = &rest[len..];
+                }
+                // The rest was beyond this read; the next call goes on there.
+                _ if i > 0
+                    && is_cut_by_size
+                    && bytes.len() == len
+                    && end < self.lanes[lane.index()][index].len =>
+                {
+                    break;
+                }
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+}

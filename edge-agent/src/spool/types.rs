@@ -1,0 +1,193 @@
+//! What a spool is told and what it tells.
+
+use std::{io, time::Duration};
+
+use wire::{
+    batch::{Gap, Table},
+    ids::StreamId,
+};
+
+use super::RecordMeta;
+
+/// The spool's lanes, most valuable first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Faults.
+    Diagnostics,
+    /// States at instants.
+    Readings,
+    /// Everything else.
+    Signals,
+}
+
+impl Lane {
+    /// Every lane, most valuable first.
+    pub const ALL: [Lane; 3] = [Lane::Diagnostics, Lane::Readings, Lane::Signals];
+
+    /// The lane of a table's batches.
+    pub fn of(table: Table) -> Self {
+        match table {
+            Table::Diagnostics => Lane::Diagnostics,
+            Table::Readings => Lane::Readings,
+            Table::Signals => Lane::Signals,
+        }
+    }
+
+    /// The table whose batches it holds.
+    pub fn table(self) -> Table {
+        match self {
+            Lane::Diagnostics => Table::Diagnostics,
+            Lane::Readings => Table::Readings,
+            Lane::Signals => Table::Signals,
+        }
+    }
+
+    /// Its place in [`Lane::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    pub(super) fn code(self) -> u8 {
+        self as u8
+    }
+
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
+
+/// When appended batches are forced to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// After every batch.
+    Always,
+    /// At most so much time after it: one sync for many batches.
+    Interval(Duration),
+    /// When the system likes: a killed agent loses nothing, a power cut may.
+    Never,
+}
+
+/// The bounds of a spool.
+#[derive(Debug, Clone, Copy)]
+pub struct SpoolSettings {
+    /// When appended batches are forced to the disk.
+    pub sync: SyncPolicy,
+    /// Length at which a new segment is begun.
+    pub segment_bytes: u64,
+    /// Cap of all segments together.
+    pub bytes_max: u64,
+    /// Age at which a segment is given up.
+    pub age_max: Duration,
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self {
+            sync: SyncPolicy::Interval(Duration::from_secs(1)),
+            segment_bytes: 4 << 20,
+            bytes_max: 256 << 20,
+            age_max: Duration::from_hours(7 * 24),
+        }
+    }
+}
+
+/// Why samples were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// The cap, or the disk itself, was reached.
+    SpoolFull,
+    /// Older than the spool keeps.
+    SpoolAge,
+    /// The disk gave back other bytes than were written.
+    Corrupt,
+}
+
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [DropReason; 3] = [DropReason::SpoolFull, DropReason::SpoolAge, DropReason::Corrupt];
+
+    /// As written in a gap and a metric's label.
+    pub fn name(self) -> &'static str {
+        match self {
+            DropReason::SpoolFull => "spool_full",
+            DropReason::SpoolAge => "spool_age",
+            DropReason::Corrupt => "corrupt",
+        }
+    }
+}
+
+/// Why the spool could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The folder's files could not be read at the start.
+    #[error("cannot read the spool")]
+    Open(#[source] io::Error),
+    /// A batch could not be written, for another reason than a full disk.
+    #[error("cannot write to the spool")]
+    Append(#[source] io::Error),
+    /// A segment could not be read.
+    #[error("cannot read spool segment {name}")]
+    Read {
+        /// Which file.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The state could not be written.
+    #[error("cannot write the spool's state")]
+    State(#[source] io::Error),
+    /// A sequence that does not follow the last one.
+    #[error("sequence {given} does not follow {last} in its stream")]
+    Order {
+        /// The batch's.
+        given: u64,
+        /// The stream's.
+        last: u64,
+    },
+}
+
+/// What the next batch of a lane must carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextBatch {
+    /// Its sequence.
+    pub sequence: u64,
+    /// The lowest sequence of the stream that may still come.
+    pub oldest_sequence: u64,
+    /// Gaps to tell, with the spool's numbers for them.
+    pub gaps: Vec<(u64, Gap)>,
+}
+
+/// A batch as it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBatch {
+    /// The log it belongs to.
+    pub stream_id: StreamId,
+    /// Its fields beside the body.
+    pub meta: RecordMeta,
+    /// Where earlier batches of its stream were dropped: the lowest sequence that may still
+    /// come, which its body may not know yet.
+    pub floor: Option<u64>,
+    /// The compressed batch.
+    pub body: Vec<u8>,
+}
+
+/// Counts of a spool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpoolCounts {
+    /// Batches waiting for a durable ack.
+    pub batches: u64,
+    /// Samples in them.
+    pub samples: u64,
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// Batches acknowledged since the start.
+    pub acked_batches: u64,
+    /// Samples in them.
+    pub acked_samples: u64,
+    /// Samples dropped since the start, by [`DropReason::ALL`].
+    pub dropped_samples: [u64; 3],
+    /// Batches dropped since the start.
+    pub dropped_batches: u64,
+    /// Torn tails cut when the spool was opened.
+    pub torn_tails: u64,
+}
