@@ -46,7 +46,13 @@ pub struct Frame {
 
 impl Frame {
     /// A frame of at most 64 data bytes; `None` when there are more.
-    pub fn new(time: Timestamp, interface: Arc<str>, id: FrameId, kind: FrameKind, bytes: &[u8]) -> Option<Self> {
+    pub fn new(
+        time: Timestamp,
+        interface: Arc<str>,
+        id: FrameId,
+        kind: FrameKind,
+        bytes: &[u8],
+    ) -> Option<Self> {
         let mut data = [0_u8; FRAME_BYTES_MAX];
         data.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(Self { time, interface, id, kind, data, len: u8::try_from(bytes.len()).ok()? })
