@@ -2,6 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
 /// Bounds of the SQL door.
@@ -92,8 +93,14 @@ impl SqlError {
 
 impl From<DataFusionError> for SqlError {
     fn from(error: DataFusionError) -> Self {
+        let mut message = error.strip_backtrace();
         let kind = match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => SqlErrorKind::Busy,
+            // A full spill disk comes wrapped in Arrow's and has no kind of its own.
+            _ if message.contains("max_temp_directory_size") => SqlErrorKind::Busy,
+            DataFusionError::ArrowError(cause, _) if matches!(**cause, ArrowError::IoError(..)) => {
+                SqlErrorKind::Internal
+            }
             DataFusionError::SQL(..)
             | DataFusionError::Plan(_)
             | DataFusionError::SchemaError(..)
@@ -105,10 +112,10 @@ impl From<DataFusionError> for SqlError {
             | DataFusionError::Diagnostic(..) => SqlErrorKind::Invalid,
             _ => SqlErrorKind::Internal,
         };
-        let mut message = error.strip_backtrace();
         if kind == SqlErrorKind::Busy {
-            message =
-                format!("the query needs more memory than queries may take (key memory_max): {message}");
+            message = format!(
+                "the query needs more memory and disk than queries may take (keys memory_max, spill_max): {message}"
+            );
         }
         Self { kind, message }
     }

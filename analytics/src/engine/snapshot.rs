@@ -77,6 +77,9 @@ impl Tables {
         };
         let missing = || gone(ReadError::VersionGone { table: kind.name(), version });
         let table = self.newest_table(kind).await?.ok_or_else(missing)?;
+        if !(0..=table.version()).contains(&version) {
+            return Err(missing());
+        }
         let provider = if table.version() == version {
             table.provider().await
         } else {

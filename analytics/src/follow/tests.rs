@@ -219,7 +219,7 @@ fn busy_day(dice: &mut Dice) -> Vec<Reading> {
 
 #[tokio::test]
 async fn any_commits_late_data_and_restarts_end_as_one_derivation_would() {
-    for seed in 1..=4 {
+    for seed in 1..=2 {
         let mut dice = Dice(seed);
         let mut lake = TestLake::new().await;
         let clock = ManualClock::at(NOW.0);
