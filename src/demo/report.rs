@@ -125,7 +125,7 @@ pub(super) async fn results(stack: &Stack, seed: &api::demo::DemoSeed, data_dir:
         println!();
     }
     if let Some(organization) = seed.organizations.first() {
-        match api::demo::invoice_text(&stack.api, &organization.id, &REAL_CAR).await? {
+        match api::demo::invoice_text(&stack.api, organization, &REAL_CAR).await? {
             Some(text) => println!("{text}"),
             None => println!("no invoice yet for {}", organization.name),
         }
