@@ -36,39 +36,42 @@ struct Serve {
     api: api::Config,
 }
 
+fn ok<T>(name: &str, result: Result<T, service::config::ConfigError>) -> T {
+    result.unwrap_or_else(|e| panic!("{name}: {}", service::logs::chain(&e)))
+}
+
 #[test]
 fn every_sample_configuration_loads_and_checks() {
     let mut checked = 0;
     for path in files_below(&root().join("configs"), "toml") {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let folder = path.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
-        let fail = |e: service::config::ConfigError| panic!("{name}: {}", service::logs::chain(&e));
         match (folder.as_str(), name.as_str()) {
             ("configs", "ingest.toml") => {
-                let loaded = load("ingest", Some(&path)).unwrap_or_else(fail);
-                ingest::Settings::check(loaded).unwrap_or_else(fail);
+                let loaded = ok(&name, load("ingest", Some(&path)));
+                ok(&name, ingest::Settings::check(loaded));
             }
             ("configs", "analytics.toml") => {
-                let loaded = load("analytics", Some(&path)).unwrap_or_else(fail);
-                analytics::Settings::check(&loaded).unwrap_or_else(fail);
+                let loaded = ok(&name, load("analytics", Some(&path)));
+                ok(&name, analytics::Settings::check(&loaded));
             }
             ("configs", "api.toml") => {
-                let loaded = load("api", Some(&path)).unwrap_or_else(fail);
-                api::Settings::check(loaded).unwrap_or_else(fail);
+                let loaded = ok(&name, load("api", Some(&path)));
+                ok(&name, api::Settings::check(loaded));
             }
             ("configs", "roadlake.toml") => {
-                let loaded = load::<Serve>("serve", Some(&path)).unwrap_or_else(fail);
+                let loaded = ok(&name, load::<Serve>("serve", Some(&path)));
                 let origin = loaded.origin;
-                let of = |c| service::config::Loaded { config: c, origin: origin.clone() };
-                ingest::Settings::check(of(loaded.config.ingest)).unwrap_or_else(fail);
+                let ingest = service::config::Loaded { config: loaded.config.ingest, origin: origin.clone() };
+                ok(&name, ingest::Settings::check(ingest));
                 let analytics = service::config::Loaded { config: loaded.config.analytics, origin: origin.clone() };
-                analytics::Settings::check(&analytics).unwrap_or_else(fail);
+                ok(&name, analytics::Settings::check(&analytics));
                 let api = service::config::Loaded { config: loaded.config.api, origin: origin.clone() };
-                api::Settings::check(api).unwrap_or_else(fail);
+                ok(&name, api::Settings::check(api));
             }
             ("configs", "edge-agent.toml") => {
-                let loaded = load("edge-agent", Some(&path)).unwrap_or_else(fail);
-                edge_agent::config::Settings::check(loaded).unwrap_or_else(fail);
+                let loaded = ok(&name, load("edge-agent", Some(&path)));
+                ok(&name, edge_agent::config::check(loaded, wire::time::Timestamp(0)));
             }
             ("maps", _) => {
                 edge_agent::map::SignalMap::open(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -181,4 +184,20 @@ fn engines_are_named_in_one_file_each() {
     assert_eq!(count("ingest", "rumqttd").len(), 1, "{:?}", count("ingest", "rumqttd"));
     assert_eq!(count("ingest", "rumqttc").len(), 1, "{:?}", count("ingest", "rumqttc"));
     assert!(count("edge-agent", "rumqttc").len() <= 1, "{:?}", count("edge-agent", "rumqttc"));
+}
+
+#[test]
+fn the_metrics_page_lists_the_metrics_of_the_code() {
+    let page = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let names = |text: &str, quote: char| -> BTreeSet<String> {
+        text.split(quote)
+            .filter(|t| t.starts_with("roadlake_") && t.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+            .map(str::to_owned)
+            .collect()
+    };
+    let crates = ["edge-agent", "ingest", "analytics", "api"];
+    let sources = crates.map(|c| fs::read_to_string(root().join(c).join("src/metrics.rs")).unwrap());
+    let in_code: BTreeSet<String> = sources.iter().flat_map(|s| names(s, '"')).collect();
+    assert_eq!(names(&page, '`'), in_code);
+    assert!(in_code.len() > 30);
 }

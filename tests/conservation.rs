@@ -6,7 +6,7 @@ mod pipeline;
 
 use std::time::Duration;
 
-use edge_agent::source::replay::Pace;
+use edge_agent::{agent::SourceSettings, source::replay::Pace};
 use pipeline::{Pipeline, real_car, simulated, within};
 use wire::{readings::COLUMNS, time::Timestamp};
 
@@ -30,7 +30,11 @@ async fn every_sample_is_stored_duplicate_quarantined_or_dropped() {
         let (id, start) = (format!("sim-{i:02}"), now.plus_us(-24 * 3_600_000_000));
         agents.push(pipeline.agent(simulated(&id, &spool(&id), broker, start, hour / 2)).await);
     }
-    let ahead = simulated("sim-ahead", &spool("ahead"), broker, now.plus_us(10 * 86_400_000_000), hour / 6);
+    let mut ahead = real_car(&spool("ahead"), broker, Pace::FlatOut);
+    ahead.vehicle_id = "car-ahead".parse().unwrap();
+    if let SourceSettings::Replay(replay) = &mut ahead.source {
+        replay.shift_to = Some(now.plus_us(10 * 86_400_000_000));
+    }
     let ahead = pipeline.agent(ahead).await;
     agents.push(ahead.clone());
     for agent in &agents {

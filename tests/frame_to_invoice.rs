@@ -31,8 +31,8 @@ async fn one_frame_becomes_a_reading_a_trip_and_an_invoice_line() {
     pipeline.settled().await;
 
     // Its reading.
-    let speed = pipeline.number(&format!("SELECT speed_kmh FROM readings WHERE vehicle_id = '{REAL_CAR}' AND ts = '{READING_AT}'"));
-    assert_eq!(speed.await, 76.0);
+    let reading = format!("SELECT speed_kmh FROM readings WHERE vehicle_id = '{REAL_CAR}' AND ts = '{READING_AT}'");
+    assert_eq!(pipeline.number(&reading).await, 76.0);
 
     // Its trip: the reference figures are in tests/data/css-car-obd-gnss/facts.json.
     let trips = pipeline.get(&format!("/v1/trips?vehicle_id={REAL_CAR}")).await;

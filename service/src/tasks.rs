@@ -35,11 +35,14 @@ pub enum StopError {
     HeldOn(String),
 }
 
+/// Tasks by name, each watched by its supervisor.
+type Running = Vec<(&'static str, JoinHandle<()>)>;
+
 /// The tasks of a process.
 #[derive(Debug, Clone)]
 pub struct Tasks {
     stop: CancellationToken,
-    running: Arc<Mutex<Vec<(&'static str, JoinHandle<()>)>>>,
+    running: Arc<Mutex<Running>>,
     failed: mpsc::Sender<StopError>,
     failures: Arc<tokio::sync::Mutex<mpsc::Receiver<StopError>>>,
 }

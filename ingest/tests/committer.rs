@@ -1,0 +1,195 @@
+//! What the committer promises, over a real Delta lake in a temporary folder.
+
+use std::sync::Arc;
+
+use ingest::{
+    commit::{Committer, CommitterError},
+    verify::{QuarantineReason, Quarantined, Verified},
+};
+use lake::{Lake, TableKind};
+use service::clock::SystemClock;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wire::{
+    batch::{Batch, Column, Gap, Group, Table, Values},
+    catalog::{Catalog, ColumnDef, ValueKind},
+    ids::{BootId, StreamId, VehicleId},
+    time::Timestamp,
+};
+
+const STREAM: StreamId = StreamId(Uuid::from_u128(7));
+
+fn vehicle() -> VehicleId {
+    "van-1".parse().unwrap()
+}
+
+fn catalog() -> Arc<Catalog> {
+    let speed = ColumnDef {
+        column_id: 0,
+        table: Table::Readings,
+        signal: "Vehicle.Speed".to_owned(),
+        unit: "km/h".to_owned(),
+        scale: 0.5,
+        offset: 0.0,
+        kind: ValueKind::Raw,
+        labels: Vec::new(),
+    };
+    Arc::new(Catalog { vss_release: "6.0".to_owned(), columns: vec![speed] })
+}
+
+/// Ten readings, from `sequence` times ten seconds on.
+fn batch(sequence: u64) -> Verified {
+    let base = 1_627_274_400_000_000 + i64::try_from(sequence).unwrap() * 10_000_000;
+    let batch = Batch {
+        vehicle_id: vehicle(),
+        boot_id: BootId(Uuid::nil()),
+        stream_id: STREAM,
+        sequence,
+        oldest_sequence: 1,
+        catalog_hash: catalog().hash(),
+        base_time: Timestamp(base),
+        monotonic_base_us: 0,
+        groups: vec![Group {
+            table: Table::Readings,
+            times_us: (0..10).map(|i| i * 1_000_000).collect(),
+            columns: vec![Column::dense(0, Values::Raw((0..10).collect()))],
+        }],
+        gaps: Vec::new(),
+    };
+    Verified { batch, catalog: catalog(), received_at: Timestamp(base + 60_000_000), payload_bytes: 100 }
+}
+
+async fn committer(lake: &Lake) -> Committer {
+    Committer::open(lake, "ingest/0-of-1".to_owned(), 0, SystemClock::shared()).await.unwrap()
+}
+
+/// Commits and returns (stored, duplicate, acked up to).
+async fn flush(committer: &mut Committer) -> (u64, u64, Option<u64>) {
+    let flushed = committer.flush(&CancellationToken::new()).await.unwrap();
+    let ack = flushed.acks.get(&vehicle()).and_then(|acks| acks.iter().find(|a| a.stream_id == STREAM));
+    (flushed.samples_stored, flushed.samples_duplicate, ack.map(|a| a.up_to_sequence))
+}
+
+async fn stored_rows(lake: &Lake) -> usize {
+    let mut table = lake.open_table(TableKind::Readings).await.unwrap();
+    let changes = table.changes(-1, 1000).await.unwrap();
+    changes.iter().flat_map(|c| &c.batches).map(arrow::array::RecordBatch::num_rows).sum()
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_once_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path()).unwrap();
+    let mut first = committer(&lake).await;
+    first.accept(batch(1));
+    first.accept(batch(1));
+    assert_eq!(flush(&mut first).await, (10, 10, Some(1)));
+    first.accept(batch(1));
+    assert_eq!(flush(&mut first).await, (0, 10, Some(1)));
+    drop(first);
+    let mut second = committer(&lake).await;
+    second.accept(batch(1));
+    second.accept(batch(2));
+    assert_eq!(flush(&mut second).await, (10, 10, Some(2)));
+    assert_eq!(stored_rows(&lake).await, 20);
+}
+
+#[tokio::test]
+async fn a_later_batch_before_an_earlier_one_is_stored_and_not_acked_over_the_hole() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path()).unwrap();
+    let mut committer = committer(&lake).await;
+    committer.accept(batch(1));
+    committer.accept(batch(3));
+    assert_eq!(flush(&mut committer).await, (20, 0, Some(1)));
+    committer.accept(batch(2));
+    assert_eq!(flush(&mut committer).await, (10, 0, Some(3)));
+    assert_eq!(stored_rows(&lake).await, 30);
+}
+
+#[tokio::test]
+async fn a_told_gap_closes_the_hole_also_for_the_next_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path()).unwrap();
+    let mut first = committer(&lake).await;
+    let mut telling = batch(5);
+    telling.batch.gaps = vec![Gap {
+        stream_id: STREAM,
+        from_sequence: 2,
+        to_sequence: 4,
+        sample_count: 30,
+        first_time: telling.batch.base_time,
+        last_time: telling.batch.base_time,
+        reason: "spool_full".to_owned(),
+    }];
+    first.accept(batch(1));
+    first.accept(telling);
+    assert_eq!(flush(&mut first).await, (20, 0, Some(5)));
+    drop(first);
+    let mut second = committer(&lake).await;
+    second.accept(batch(6));
+    assert_eq!(flush(&mut second).await, (10, 0, Some(6)));
+}
+
+#[tokio::test]
+async fn of_two_writers_of_the_same_shards_the_second_is_fenced() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path()).unwrap();
+    let (mut first, mut second) = (committer(&lake).await, committer(&lake).await);
+    first.accept(batch(1));
+    assert_eq!(flush(&mut first).await, (10, 0, Some(1)));
+    second.accept(batch(2));
+    let refused = second.flush(&CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(refused, CommitterError::Fenced(_)), "{refused:?}");
+    assert!(refused.to_string().contains("instance"), "{refused}");
+    first.accept(batch(2));
+    assert_eq!(flush(&mut first).await, (10, 0, Some(2)));
+    assert_eq!(stored_rows(&lake).await, 20);
+}
+
+#[tokio::test]
+async fn a_quarantined_batch_keeps_its_bytes_and_is_acked() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path()).unwrap();
+    let mut committer = committer(&lake).await;
+    committer.quarantine(Quarantined {
+        vehicle_id: vehicle(),
+        topic: "rl/v1/0/van-1/telemetry".to_owned(),
+        reason: QuarantineReason::ClockSkew,
+        detail: "time is ahead".to_owned(),
+        batch: Some(batch(1).batch),
+        received_at: Timestamp(1_627_274_400_000_000),
+        payload: vec![1, 2, 3],
+    });
+    let flushed = committer.flush(&CancellationToken::new()).await.unwrap();
+    assert_eq!(flushed.samples_quarantined, 10);
+    assert_eq!(flushed.acks[&vehicle()][0].up_to_sequence, 1);
+    let mut table = lake.open_table(TableKind::Quarantine).await.unwrap();
+    let changes = table.changes(0, 10).await.unwrap();
+    let row = &changes[0].batches[0];
+    assert_eq!(row.num_rows(), 1);
+    let payload = row.column_by_name("payload").unwrap();
+    assert_eq!(arrow::array::AsArray::as_binary::<i32>(payload).value(0), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn compaction_changes_no_row_and_is_no_change_for_followers() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path()).unwrap();
+    let mut committer = committer(&lake).await;
+    for sequence in 1..=6 {
+        committer.accept(batch(sequence));
+        flush(&mut committer).await;
+    }
+    let before = stored_rows(&lake).await;
+    let mut table = lake.open_table(TableKind::Readings).await.unwrap();
+    let version = table.version();
+    assert_eq!(table.compact().await.unwrap(), 6);
+    let changes = table.changes(version, 10).await.unwrap();
+    assert!(!changes.is_empty() && changes.iter().all(|c| c.batches.is_empty()), "{changes:?}");
+    assert_eq!(stored_rows(&lake).await, before);
+    // The writer goes on, and still knows what is in.
+    committer.accept(batch(6));
+    committer.accept(batch(7));
+    assert_eq!(flush(&mut committer).await, (10, 10, Some(7)));
+}
