@@ -21,15 +21,22 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar()),
+        ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let lake_dir = arguments.data.join("lake");
     let progress = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let imported =
-        ingest::import::import(&lake_dir, &arguments.vehicle, &arguments.file, SystemClock::shared(), progress).await?;
+    let imported = ingest::import::import(
+        &lake_dir,
+        &arguments.vehicle,
+        &arguments.file,
+        SystemClock::shared(),
+        progress,
+    )
+    .await?;
     bar.finish_and_clear();
     println!(
         "{} rows of {}: {} values stored, {} were there already",

@@ -41,14 +41,19 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// Checks all of the configuration, then starts.
-    pub(crate) async fn start(loaded: Loaded<Config>, tasks: &Tasks, clock: SharedClock) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        loaded: Loaded<Config>,
+        tasks: &Tasks,
+        clock: SharedClock,
+    ) -> anyhow::Result<Self> {
         let Loaded { config, origin } = loaded;
         let part = |name: &str| format!("{origin} [{name}]");
         let (ingest, analytics, api) = check(config, part)?;
         let (analytics_tasks, api_tasks) = (tasks.group(), tasks.group());
         let ingest = ingest::start(ingest, tasks, clock.clone()).await?;
         let health = service::health::Health::default();
-        let analytics = analytics::start(analytics, &analytics_tasks, clock.clone(), &health).await?.analytics;
+        let analytics =
+            analytics::start(analytics, &analytics_tasks, clock.clone(), &health).await?.analytics;
         let api = api::start(api, &api_tasks, clock, Arc::new(analytics.clone())).await?;
         Ok(Self { ingest, analytics, api, analytics_tasks, api_tasks })
     }

@@ -64,7 +64,8 @@ fn every_sample_configuration_loads_and_checks() {
                 let origin = loaded.origin;
                 let ingest = service::config::Loaded { config: loaded.config.ingest, origin: origin.clone() };
                 ok(&name, ingest::Settings::check(ingest));
-                let analytics = service::config::Loaded { config: loaded.config.analytics, origin: origin.clone() };
+                let analytics =
+                    service::config::Loaded { config: loaded.config.analytics, origin: origin.clone() };
                 ok(&name, analytics::Settings::check(&analytics));
                 let api = service::config::Loaded { config: loaded.config.api, origin: origin.clone() };
                 ok(&name, api::Settings::check(api));
@@ -87,16 +88,36 @@ fn every_sample_configuration_loads_and_checks() {
 
 #[test]
 fn every_path_the_documents_name_exists() {
-    let mut documents = vec![root().join("README.md"), root().join("CONTRIBUTING.md"), root().join("ARCHITECTURE.md")];
+    let mut documents =
+        vec![root().join("README.md"), root().join("CONTRIBUTING.md"), root().join("ARCHITECTURE.md")];
     documents.extend(files_below(&root().join("docs"), "md"));
-    let tops = ["wire/", "service/", "unify/", "lake/", "edge-agent/", "ingest/", "analytics/", "api/", "cross/", "configs/", "benches/", "tests/", "docs/", "web/", "scripts/", "src/", ".ci/"];
+    let tops = [
+        "wire/",
+        "service/",
+        "unify/",
+        "lake/",
+        "edge-agent/",
+        "ingest/",
+        "analytics/",
+        "api/",
+        "cross/",
+        "configs/",
+        "benches/",
+        "tests/",
+        "docs/",
+        "web/",
+        "scripts/",
+        "src/",
+        ".ci/",
+    ];
     let mut missing = BTreeSet::new();
     for document in documents.iter().filter(|d| d.exists()) {
         let text = fs::read_to_string(document).unwrap();
         // Paths stand in backticks or in links.
         for token in text.split(['`', '(', ')', ' ', '\n', ',', '"']) {
             let token = token.trim_end_matches(['.', ':', ';']);
-            let is_path = tops.iter().any(|t| token.starts_with(t)) && !token.contains(['*', '{', '…', '<', '$']);
+            let is_path =
+                tops.iter().any(|t| token.starts_with(t)) && !token.contains(['*', '{', '…', '<', '$']);
             let is_built = token.starts_with("web/dist") || token.starts_with("web/node_modules");
             if is_path && !is_built && !root().join(token).exists() {
                 missing.insert(format!("{}: {token}", document.display()));
@@ -158,7 +179,18 @@ fn packages_import_only_what_the_table_allows() {
 fn no_package_pulls_in_what_it_must_not() {
     for (package, forbidden) in FORBIDDEN {
         let output = Command::new(env!("CARGO"))
-            .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}", "--locked"])
+            .args([
+                "tree",
+                "--package",
+                package,
+                "--edges",
+                "normal",
+                "--prefix",
+                "none",
+                "--format",
+                "{p}",
+                "--locked",
+            ])
             .current_dir(root())
             .output()
             .unwrap();
@@ -177,7 +209,10 @@ fn engines_are_named_in_one_file_each() {
         let files = files_below(&root().join(crate_folder).join("src"), "rs");
         let naming = files.iter().filter(|f| {
             let text = fs::read_to_string(f).unwrap();
-            text.lines().any(|l| !l.trim_start().starts_with("//") && (l.contains(&format!("use {word}")) || l.contains(&format!("{word}::"))))
+            text.lines().any(|l| {
+                !l.trim_start().starts_with("//")
+                    && (l.contains(&format!("use {word}")) || l.contains(&format!("{word}::")))
+            })
         });
         naming.map(|f| f.display().to_string()).filter(|f| !f.contains("tests")).collect::<Vec<_>>()
     };

@@ -45,7 +45,7 @@ async fn every_sample_is_stored_duplicate_quarantined_or_dropped() {
     let dropped: u64 = agents.iter().map(|a| a.stats().samples_dropped_total()).sum();
     let stats = pipeline.ingest.stats();
     println!("sampled {sampled} = {stats:?} + dropped {dropped}");
-    assert!(sampled > 500_000, "{sampled}");
+    assert!(sampled > 250_000, "{sampled}");
 
     // What the lake says, not what a counter says.
     let columns: Vec<String> = COLUMNS.iter().map(|c| format!("count({})", c.name)).collect();
@@ -55,16 +55,19 @@ async fn every_sample_is_stored_duplicate_quarantined_or_dropped() {
     assert_eq!(stored, stats.samples_stored as f64);
     assert_eq!(quarantined, ahead.stats().samples_collected_total() as f64);
     assert_eq!(quarantined, stats.samples_quarantined as f64);
-    // A resend after a slow commit may add to the duplicates, never to the rest.
-    assert!(stats.samples_duplicate >= replayed, "{} < {replayed}", stats.samples_duplicate);
-    let resent = stats.samples_duplicate - replayed;
-    let received = stats.samples_stored + stats.samples_duplicate + stats.samples_quarantined;
-    assert_eq!(sampled + resent, received + dropped);
-    assert_eq!(stored as u64 + replayed + quarantined as u64 + dropped, sampled);
+    // The second replay is duplicate, whether it was sent (and dropped by ingest) or acked before it
+    // was sent: an ack covers all of the stream that the lake holds.
+    assert!(stats.samples_duplicate > 0);
+    let acked: u64 = agents.iter().map(|a| a.stats().samples_acked).sum();
+    assert_eq!(acked + dropped, sampled);
+    let duplicate = replayed as f64;
+    assert_eq!(stored + duplicate + quarantined + dropped as f64, sampled as f64);
 
     // And no row is there twice.
     let rows = pipeline.number("SELECT count(*) FROM readings").await;
-    let distinct = pipeline.number("SELECT count(*) FROM (SELECT DISTINCT vehicle_id, ts, stream_id FROM readings)").await;
+    let distinct = pipeline
+        .number("SELECT count(*) FROM (SELECT DISTINCT vehicle_id, ts, stream_id FROM readings)")
+        .await;
     assert_eq!(rows, distinct);
     pipeline.stop().await;
 }

@@ -16,7 +16,8 @@ const READING_AT: &str = "2021-07-26T04:57:37Z";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_frame_becomes_a_reading_a_trip_and_an_invoice_line() {
-    let log = std::fs::File::open(pipeline::root().join("tests/data/css-car-obd-gnss/00000164.candump.log.gz"));
+    let log =
+        std::fs::File::open(pipeline::root().join("tests/data/css-car-obd-gnss/00000164.candump.log.gz"));
     let mut text = String::new();
     flate2::read::MultiGzDecoder::new(log.unwrap()).read_to_string(&mut text).unwrap();
     assert!(text.lines().any(|line| line.trim_end() == FRAME), "the frame is in the log");
@@ -31,7 +32,8 @@ async fn one_frame_becomes_a_reading_a_trip_and_an_invoice_line() {
     pipeline.settled().await;
 
     // Its reading.
-    let reading = format!("SELECT speed_kmh FROM readings WHERE vehicle_id = '{REAL_CAR}' AND ts = '{READING_AT}'");
+    let reading =
+        format!("SELECT speed_kmh FROM readings WHERE vehicle_id = '{REAL_CAR}' AND ts = '{READING_AT}'");
     assert_eq!(pipeline.number(&reading).await, 76.0);
 
     // Its trip: the reference figures are in tests/data/css-car-obd-gnss/facts.json.
@@ -39,20 +41,32 @@ async fn one_frame_becomes_a_reading_a_trip_and_an_invoice_line() {
     let trips = trips["data"].as_array().unwrap();
     assert_eq!(trips.len(), 1, "{trips:?}");
     let trip = &trips[0];
-    assert!(trip["start_time"].as_str().unwrap() < READING_AT && trip["end_time"].as_str().unwrap() > READING_AT);
+    assert!(
+        trip["start_time"].as_str().unwrap() < READING_AT && trip["end_time"].as_str().unwrap() > READING_AT
+    );
     let distance_m = trip["distance_m"].as_f64().unwrap();
     assert!((distance_m / 40_501.0 - 1.0).abs() < 0.01, "{distance_m} m, by GNSS 40501 m");
     assert_eq!(trip["speed_max_kmh"].as_f64(), Some(88.0));
-    let positions = pipeline.get(&format!("/v1/trips/{}/positions", trip["trip_id"].as_str().unwrap_or_else(|| trip["id"].as_str().unwrap()))).await;
+    let positions = pipeline
+        .get(&format!(
+            "/v1/trips/{}/positions",
+            trip["trip_id"].as_str().unwrap_or_else(|| trip["id"].as_str().unwrap())
+        ))
+        .await;
     assert!(positions["data"].as_array().unwrap().len() > 100);
 
     // Its invoice line, and what proves it.
     let invoices = pipeline.get("/v1/invoices").await;
-    let invoice = pipeline.get(&format!("/v1/invoices/{}", invoices["data"][0]["id"].as_str().unwrap())).await;
+    let invoice =
+        pipeline.get(&format!("/v1/invoices/{}", invoices["data"][0]["id"].as_str().unwrap())).await;
     let lines = invoice["lines"].as_array().unwrap();
     let line = lines.iter().find(|l| l["component"] == "DISTANCE").unwrap_or_else(|| panic!("{lines:?}"));
     let evidence = pipeline
-        .get(&format!("/v1/invoices/{}/lines/{}/evidence", invoice["id"].as_str().unwrap(), line["id"].as_str().unwrap()))
+        .get(&format!(
+            "/v1/invoices/{}/lines/{}/evidence",
+            invoice["id"].as_str().unwrap(),
+            line["id"].as_str().unwrap()
+        ))
         .await;
     assert_eq!(evidence["agrees"], true, "{evidence}");
     assert_eq!(evidence["row_hash_matches"], true);

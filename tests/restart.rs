@@ -55,7 +55,8 @@ async fn content(data: &Path) -> (String, u64) {
 async fn ten_kills_leave_the_rows_of_an_undisturbed_run() {
     let undisturbed = tempfile::tempdir().unwrap();
     let pipeline = Pipeline::start(undisturbed.path()).await;
-    let agent = pipeline.agent(real_car(&undisturbed.path().join("spool"), pipeline.broker(), Pace::FlatOut)).await;
+    let agent =
+        pipeline.agent(real_car(&undisturbed.path().join("spool"), pipeline.broker(), Pace::FlatOut)).await;
     within("the undisturbed run drained", agent.drained()).await;
     let sampled = agent.stats().samples_collected_total();
     pipeline.stop().await;
@@ -79,12 +80,18 @@ async fn ten_kills_leave_the_rows_of_an_undisturbed_run() {
         // Child::kill is SIGKILL.
         server.kill().unwrap();
         server.wait().unwrap();
-        println!("kill {kill} after {wait:?}: {} batches wait on the vehicle", agent.stats().batches_in_spool);
+        println!(
+            "kill {kill} after {wait:?}: {} batches wait on the vehicle",
+            agent.stats().batches_in_spool
+        );
         server = serve(disturbed.path(), mqtt);
     }
     within("the disturbed run drained", agent.drained()).await;
     let stats = agent.stats();
-    println!("{} reconnects, {} resends, {} batches sent for {}", stats.reconnects, stats.resends, stats.batches_sent, stats.batches_spooled);
+    println!(
+        "{} reconnects, {} resends, {} batches sent for {}",
+        stats.reconnects, stats.resends, stats.batches_sent, stats.batches_spooled
+    );
     assert_eq!(stats.samples_collected_total(), sampled);
     assert_eq!(stats.samples_dropped_total(), 0);
     assert!(stats.reconnects > 0, "the kills were noticed");

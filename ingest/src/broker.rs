@@ -28,7 +28,9 @@ const PROBE_PAUSE: Duration = Duration::from_millis(25);
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// The port is taken, or the address is not ours.
-    #[error("cannot listen for MQTT on {listen}; another program may use the port: choose another in broker.embedded_listen")]
+    #[error(
+        "cannot listen for MQTT on {listen}; another program may use the port: choose another in broker.embedded_listen"
+    )]
     Listen {
         /// Where.
         listen: SocketAddr,

@@ -144,7 +144,10 @@ impl Committer {
 
     /// Commits what is buffered. The lake's refusals are retried, with back-off, until it takes
     /// them or `stop` is cancelled.
-    pub async fn flush(&mut self, stop: &tokio_util::sync::CancellationToken) -> Result<Flushed, CommitterError> {
+    pub async fn flush(
+        &mut self,
+        stop: &tokio_util::sync::CancellationToken,
+    ) -> Result<Flushed, CommitterError> {
         let accepted = std::mem::take(&mut self.accepted);
         let quarantined = std::mem::take(&mut self.quarantined);
         self.buffer_bytes = 0;
@@ -240,9 +243,10 @@ impl Committer {
         flushed: &mut Flushed,
     ) -> Vec<&'a Quarantined> {
         let is_new = |item: &&Quarantined| {
-            let known = item.batch.as_ref().is_some_and(|b| {
-                self.streams.get(&b.stream_id).is_some_and(|set| set.contains(b.sequence))
-            });
+            let known = item
+                .batch
+                .as_ref()
+                .is_some_and(|b| self.streams.get(&b.stream_id).is_some_and(|set| set.contains(b.sequence)));
             if known {
                 flushed.samples_duplicate += item.batch.as_ref().map_or(0, wire::batch::Batch::sample_count);
             }
@@ -257,7 +261,10 @@ impl Committer {
             flushed.samples_stored += batch.sample_count();
             self.streams.entry(batch.stream_id).or_default().insert(batch.sequence);
             for gap in &batch.gaps {
-                self.streams.entry(gap.stream_id).or_default().insert_range(gap.from_sequence, gap.to_sequence);
+                self.streams
+                    .entry(gap.stream_id)
+                    .or_default()
+                    .insert_range(gap.from_sequence, gap.to_sequence);
             }
         }
         for batch in quarantined.iter().filter_map(|q| q.batch.as_ref()) {
@@ -279,7 +286,8 @@ impl Committer {
         batch: RecordBatch,
         stop: &tokio_util::sync::CancellationToken,
     ) -> Result<(), CommitterError> {
-        let (Some(table), Some(app_version)) = (self.tables.get_mut(&kind), self.app_versions.get_mut(&kind)) else {
+        let (Some(table), Some(app_version)) = (self.tables.get_mut(&kind), self.app_versions.get_mut(&kind))
+        else {
             return Ok(());
         };
         let txn = AppTransaction { app_id: self.app_id.clone(), version: *app_version + 1 };
@@ -309,7 +317,9 @@ impl Committer {
             match table.compact().await {
                 Ok(files) => tracing::debug!(table = kind.name(), files, "table compacted"),
                 // Nothing is lost: the small files stay until the next time.
-                Err(error) => tracing::warn!(error = %service::logs::chain(&error), table = kind.name(), "compaction failed"),
+                Err(error) => {
+                    tracing::warn!(error = %service::logs::chain(&error), table = kind.name(), "compaction failed")
+                }
             }
         }
         Ok(())

@@ -177,7 +177,10 @@ impl Settings {
         if config.instances == 0 || config.instances > wire::ids::SHARD_COUNT {
             faults.add("instances", "must be 1 to 256");
         } else if config.instance >= config.instances {
-            faults.add("instance", format!("is {}, but instances are numbered 0 to {}", config.instance, config.instances - 1));
+            faults.add(
+                "instance",
+                format!("is {}, but instances are numbered 0 to {}", config.instance, config.instances - 1),
+            );
         }
         if config.flush_interval.0.is_zero() {
             faults.add("flush_interval", "must be longer than 0; write one like \"1s\"");
@@ -224,10 +227,13 @@ fn broker_settings(config: &BrokerConfig, faults: &mut Faults) -> Option<BrokerS
         )?;
         return Some(BrokerSettings::Embedded { listen });
     };
-    let parts = external.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)));
+    let parts =
+        external.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)));
     let (host, port) = faults.check(
         "broker.external",
-        parts.ok_or_else(|| format!("{external:?} is no host:port; write one like \"broker.example.org:8883\"")),
+        parts.ok_or_else(|| {
+            format!("{external:?} is no host:port; write one like \"broker.example.org:8883\"")
+        }),
     )?;
     let login = match (&config.user, &config.password_file) {
         (None, _) => None,
@@ -248,7 +254,9 @@ fn broker_settings(config: &BrokerConfig, faults: &mut Faults) -> Option<BrokerS
         Some(ca) => {
             let ca = read("broker.ca_file", ca)?;
             let identity = match (&config.cert_file, &config.key_file) {
-                (Some(cert), Some(key)) => Some((read("broker.cert_file", cert)?, read("broker.key_file", key)?)),
+                (Some(cert), Some(key)) => {
+                    Some((read("broker.cert_file", cert)?, read("broker.key_file", key)?))
+                }
                 _ => None,
             };
             Some(TlsFiles { ca, identity })

@@ -214,7 +214,10 @@ fn places<'a>(header: impl Iterator<Item = &'a str>) -> Result<Vec<Option<usize>
             Some(i) => places.push(Some(i)),
             None => {
                 let known: Vec<&str> = COLUMNS.iter().map(|c| c.name).collect();
-                faults.push(format!("column {name:?} is no column of readings; known: ts, {}", known.join(", ")));
+                faults.push(format!(
+                    "column {name:?} is no column of readings; known: ts, {}",
+                    known.join(", ")
+                ));
             }
         }
     }
@@ -271,17 +274,22 @@ fn csv_value(text: &str, column: usize) -> Result<Option<f64>, String> {
         ("false", ReadingKind::Boolean) => Ok(Some(0.0)),
         (number, _) => match number.parse::<f64>() {
             Ok(x) if x.is_finite() => Ok(Some(x)),
-            _ => Err(format!("{} = {text:?} is no {}", column.name, match column.kind {
-                ReadingKind::Number => "number",
-                ReadingKind::Boolean => "true, false, 1 or 0",
-            })),
+            _ => Err(format!(
+                "{} = {text:?} is no {}",
+                column.name,
+                match column.kind {
+                    ReadingKind::Number => "number",
+                    ReadingKind::Boolean => "true, false, 1 or 0",
+                }
+            )),
         },
     }
 }
 
 fn parse_parquet(bytes: &[u8]) -> Result<Parsed, Vec<String>> {
     let one = |e: parquet::errors::ParquetError| vec![e.to_string()];
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::copy_from_slice(bytes)).map_err(one)?;
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::copy_from_slice(bytes)).map_err(one)?;
     let schema = Arc::clone(builder.schema());
     let places = places(schema.fields().iter().map(|f| f.name().as_str()))?;
     let mut rows = Vec::new();
@@ -324,11 +332,22 @@ fn parquet_times(column: &arrow::array::ArrayRef) -> Result<Vec<Timestamp>, Stri
         return Err("ts has nulls".to_owned());
     }
     if matches!(column.data_type(), DataType::Timestamp(..)) {
-        let us = cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)).map_err(|e| e.to_string())?;
-        return Ok(us.as_primitive::<TimestampMicrosecondType>().values().iter().map(|&t| Timestamp(t)).collect());
+        let us =
+            cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)).map_err(|e| e.to_string())?;
+        return Ok(us
+            .as_primitive::<TimestampMicrosecondType>()
+            .values()
+            .iter()
+            .map(|&t| Timestamp(t))
+            .collect());
     }
     let texts = cast(column, &DataType::Utf8).map_err(|e| e.to_string())?;
-    texts.as_string::<i32>().iter().flatten().map(|t| Timestamp::parse(t).map_err(|e| e.to_string())).collect()
+    texts
+        .as_string::<i32>()
+        .iter()
+        .flatten()
+        .map(|t| Timestamp::parse(t).map_err(|e| e.to_string()))
+        .collect()
 }
 
 #[cfg(test)]

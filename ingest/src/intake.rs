@@ -12,7 +12,10 @@ use rumqttc::{
 use service::tasks::TaskError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use wire::{ids::VehicleId, topics::{self, Channel}};
+use wire::{
+    ids::VehicleId,
+    topics::{self, Channel},
+};
 
 use crate::{config::ExternalBroker, metrics};
 
@@ -106,8 +109,12 @@ impl Intake {
                         metrics::messages_ignored();
                         continue;
                     };
-                    let incoming =
-                        Incoming { topic: publish.topic, vehicle_id, channel, payload: publish.payload.to_vec() };
+                    let incoming = Incoming {
+                        topic: publish.topic,
+                        vehicle_id,
+                        channel,
+                        payload: publish.payload.to_vec(),
+                    };
                     tokio::select! {
                         () = stop.cancelled() => return Ok(()),
                         sent = queue.send(incoming) => if sent.is_err() { return Ok(()) },

@@ -19,7 +19,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logs::init("info,rumqttd=warn,rumqttc=warn", logs::LogFormat::Text);
     service::metrics::install();
-    let settings = service::config::load::<Config>("ingest", arguments.config.as_deref()).and_then(Settings::check);
+    let settings =
+        service::config::load::<Config>("ingest", arguments.config.as_deref()).and_then(Settings::check);
     let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {

@@ -11,11 +11,7 @@ use std::{
 use service::{SharedClock, tasks::TaskError};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use wire::{
-    ack::AckMessage,
-    time::Timestamp,
-    topics::Channel,
-};
+use wire::{ack::AckMessage, time::Timestamp, topics::Channel};
 
 use crate::{
     commit::{Committer, Flushed},
@@ -92,7 +88,11 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Runs until `stop`, then commits what is buffered.
-    pub async fn run(mut self, mut queue: mpsc::Receiver<Incoming>, stop: CancellationToken) -> Result<(), TaskError> {
+    pub async fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Incoming>,
+        stop: CancellationToken,
+    ) -> Result<(), TaskError> {
         let mut tick = tokio::time::interval(self.policy.interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -97,7 +97,9 @@ pub fn telemetry(table: Table, batches: &[&Verified]) -> Result<Option<RecordBat
 }
 
 fn groups<'a>(table: Table, batches: &'a [&Verified]) -> impl Iterator<Item = (&'a Verified, &'a Group)> {
-    batches.iter().flat_map(move |v| v.batch.groups.iter().filter(move |g| g.table == table).map(move |g| (*v, g)))
+    batches
+        .iter()
+        .flat_map(move |v| v.batch.groups.iter().filter(move |g| g.table == table).map(move |g| (*v, g)))
 }
 
 fn cursors<'a>(verified: &'a Verified, group: &'a Group) -> Vec<Cursor<'a>> {
@@ -153,7 +155,8 @@ fn readings(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
 
 fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
     let mut head = Head::default();
-    let (mut signal, mut value, mut text) = (StringBuilder::new(), Float64Builder::new(), StringBuilder::new());
+    let (mut signal, mut value, mut text) =
+        (StringBuilder::new(), Float64Builder::new(), StringBuilder::new());
     for (verified, group) in groups(Table::Signals, batches) {
         for mut cursor in cursors(verified, group) {
             for (row, &t) in group.times_us.iter().enumerate() {
@@ -174,7 +177,11 @@ fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
         }
     }
     let mut columns = head.finish();
-    columns.extend([Arc::new(signal.finish()) as ArrayRef, Arc::new(value.finish()), Arc::new(text.finish())]);
+    columns.extend([
+        Arc::new(signal.finish()) as ArrayRef,
+        Arc::new(value.finish()),
+        Arc::new(text.finish()),
+    ]);
     RecordBatch::try_new(TableKind::Signals.schema(), columns)
 }
 
@@ -188,8 +195,10 @@ fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
         let mut all = cursors(verified, group);
         for (row, &t) in group.times_us.iter().enumerate() {
             head.push(&verified.batch, verified.batch.base_time.plus_us(t), verified.received_at);
-            let cells: Vec<(&str, Cell)> =
-                all.iter_mut().filter_map(|c| c.at(row).map(|(cell, _)| (c.def.signal.as_str(), cell))).collect();
+            let cells: Vec<(&str, Cell)> = all
+                .iter_mut()
+                .filter_map(|c| c.at(row).map(|(cell, _)| (c.def.signal.as_str(), cell)))
+                .collect();
             for (builder, name) in texts.iter_mut().zip(TEXTS) {
                 builder.append_option(cells.iter().find_map(|(n, cell)| match cell {
                     Cell::Text(t) if *n == name => Some(*t),
@@ -198,7 +207,10 @@ fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
             }
             for (builder, name) in numbers.iter_mut().zip(NUMBERS) {
                 builder.append_option(cells.iter().find_map(|(n, cell)| match cell {
-                    #[allow(clippy::cast_possible_truncation, reason = "SPN, FMI, counts and bits are small integers")]
+                    #[allow(
+                        clippy::cast_possible_truncation,
+                        reason = "SPN, FMI, counts and bits are small integers"
+                    )]
                     Cell::Number(x) if *n == name => Some(*x as i64),
                     _ => None,
                 }));
@@ -216,7 +228,8 @@ fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
     let mut columns = head.finish();
     for field in schema.fields().iter().skip(columns.len()) {
         let column = finished.remove(field.name().as_str());
-        columns.push(column.ok_or_else(|| ArrowError::SchemaError(format!("no builder for {}", field.name())))?);
+        columns
+            .push(column.ok_or_else(|| ArrowError::SchemaError(format!("no builder for {}", field.name())))?);
     }
     RecordBatch::try_new(schema, columns)
 }
@@ -255,9 +268,12 @@ pub fn gaps(batches: &[&Verified]) -> Result<Option<RecordBatch>, ArrowError> {
 
 /// The rows of `quarantine`.
 pub fn quarantine(items: &[&Quarantined]) -> Result<RecordBatch, ArrowError> {
-    let (mut vehicle, mut stream, mut topic) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
-    let (mut reason, mut detail, mut payload) = (StringBuilder::new(), StringBuilder::new(), BinaryBuilder::new());
-    let (mut sequence, mut count, mut date) = (Int64Builder::new(), Int64Builder::new(), Date32Builder::new());
+    let (mut vehicle, mut stream, mut topic) =
+        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+    let (mut reason, mut detail, mut payload) =
+        (StringBuilder::new(), StringBuilder::new(), BinaryBuilder::new());
+    let (mut sequence, mut count, mut date) =
+        (Int64Builder::new(), Int64Builder::new(), Date32Builder::new());
     let mut received = Vec::new();
     for item in items {
         vehicle.append_value(item.vehicle_id.as_str());
@@ -286,7 +302,6 @@ pub fn quarantine(items: &[&Quarantined]) -> Result<RecordBatch, ArrowError> {
     ];
     RecordBatch::try_new(TableKind::Quarantine.schema(), columns)
 }
-
 
 fn timestamps(us: Vec<i64>) -> ArrayRef {
     let mut builder = TimestampMicrosecondBuilder::with_capacity(us.len());

@@ -46,7 +46,12 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     let (address, broker) = match settings.broker {
         BrokerSettings::Embedded { listen } => {
             let address = broker::start_embedded(listen)?;
-            let reach = ExternalBroker { host: address.ip().to_string(), port: address.port(), login: None, tls: None };
+            let reach = ExternalBroker {
+                host: address.ip().to_string(),
+                port: address.port(),
+                login: None,
+                tls: None,
+            };
             (Some(address), reach)
         }
         BrokerSettings::External(broker) => (None, broker),
@@ -61,7 +66,10 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         verifier,
         committer,
         downlink: intake.downlink(),
-        policy: FlushPolicy { interval: settings.flush_interval, bytes: settings.flush_bytes.min(settings.buffer_bytes_max) },
+        policy: FlushPolicy {
+            interval: settings.flush_interval,
+            bytes: settings.flush_bytes.min(settings.buffer_bytes_max),
+        },
         counters: Arc::clone(&counters),
         clock,
     };

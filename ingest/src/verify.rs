@@ -126,7 +126,15 @@ impl Verifier {
         let Incoming { topic, vehicle_id, payload, .. } = incoming;
         let refuse = |reason, detail: String, batch, payload| {
             let vehicle_id = vehicle_id.clone();
-            Verdict::Quarantine(Box::new(Quarantined { vehicle_id, topic, reason, detail, batch, received_at, payload }))
+            Verdict::Quarantine(Box::new(Quarantined {
+                vehicle_id,
+                topic,
+                reason,
+                detail,
+                batch,
+                received_at,
+                payload,
+            }))
         };
         let decoded = Envelope::decode(&payload).and_then(|e| Ok((Batch::decode_body(&e.body)?, e)));
         let (batch, envelope) = match decoded {
@@ -147,7 +155,12 @@ impl Verifier {
             return refuse(QuarantineReason::ClockSkew, detail, Some(batch), payload);
         }
         if batch.groups.iter().all(|g| g.times_us.is_empty()) && batch.gaps.is_empty() {
-            return refuse(QuarantineReason::Empty, "no samples and no gaps".to_owned(), Some(batch), payload);
+            return refuse(
+                QuarantineReason::Empty,
+                "no samples and no gaps".to_owned(),
+                Some(batch),
+                payload,
+            );
         }
         let Some(catalog) = self.catalog(batch.catalog_hash) else {
             return Verdict::NeedCatalog(batch.catalog_hash);
@@ -164,7 +177,9 @@ impl Verifier {
         }
         match self.keys.of(vehicle_id) {
             Some(key) => key.verify(&envelope.body, &envelope.signature).map_err(|e| e.to_string()),
-            None if self.signatures == SignaturePolicy::Required => Err("vehicle has no enrolled key".to_owned()),
+            None if self.signatures == SignaturePolicy::Required => {
+                Err("vehicle has no enrolled key".to_owned())
+            }
             None => Ok(()),
         }
     }
@@ -172,7 +187,8 @@ impl Verifier {
     fn check_clock(&self, batch: &Batch, received_at: Timestamp) -> Result<(), String> {
         let latest_allowed = received_at.plus_us(micros(self.clock_ahead_max));
         let times = batch.groups.iter().flat_map(|g| &g.times_us).map(|&t| batch.base_time.plus_us(t));
-        let (earliest, latest) = times.fold((batch.base_time, batch.base_time), |(a, b), t| (a.min(t), b.max(t)));
+        let (earliest, latest) =
+            times.fold((batch.base_time, batch.base_time), |(a, b), t| (a.min(t), b.max(t)));
         if earliest < CLOCK_MIN {
             return Err(format!("time {earliest} is before {CLOCK_MIN}"));
         }
@@ -224,7 +240,9 @@ fn check_column(table: Table, column: &Column, catalog: &Catalog) -> Result<(), 
     }
     let fits = matches!(
         (def.kind, &column.values),
-        (ValueKind::Raw, Values::Raw(_)) | (ValueKind::Number, Values::Number(_)) | (ValueKind::Text, Values::Text(_))
+        (ValueKind::Raw, Values::Raw(_))
+            | (ValueKind::Number, Values::Number(_))
+            | (ValueKind::Text, Values::Text(_))
     ) || column.values.is_empty();
     if !fits {
         return Err(format!("column {id} carries values of another kind than its catalogue says"));

@@ -64,7 +64,9 @@ pub struct Change {
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// Another writer used the same `app_id`: this one must stop.
-    #[error("another writer has committed to table {table} as {app_id:?}; only one process may own these shards")]
+    #[error(
+        "another writer has committed to table {table} as {app_id:?}; only one process may own these shards"
+    )]
     Fenced {
         /// The table.
         table: &'static str,
@@ -227,13 +229,22 @@ impl LakeTable {
                 return Ok(version);
             }
         }
-        tracing::error!(table = self.kind.name(), app_id = txn.app_id, is_conflict, "commit lost to another writer");
+        tracing::error!(
+            table = self.kind.name(),
+            app_id = txn.app_id,
+            is_conflict,
+            "commit lost to another writer"
+        );
         Err(self.fenced(txn))
     }
 
     /// What each version after `after_version` added, oldest first, at most `versions_max` of
     /// them. Maintenance (compaction) shows as a version without rows.
-    pub async fn changes(&mut self, after_version: i64, versions_max: usize) -> Result<Vec<Change>, ReadError> {
+    pub async fn changes(
+        &mut self,
+        after_version: i64,
+        versions_max: usize,
+    ) -> Result<Vec<Change>, ReadError> {
         let newest = self.refresh().await?;
         let mut out = Vec::new();
         for version in (after_version + 1..=newest).take(versions_max) {
@@ -282,12 +293,15 @@ impl LakeTable {
         let parquet = |source| self.read_error(DeltaTableError::Parquet { source });
         let location = object_store::path::Path::parse(path)
             .map_err(|e| self.read_error(DeltaTableError::ObjectStore { source: e.into() }))?;
-        let store_failed = |e: object_store::Error| self.read_error(DeltaTableError::ObjectStore { source: e });
+        let store_failed =
+            |e: object_store::Error| self.read_error(DeltaTableError::ObjectStore { source: e });
         let file = self.table.object_store().get(&location).await.map_err(store_failed)?;
         let bytes = file.bytes().await.map_err(store_failed)?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(parquet)?.build().map_err(parquet)?;
-        let batches: Vec<RecordBatch> =
-            reader.collect::<Result<_, _>>().map_err(|e: arrow::error::ArrowError| self.read_error(e.into()))?;
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(parquet)?.build().map_err(parquet)?;
+        let batches: Vec<RecordBatch> = reader
+            .collect::<Result<_, _>>()
+            .map_err(|e: arrow::error::ArrowError| self.read_error(e.into()))?;
         let schema = self.kind.schema();
         batches.iter().map(|b| conform(b, &schema, date).map_err(|e| self.read_error(e.into()))).collect()
     }

@@ -52,7 +52,10 @@ pub struct Loaded<C> {
 /// Reads `file` (or only defaults when `None`), lays `ROADLAKE_{PROCESS}__KEY__SUBKEY` variables
 /// over it, and refuses unknown keys. A variable's value is read as TOML where it is some
 /// (`true`, `3`, `["a"]`), as text otherwise.
-pub fn load<C: DeserializeOwned>(process: &str, file: Option<&std::path::Path>) -> Result<Loaded<C>, ConfigError> {
+pub fn load<C: DeserializeOwned>(
+    process: &str,
+    file: Option<&std::path::Path>,
+) -> Result<Loaded<C>, ConfigError> {
     let (mut table, origin) = match file {
         None => (toml::Table::new(), "defaults".to_owned()),
         Some(path) => {
@@ -72,19 +75,24 @@ pub fn load<C: DeserializeOwned>(process: &str, file: Option<&std::path::Path>) 
         laid_over = true;
     }
     let origin = if laid_over { format!("{origin} with environment") } else { origin };
-    let config = C::deserialize(table)
-        .map_err(|e| ConfigError::Parse { origin: origin.clone(), message: e.to_string().trim_end().to_owned() })?;
+    let config = C::deserialize(table).map_err(|e| ConfigError::Parse {
+        origin: origin.clone(),
+        message: e.to_string().trim_end().to_owned(),
+    })?;
     Ok(Loaded { config, origin })
 }
 
 /// Parses the file by itself first, so that a message carries its line.
 fn parse_checked<C: DeserializeOwned>(text: &str, origin: &str) -> Result<toml::Table, ConfigError> {
     let parse_error = |message: String| ConfigError::Parse { origin: origin.to_owned(), message };
-    let mut table: toml::Table = toml::from_str(text).map_err(|e| parse_error(e.to_string().trim_end().to_owned()))?;
+    let mut table: toml::Table =
+        toml::from_str(text).map_err(|e| parse_error(e.to_string().trim_end().to_owned()))?;
     match table.remove("version") {
         Some(toml::Value::Integer(CONFIG_VERSION)) => {}
         Some(other) => {
-            return Err(parse_error(format!("version = {other:?} is not known to this release; write version = 1")));
+            return Err(parse_error(format!(
+                "version = {other:?} is not known to this release; write version = 1"
+            )));
         }
         None => return Err(parse_error("the line `version = 1` is missing at the top".to_owned())),
     }
@@ -236,7 +244,8 @@ pub struct Secret(String);
 impl Secret {
     /// Reads the first line of a file, as `*_file` keys name them.
     pub fn from_file(path: &std::path::Path) -> Result<Self, String> {
-        let text = fs::read_to_string(path).map_err(|e| format!("cannot read secret file {}: {e}", path.display()))?;
+        let text = fs::read_to_string(path)
+            .map_err(|e| format!("cannot read secret file {}: {e}", path.display()))?;
         match text.lines().next().map(str::trim) {
             Some(line) if !line.is_empty() => Ok(Self(line.to_owned())),
             _ => Err(format!("secret file {} is empty", path.display())),
@@ -275,7 +284,11 @@ mod tests {
 
     impl Default for Sample {
         fn default() -> Self {
-            Self { every: DurationText(Duration::from_secs(1)), size_max: ByteSize(64 << 20), tls: Tls::default() }
+            Self {
+                every: DurationText(Duration::from_secs(1)),
+                size_max: ByteSize(64 << 20),
+                tls: Tls::default(),
+            }
         }
     }
 

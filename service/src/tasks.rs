@@ -128,7 +128,8 @@ impl Tasks {
         if tokio::time::timeout(grace, all).await.is_ok() {
             return Ok(());
         }
-        let held: Vec<&str> = handles.iter().filter(|(_, h)| !h.is_finished()).map(|(name, _)| *name).collect();
+        let held: Vec<&str> =
+            handles.iter().filter(|(_, h)| !h.is_finished()).map(|(name, _)| *name).collect();
         Err(StopError::HeldOn(held.join(", ")))
     }
 

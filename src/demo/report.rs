@@ -53,7 +53,13 @@ impl Progress {
             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let frames_before = agents.iter().map(|a| a.stats().frames).sum();
         let started_us = clock.monotonic_us();
-        Self { bar, clock, started_us, frames_before, last_line_us: std::sync::atomic::AtomicI64::new(i64::MIN) }
+        Self {
+            bar,
+            clock,
+            started_us,
+            frames_before,
+            last_line_us: std::sync::atomic::AtomicI64::new(i64::MIN),
+        }
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -97,7 +103,8 @@ impl Progress {
 /// Whether the trips of what was played are derived and billed: the real car's is there, and
 /// with `all` none is open and the api has followed.
 pub(super) async fn is_derived(stack: &Stack, all: bool) -> anyhow::Result<bool> {
-    let real = count(stack, &format!("SELECT count(*) FROM latest_trips WHERE vehicle_id = '{}'", *REAL_CAR)).await;
+    let real =
+        count(stack, &format!("SELECT count(*) FROM latest_trips WHERE vehicle_id = '{}'", *REAL_CAR)).await;
     if real == 0 {
         return Ok(false);
     }
@@ -115,7 +122,11 @@ pub(super) async fn is_derived(stack: &Stack, all: bool) -> anyhow::Result<bool>
 }
 
 /// Prints addresses, trips, queries with their results, and the real car's invoice.
-pub(super) async fn results(stack: &Stack, seed: &api::demo::DemoSeed, data_dir: &Path) -> anyhow::Result<()> {
+pub(super) async fn results(
+    stack: &Stack,
+    seed: &api::demo::DemoSeed,
+    data_dir: &Path,
+) -> anyhow::Result<()> {
     let trips = count(stack, "SELECT count(*) FROM latest_trips").await;
     println!("\n{trips} trips found. Three queries to try:\n");
     for (what, query) in QUERIES {

@@ -53,7 +53,8 @@ impl Pipeline {
         config.database = data.join("api.db");
         config.lake = data.join("lake");
         let settings = api::Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap();
-        let api = api::start(settings, &tasks, clock.clone(), Arc::new(handle.analytics.clone())).await.unwrap();
+        let api =
+            api::start(settings, &tasks, clock.clone(), Arc::new(handle.analytics.clone())).await.unwrap();
         ingest.connected().await;
         Self { ingest, analytics: handle.analytics, api, tasks, clock, data: data.to_owned() }
     }
@@ -76,18 +77,22 @@ impl Pipeline {
     pub async fn settled(&self) {
         within("trips derived and billed", async {
             loop {
-                let versions = self.analytics.sql("SELECT (SELECT count(*) FROM readings), (SELECT count(*) FROM trips)", 1);
-                let versions = versions.await.unwrap().lake_versions;
-                let newest = |table: &str| versions.get(table).copied().unwrap_or(-1);
+                let (readings, trips) = (self.version_of("readings").await, self.version_of("trips").await);
                 let progress = *self.analytics.progress().borrow();
-                let is_derived = progress.readings_version >= newest("readings") && progress.open_trip_count == 0;
-                if is_derived && self.api.followed_version().await.unwrap() >= newest("trips") && newest("trips") > 0 {
+                let is_derived = progress.readings_version >= readings && progress.open_trip_count == 0;
+                if is_derived && trips > 0 && self.api.followed_version().await.unwrap() >= trips {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         })
         .await;
+    }
+
+    /// The newest version of a table; -1 before there is one.
+    async fn version_of(&self, table: &str) -> i64 {
+        let result = self.analytics.sql(&format!("SELECT count(*) FROM {table}"), 1).await.unwrap();
+        result.lake_versions.get(table).copied().unwrap_or(-1)
     }
 
     pub async fn stop(self) {

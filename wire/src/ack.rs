@@ -76,7 +76,10 @@ impl AckMessage {
         let message = proto::AckMessage::decode(bytes)
             .map_err(|source| DecodeAckError::Protobuf { what: "ack", source })?;
         let durable = message.durable.iter().map(|a| {
-            Ok(DurableAck { stream_id: StreamId::from_slice(&a.stream_id)?, up_to_sequence: a.up_to_sequence })
+            Ok(DurableAck {
+                stream_id: StreamId::from_slice(&a.stream_id)?,
+                up_to_sequence: a.up_to_sequence,
+            })
         });
         let need_catalog = message.need_catalog.iter().map(|h| CatalogHash::from_slice(h));
         Ok(Self {

@@ -289,7 +289,8 @@ impl Batch {
 
 impl Group {
     fn to_proto(&self) -> Result<proto::Group, EncodeBatchError> {
-        let columns = self.columns.iter().map(|c| c.to_proto(self.times_us.len())).collect::<Result<_, _>>()?;
+        let columns =
+            self.columns.iter().map(|c| c.to_proto(self.times_us.len())).collect::<Result<_, _>>()?;
         Ok(proto::Group {
             table: self.table.to_proto(),
             time_dod_us: delta::delta_of_delta(&self.times_us),
@@ -298,11 +299,13 @@ impl Group {
     }
 
     fn from_proto(message: proto::Group, cells_left: &mut usize) -> Result<Self, DecodeBatchError> {
-        let table = Table::from_proto(message.table).ok_or(DecodeBatchError::Malformed("group for an unknown table"))?;
+        let table = Table::from_proto(message.table)
+            .ok_or(DecodeBatchError::Malformed("group for an unknown table"))?;
         let rows = message.time_dod_us.len();
         let cells = rows.saturating_mul(message.columns.len().max(1));
         *cells_left = cells_left.checked_sub(cells).ok_or(DecodeBatchError::Malformed("too many cells"))?;
-        let columns = message.columns.into_iter().map(|c| Column::from_proto(c, rows)).collect::<Result<_, _>>()?;
+        let columns =
+            message.columns.into_iter().map(|c| Column::from_proto(c, rows)).collect::<Result<_, _>>()?;
         Ok(Self { table, times_us: delta::undelta_of_delta(&message.time_dod_us), columns })
     }
 }
@@ -334,7 +337,8 @@ impl Column {
     fn from_proto(message: proto::Column, rows: usize) -> Result<Self, DecodeBatchError> {
         let present = delta::presence(&message.presence_runs, rows)
             .ok_or(DecodeBatchError::Malformed("presence runs do not add up to the rows"))?;
-        let values = match (message.raw_delta.is_empty(), message.number.is_empty(), message.text.is_empty()) {
+        let values = match (message.raw_delta.is_empty(), message.number.is_empty(), message.text.is_empty())
+        {
             (_, true, true) => Values::Raw(delta::undelta(&message.raw_delta)),
             (true, false, true) => Values::Number(message.number),
             (true, true, false) => Values::Text(message.text),

@@ -97,7 +97,11 @@ impl Catalog {
                 ValueKind::Number => proto::ValueKind::Number,
                 ValueKind::Text => proto::ValueKind::Text,
             } as i32,
-            labels: c.labels.iter().map(|(value, text)| proto::Label { value: *value, text: text.clone() }).collect(),
+            labels: c
+                .labels
+                .iter()
+                .map(|(value, text)| proto::Label { value: *value, text: text.clone() })
+                .collect(),
         });
         let message = proto::SignalCatalog {
             version: CATALOG_VERSION,

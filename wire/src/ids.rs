@@ -49,7 +49,11 @@ impl FromStr for VehicleId {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let fits = (1..=VEHICLE_ID_LEN_MAX).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(IdError::VehicleId(text.chars().take(80).collect())) }
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::VehicleId(text.chars().take(80).collect()))
+        }
     }
 }
 

@@ -40,7 +40,12 @@ pub static COLUMNS: &[ReadingColumn] = &[
     number("position_accuracy_m", "Vehicle.CurrentLocation.HorizontalAccuracy"),
     number("speed_kmh", "Vehicle.Speed"),
     scaled("odometer_km", "Vehicle.TraveledDistance", 0.001),
-    ReadingColumn { name: "ignition_on", signal: "Vehicle.IsIgnitionOn", scale: 1.0, kind: ReadingKind::Boolean },
+    ReadingColumn {
+        name: "ignition_on",
+        signal: "Vehicle.IsIgnitionOn",
+        scale: 1.0,
+        kind: ReadingKind::Boolean,
+    },
     number("engine_speed_rpm", "Vehicle.Powertrain.CombustionEngine.Speed"),
     number("engine_load_pct", "Vehicle.Powertrain.CombustionEngine.CalculatedLoad"),
     number("coolant_temperature_c", "Vehicle.Powertrain.CombustionEngine.EngineCoolant.Temperature"),

@@ -48,29 +48,28 @@ fn group(table: Table) -> impl Strategy<Value = Group> {
 }
 
 fn batch() -> impl Strategy<Value = Batch> {
-    (table(), any::<u128>(), 1_u64..u64::MAX, any::<i64>())
-        .prop_flat_map(|(table, n, sequence, base)| {
-            (prop::collection::vec(group(table), 0..5), 1..=sequence).prop_map(move |(groups, oldest)| Batch {
-                vehicle_id: "truck-7".parse().unwrap(),
-                boot_id: BootId(id(n)),
-                stream_id: StreamId(id(n ^ 1)),
-                sequence,
-                oldest_sequence: oldest,
-                catalog_hash: CatalogHash(id(n ^ 2)),
-                base_time: Timestamp(base),
-                monotonic_base_us: base / 3,
-                groups,
-                gaps: vec![Gap {
-                    stream_id: StreamId(id(n)),
-                    from_sequence: 3,
-                    to_sequence: 9,
-                    sample_count: 12,
-                    first_time: Timestamp(base),
-                    last_time: Timestamp(base),
-                    reason: "spool_full".to_owned(),
-                }],
-            })
+    (table(), any::<u128>(), 1_u64..u64::MAX, any::<i64>()).prop_flat_map(|(table, n, sequence, base)| {
+        (prop::collection::vec(group(table), 0..5), 1..=sequence).prop_map(move |(groups, oldest)| Batch {
+            vehicle_id: "truck-7".parse().unwrap(),
+            boot_id: BootId(id(n)),
+            stream_id: StreamId(id(n ^ 1)),
+            sequence,
+            oldest_sequence: oldest,
+            catalog_hash: CatalogHash(id(n ^ 2)),
+            base_time: Timestamp(base),
+            monotonic_base_us: base / 3,
+            groups,
+            gaps: vec![Gap {
+                stream_id: StreamId(id(n)),
+                from_sequence: 3,
+                to_sequence: 9,
+                sample_count: 12,
+                first_time: Timestamp(base),
+                last_time: Timestamp(base),
+                reason: "spool_full".to_owned(),
+            }],
         })
+    })
 }
 
 proptest! {
@@ -138,8 +137,16 @@ fn golden_batch() -> Batch {
             times_us: vec![0, 1_000_000, 2_000_000, 3_000_100],
             columns: vec![
                 Column::dense(1, Values::Raw(vec![56_112_345, 56_112_350, 56_112_361, 56_112_370])),
-                Column { column_id: 2, present: vec![true, false, true, false], values: Values::Number(vec![0.5, -1.25]) },
-                Column { column_id: 3, present: vec![false, false, false, true], values: Values::Text(vec!["ON".to_owned()]) },
+                Column {
+                    column_id: 2,
+                    present: vec![true, false, true, false],
+                    values: Values::Number(vec![0.5, -1.25]),
+                },
+                Column {
+                    column_id: 3,
+                    present: vec![false, false, false, true],
+                    values: Values::Text(vec!["ON".to_owned()]),
+                },
             ],
         }],
         gaps: Vec::new(),
