@@ -2,6 +2,14 @@
 //! exit code of its kind; what is stored stays whole. (Bad logs and DBC files: see the tests of
 //! edge-agent.)
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 #[path = "support/pipeline.rs"]
 mod pipeline;
 

@@ -1,6 +1,14 @@
 //! Every sample configuration loads, every path the documents name exists, and the import table
 //! of docs/architecture.md holds.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -1,6 +1,14 @@
 //! Nothing vanishes: sampled = stored + duplicate + quarantined + dropped, over the demo's set,
 //! with a log replayed twice, a vehicle whose clock is days ahead, and payloads that are none.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 #[path = "support/pipeline.rs"]
 mod pipeline;
 

@@ -1,6 +1,14 @@
 //! One named frame of a real log, followed to its reading, its trip, and the invoice line whose
 //! evidence reproduces the amount.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 #[path = "support/pipeline.rs"]
 mod pipeline;
 

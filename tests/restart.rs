@@ -1,6 +1,14 @@
 //! kill -9 of the process that runs ingest and broker, at ten random instants while batches
 //! flow: the lake ends with exactly the rows of an undisturbed run.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 #[path = "support/pipeline.rs"]
 mod pipeline;
 

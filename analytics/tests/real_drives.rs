@@ -1,5 +1,13 @@
 //! Derived trips against what others found in the same recorded drives.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 use std::{collections::BTreeMap, io::Read, time::Duration};
 
 use analytics::trips::{DerivedTrip, DistanceSource, EndReason, Parameters, Reading, derive};

@@ -117,8 +117,8 @@ pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Res
     Ok(DemoSeed { organizations, tariff })
 }
 
-/// The newest invoice that bills the vehicle, as text for a terminal; the proof of its first
-/// line of distance is run.
+/// The newest invoice that bills the vehicle, as text for a terminal, with the query that
+/// proves its line of distance.
 pub async fn invoice_text(
     handle: &Handle,
     organization: &Organization,

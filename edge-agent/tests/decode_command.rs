@@ -1,5 +1,13 @@
 //! `edge-agent decode` as a person runs it: outputs and exit codes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 use std::{
     io::Read,
     path::PathBuf,

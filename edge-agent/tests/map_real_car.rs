@@ -1,5 +1,13 @@
 //! The map of the real car: it fits its DBC files, and its samples agree with the log's facts.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 use std::path::PathBuf;
 
 use edge_agent::{

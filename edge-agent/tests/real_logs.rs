@@ -1,6 +1,14 @@
 //! Decoded values of real logs equal cantools' values exactly: every expected frame, every signal
 //! of it, in order.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 use std::{collections::BTreeMap, fs::File, io::Read, path::PathBuf};
 
 use edge_agent::{

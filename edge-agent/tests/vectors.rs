@@ -1,6 +1,14 @@
 //! Seeded payloads of many DBC files decode as cantools decodes them; payloads that cantools
 //! refuses do not panic. Files that cantools does not load still compile, with warnings.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, File},

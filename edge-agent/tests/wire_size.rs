@@ -2,6 +2,14 @@
 //! `{signal_id, relative_time_ms, double}`, Snappy), on the same samples of a real log: every
 //! mapped sample of every frame, in batches of 10 s and of 1 s.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 use std::{collections::BTreeMap, path::Path};
 
 use edge_agent::{
@@ -41,13 +49,18 @@ fn samples() -> (MappedDecoder, Vec<Sample>) {
     (decoder, all)
 }
 
+/// A message and the columns a frame of it carried.
+type Shape = (usize, Vec<u32>);
+/// A frame's time and samples.
+type Row<'a> = (i64, Vec<&'a MappedSample>);
+
 /// The groups of one batch: the signals that one message carried together share a clock.
 fn groups(samples: &[Sample], base: Timestamp) -> Vec<Group> {
     let mut frames: BTreeMap<(usize, i64), Vec<&MappedSample>> = BTreeMap::new();
     for s in samples {
         frames.entry((s.message, s.time.0)).or_default().push(&s.mapped);
     }
-    let mut by_shape: BTreeMap<(usize, Vec<u32>), Vec<(i64, Vec<&MappedSample>)>> = BTreeMap::new();
+    let mut by_shape: BTreeMap<Shape, Vec<Row>> = BTreeMap::new();
     for ((message, time), mapped) in frames {
         let shape = mapped.iter().map(|m| m.column_id).collect();
         by_shape.entry((message, shape)).or_default().push((time, mapped));

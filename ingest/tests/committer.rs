@@ -1,5 +1,13 @@
 //! What the committer promises, over a real Delta lake in a temporary folder.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 use std::sync::Arc;
 
 use ingest::{

@@ -47,7 +47,7 @@ pub(super) fn names(simulated_count: usize) -> Vec<(VehicleId, String)> {
 
 /// Every fourth simulated vehicle is electric.
 fn powertrain(i: usize) -> Powertrain {
-    if i % 4 == 0 { Powertrain::Battery } else { Powertrain::Combustion }
+    if i.is_multiple_of(4) { Powertrain::Battery } else { Powertrain::Combustion }
 }
 
 /// The agents' settings, in the order of `names`.

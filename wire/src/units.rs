@@ -29,7 +29,7 @@ const UNITS: &[(&str, &str, f64, f64)] = &[
     ("rad/s", "angular speed", 180.0 / std::f64::consts::PI, 0.0),
     ("celsius", "temperature", 1.0, 273.15), ("degc", "temperature", 1.0, 273.15), ("°c", "temperature", 1.0, 273.15),
     ("c", "temperature", 1.0, 273.15), ("deg c", "temperature", 1.0, 273.15), ("k", "temperature", 1.0, 0.0),
-    ("degf", "temperature", 5.0 / 9.0, 255.372_222_222_222_22), ("°f", "temperature", 5.0 / 9.0, 255.372_222_222_222_22),
+    ("degf", "temperature", 5.0 / 9.0, 273.15 - 160.0 / 9.0), ("°f", "temperature", 5.0 / 9.0, 273.15 - 160.0 / 9.0),
     ("pa", "pressure", 1.0, 0.0), ("kpa", "pressure", 1000.0, 0.0), ("mbar", "pressure", 100.0, 0.0),
     ("bar", "pressure", 100_000.0, 0.0), ("psi", "pressure", 6_894.757_293_168, 0.0),
     ("rpm", "rotation", 1.0, 0.0), ("1/min", "rotation", 1.0, 0.0), ("u/min", "rotation", 1.0, 0.0),

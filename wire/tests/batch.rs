@@ -1,5 +1,13 @@
 //! Batches come back as they were, nonsense is refused, and old bytes read for ever.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: a failure is the message"
+)]
+
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
