@@ -3,7 +3,7 @@
 //! *Owns* when a trip starts and ends, and its figures. *Does not own* ids, revisions or where
 //! readings come from (`reconcile` and `follow`).
 //!
-//! [`derive`] is the whole of it for readings at hand; [`Deriver`] is the same state machine fed
+//! [`derive()`] is the whole of it for readings at hand; [`Deriver`] is the same state machine fed
 //! one reading at a time. What comes after a trip's end depends on nothing before it, so a
 //! derivation may be taken up again at the end of any finished trip: that makes the incremental
 //! job exact.
