@@ -5,7 +5,7 @@
 //! ([`rows`]), committing and acknowledging ([`commit`]), and backfill from files ([`import`]).
 //! It derives nothing from the rows; that is analytics.
 //!
-//! The way of a batch: [`intake`] takes a publish from the broker → [`verify::verify`] makes it a
+//! The way of a batch: [`intake`] takes a publish from the broker → [`verify::Verifier`] makes it a
 //! `Verified` → [`commit::Committer`] buffers it, drops duplicates, writes one Delta commit a
 //! table and hands out the durable acks → [`pipeline`] publishes them. Nothing is acknowledged
 //! before its commit.
