@@ -4,7 +4,7 @@
 //! sequences rising by one, so a batch is found by counting. [`Spool::append`] writes,
 //! [`Spool::next_batches`] reads in order of priority and age, [`Spool::ack`] lets go. When a
 //! cap is reached or the disk is full, the oldest segment of the least valuable lane goes
-//! first, is counted, and is told as a [`Gap`] in a later batch; gaps outlive a restart.
+//! first, is counted, and is told as a [`wire::batch::Gap`] in a later batch; gaps outlive a restart.
 //!
 //! After a crash: a torn tail is cut at the last whole record; a record the checksum refuses is
 //! a gap of reason `corrupt`; an ack that was lost costs a resend. When full: *spill and shed*.
