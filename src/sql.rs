@@ -101,7 +101,11 @@ enum Input {
 fn command(line: &str, is_start: bool) -> Input {
     match line.strip_prefix('\\').filter(|_| is_start) {
         Some("q") => Input::Quit,
-        Some("d") => Input::Query("SHOW TABLES;".to_owned()),
+        Some("d") => Input::Query(
+            "SELECT table_name AS name, table_type AS kind FROM information_schema.tables \
+             WHERE table_schema <> 'information_schema' ORDER BY 1;"
+                .to_owned(),
+        ),
         Some(rest) => match rest.strip_prefix("d ") {
             Some(table) => Input::Query(format!("DESCRIBE {};", table.trim())),
             None => Input::Query(format!("\\{rest};")),
