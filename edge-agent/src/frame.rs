@@ -16,6 +16,17 @@ pub struct FrameId {
     pub is_extended: bool,
 }
 
+/// The first of the 29-bit ids that are the agent's own: frames it makes itself, of GNSS, of the
+/// unit's own state, of answers to its diagnostic requests. All above are its own too.
+pub const OWN_ID_MIN: u32 = 0x1FFF_F000;
+
+impl FrameId {
+    /// Whether the id is one the agent makes itself; such a frame from a bus is not believed.
+    pub fn is_own(self) -> bool {
+        self.is_extended && self.raw >= OWN_ID_MIN
+    }
+}
+
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameKind {

@@ -23,6 +23,7 @@ pub mod dbc;
 pub mod decode;
 pub mod decode_cli;
 pub mod encode;
+pub mod faults;
 pub mod frame;
 pub mod map;
 pub mod metrics;

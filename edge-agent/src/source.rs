@@ -3,6 +3,8 @@
 //! A [`Source`] is pulled, one frame at a time, on a thread of its own; it neither paces nor
 //! skips. [`candump`] reads recorded logs, [`replay`] says when their frames are due.
 
+use std::{io, time::Duration};
+
 use crate::frame::Frame;
 
 pub mod candump;
@@ -15,11 +17,47 @@ pub trait Source {
     /// The next frame, `None` at the end. Blocks while there is none yet. After an error the
     /// caller may call again: a bad line is passed over, a broken file is at its end.
     fn next(&mut self) -> Result<Option<Frame>, SourceError>;
+
+    /// The next frame, if one comes within `wait`. A recorded log never waits; a live source must
+    /// override this, so that polling and stopping go on while its bus is quiet.
+    fn next_within(&mut self, _wait: Duration) -> Result<Polled, SourceError> {
+        Ok(self.next()?.map_or(Polled::End, |frame| Polled::Frame(Box::new(frame))))
+    }
+
+    /// The way back onto the bus of that interface, where there is one.
+    fn bus_writer(&mut self, _interface: &str) -> Option<Box<dyn BusWriter>> {
+        None
+    }
+}
+
+/// What a wait for a frame gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Polled {
+    /// A frame.
+    Frame(Box<Frame>),
+    /// Nothing within the time.
+    Quiet,
+    /// The source has ended.
+    End,
+}
+
+/// Puts frames on a bus. Only polling that is configured and allowed does.
+pub trait BusWriter: Send {
+    /// Sends one frame; its time and interface are not looked at.
+    fn send(&mut self, frame: &Frame) -> io::Result<()>;
 }
 
 impl<S: Source + ?Sized> Source for Box<S> {
     fn next(&mut self) -> Result<Option<Frame>, SourceError> {
         (**self).next()
+    }
+
+    fn next_within(&mut self, wait: Duration) -> Result<Polled, SourceError> {
+        (**self).next_within(wait)
+    }
+
+    fn bus_writer(&mut self, interface: &str) -> Option<Box<dyn BusWriter>> {
+        (**self).bus_writer(interface)
     }
 }
 
