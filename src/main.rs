@@ -37,7 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = match arguments.command {
-        Command::Serve(_) => "info,rumqttd=warn,rumqttc=warn",
+        Command::Serve(_) => service::logs::DEFAULT_FILTER,
         // These draw on the terminal themselves.
         Command::Demo(_) | Command::Sql(_) | Command::Import(_) => "error,rumqttd=off,rumqttc=off",
     };

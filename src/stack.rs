@@ -48,7 +48,22 @@ impl Stack {
     ) -> anyhow::Result<Self> {
         let Loaded { config, origin } = loaded;
         let part = |name: &str| format!("{origin} [{name}]");
-        let (ingest, analytics, api) = check(config, part)?;
+        let settings = check(config, part)?;
+        let started = Self::start_checked(settings, tasks, clock).await;
+        if started.is_err() {
+            // What did start is at work in the lake: it ends before the process does.
+            if let Err(error) = tasks.stop(STOP_GRACE).await {
+                tracing::warn!(error = %service::logs::chain(&error), "stop after a failed start");
+            }
+        }
+        started
+    }
+
+    async fn start_checked(
+        (ingest, analytics, api): (ingest::Settings, analytics::Settings, api::Settings),
+        tasks: &Tasks,
+        clock: SharedClock,
+    ) -> anyhow::Result<Self> {
         let (analytics_tasks, api_tasks) = (tasks.group(), tasks.group());
         let ingest = ingest::start(ingest, tasks, clock.clone()).await?;
         let health = service::health::Health::default();

@@ -29,7 +29,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    logs::init("info", LogFormat::Text);
+    logs::init(logs::DEFAULT_FILTER, LogFormat::Text);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

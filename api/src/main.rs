@@ -21,7 +21,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    logs::init("info", logs::LogFormat::Text);
+    logs::init(logs::DEFAULT_FILTER, logs::LogFormat::Text);
     metrics::install();
     let settings = match api::config::load(arguments.config.as_deref()) {
         Ok(settings) => settings,

@@ -95,7 +95,7 @@ impl RunError {
 
 /// Runs an agent until it is stopped, or done.
 pub fn main(args: &RunArgs) -> ExitCode {
-    logs::init("info", LogFormat::Text);
+    logs::init(logs::DEFAULT_FILTER, LogFormat::Text);
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

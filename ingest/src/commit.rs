@@ -16,7 +16,7 @@ use lake::{AppTransaction, CommitError, Lake, LakeTable, OpenLakeError, ReadErro
 use service::SharedClock;
 use wire::{
     ack::DurableAck,
-    batch::Table,
+    batch::{Gap, Table},
     ids::{StreamId, VehicleId},
 };
 
@@ -74,6 +74,8 @@ pub struct Committer {
     commits_since_compaction: HashMap<TableKind, u32>,
     compact_every_commits: u32,
     streams: HashMap<StreamId, SequenceSet>,
+    /// Rows of `gaps` about those streams: stream, first and last sequence.
+    gaps_told: HashSet<(StreamId, u64, u64)>,
     accepted: Vec<Verified>,
     quarantined: Vec<Quarantined>,
     quarantined_payloads: HashSet<u32>,
@@ -102,6 +104,7 @@ impl Committer {
             commits_since_compaction: HashMap::new(),
             compact_every_commits,
             streams: HashMap::new(),
+            gaps_told: HashSet::new(),
             accepted: Vec::new(),
             quarantined: Vec::new(),
             quarantined_payloads: HashSet::new(),
@@ -151,14 +154,14 @@ impl Committer {
         let accepted = std::mem::take(&mut self.accepted);
         let quarantined = std::mem::take(&mut self.quarantined);
         self.buffer_bytes = 0;
-        self.look_up_unknown(&accepted, &quarantined).await?;
+        self.look_up_unknown(&accepted, &quarantined, stop).await?;
 
         let mut flushed = Flushed::default();
         let (fresh, touched) = self.drop_duplicates(&accepted, &mut flushed);
         let fresh_quarantined = self.drop_known_quarantined(&quarantined, &mut flushed);
 
-        let has_gaps: Vec<&Verified> = fresh.iter().copied().filter(|v| !v.batch.gaps.is_empty()).collect();
-        if let Some(batch) = rows::gaps(&has_gaps)? {
+        let untold = self.drop_known_gaps(&fresh);
+        if let Some(batch) = rows::gaps(&untold)? {
             self.commit(TableKind::Gaps, batch, stop).await?;
         }
         if !fresh_quarantined.is_empty() {
@@ -179,11 +182,12 @@ impl Committer {
         Ok(flushed)
     }
 
-    /// Reads from the lake what it has of streams this process has not met.
+    /// Reads from the lake what it has of streams this process has not met; retried until it can.
     async fn look_up_unknown(
         &mut self,
         accepted: &[Verified],
         quarantined: &[Quarantined],
+        stop: &tokio_util::sync::CancellationToken,
     ) -> Result<(), CommitterError> {
         let of_gaps = accepted.iter().flat_map(|v| v.batch.gaps.iter().map(|g| g.stream_id));
         let of_quarantined = quarantined.iter().filter_map(|q| q.batch.as_ref()).map(|b| b.stream_id);
@@ -198,15 +202,35 @@ impl Committer {
             return Ok(());
         }
         let unknown: Vec<StreamId> = unknown.into_iter().collect();
+        let mut pause = RETRY_MIN;
+        loop {
+            match self.look_up(&unknown).await {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(error = %service::logs::chain(&error), "lake cannot be read, retrying");
+                    tokio::select! {
+                        () = stop.cancelled() => return Err(error.into()),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(RETRY_MAX);
+                }
+            }
+        }
+    }
+
+    async fn look_up(&mut self, unknown: &[StreamId]) -> Result<(), ReadError> {
         let mut sets: HashMap<StreamId, SequenceSet> =
             unknown.iter().map(|&s| (s, SequenceSet::default())).collect();
         for kind in TABLES {
             let Some(table) = self.tables.get_mut(&kind) else { continue };
             table.refresh().await?;
-            for (stream, ranges) in table.stored_sequences(&unknown).await? {
+            for (stream, ranges) in table.stored_sequences(unknown).await? {
                 let set = sets.entry(stream).or_default();
                 for (from, to) in ranges {
                     set.insert_range(from, to);
+                    if kind == TableKind::Gaps {
+                        self.gaps_told.insert((stream, from, to));
+                    }
                 }
             }
         }
@@ -242,17 +266,40 @@ impl Committer {
         quarantined: &'a [Quarantined],
         flushed: &mut Flushed,
     ) -> Vec<&'a Quarantined> {
-        let is_new = |item: &&Quarantined| {
-            let known = item
-                .batch
-                .as_ref()
-                .is_some_and(|b| self.streams.get(&b.stream_id).is_some_and(|set| set.contains(b.sequence)));
-            if known {
-                flushed.samples_duplicate += item.batch.as_ref().map_or(0, wire::batch::Batch::sample_count);
+        let mut in_this_flush: HashSet<(StreamId, u64)> = HashSet::new();
+        let mut fresh = Vec::new();
+        for item in quarantined {
+            let is_known = item.batch.as_ref().is_some_and(|b| {
+                self.streams.get(&b.stream_id).is_some_and(|set| set.contains(b.sequence))
+                    || !in_this_flush.insert((b.stream_id, b.sequence))
+            });
+            if is_known {
+                let samples = item.batch.as_ref().map_or(0, wire::batch::Batch::sample_count);
+                metrics::samples(Outcome::Duplicate, samples);
+                flushed.samples_duplicate += samples;
+            } else {
+                fresh.push(item);
             }
-            !known
-        };
-        quarantined.iter().filter(is_new).collect()
+        }
+        fresh
+    }
+
+    /// The gaps of these batches the lake has not been told of. Gaps are committed before the
+    /// samples of their batch, so a process killed between the two is told them again. A batch
+    /// that is nothing but gaps always has its rows: they are what says that it is in.
+    fn drop_known_gaps<'a>(&self, fresh: &[&'a Verified]) -> Vec<(&'a Verified, &'a Gap)> {
+        let mut in_this_flush = HashSet::new();
+        let mut untold = Vec::new();
+        for verified in fresh {
+            for gap in &verified.batch.gaps {
+                let key = (gap.stream_id, gap.from_sequence, gap.to_sequence);
+                let is_known = self.gaps_told.contains(&key) || !in_this_flush.insert(key);
+                if !is_known || verified.batch.groups.is_empty() {
+                    untold.push((*verified, gap));
+                }
+            }
+        }
+        untold
     }
 
     fn account(&mut self, fresh: &[&Verified], quarantined: &[&Quarantined], flushed: &mut Flushed) {
@@ -265,6 +312,7 @@ impl Committer {
                     .entry(gap.stream_id)
                     .or_default()
                     .insert_range(gap.from_sequence, gap.to_sequence);
+                self.gaps_told.insert((gap.stream_id, gap.from_sequence, gap.to_sequence));
             }
         }
         for batch in quarantined.iter().filter_map(|q| q.batch.as_ref()) {

@@ -17,7 +17,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    logs::init("info,rumqttd=warn,rumqttc=warn", logs::LogFormat::Text);
+    logs::init(logs::DEFAULT_FILTER, logs::LogFormat::Text);
     service::metrics::install();
     let settings =
         service::config::load::<Config>("ingest", arguments.config.as_deref()).and_then(Settings::check);

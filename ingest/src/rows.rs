@@ -12,7 +12,7 @@ use arrow::{
 };
 use lake::TableKind;
 use wire::{
-    batch::{Batch, Column, Group, Table, Values},
+    batch::{Batch, Column, Gap, Group, Table, Values},
     catalog::ColumnDef,
     readings::{COLUMNS, ReadingKind, column_of_signal},
     time::Timestamp,
@@ -234,23 +234,21 @@ fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(schema, columns)
 }
 
-/// The rows of `gaps` that these batches tell; `None` when there are none.
-pub fn gaps(batches: &[&Verified]) -> Result<Option<RecordBatch>, ArrowError> {
+/// The rows of `gaps`, each with the batch that tells it; `None` when there are none.
+pub fn gaps(told: &[(&Verified, &Gap)]) -> Result<Option<RecordBatch>, ArrowError> {
     let mut head = Head::default();
     let (mut lost, mut reason) = (StringBuilder::new(), StringBuilder::new());
     let (mut from, mut to, mut count) = (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
     let (mut last, mut has_samples) = (Vec::new(), BooleanBuilder::new());
-    for verified in batches {
-        for gap in &verified.batch.gaps {
-            head.push(&verified.batch, gap.first_time, verified.received_at);
-            lost.append_value(gap.stream_id.to_string());
-            from.append_value(as_i64(gap.from_sequence));
-            to.append_value(as_i64(gap.to_sequence));
-            count.append_value(as_i64(gap.sample_count));
-            last.push(gap.last_time.0);
-            reason.append_value(&gap.reason);
-            has_samples.append_value(!verified.batch.groups.is_empty());
-        }
+    for (verified, gap) in told {
+        head.push(&verified.batch, gap.first_time, verified.received_at);
+        lost.append_value(gap.stream_id.to_string());
+        from.append_value(as_i64(gap.from_sequence));
+        to.append_value(as_i64(gap.to_sequence));
+        count.append_value(as_i64(gap.sample_count));
+        last.push(gap.last_time.0);
+        reason.append_value(&gap.reason);
+        has_samples.append_value(!verified.batch.groups.is_empty());
     }
     let mut columns = head.finish();
     columns.extend([

@@ -14,7 +14,7 @@ use ingest::{
     commit::{Committer, CommitterError},
     verify::{QuarantineReason, Quarantined, Verified},
 };
-use lake::{Lake, TableKind};
+use lake::{AppTransaction, Lake, TableKind};
 use service::clock::SystemClock;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -155,12 +155,41 @@ async fn of_two_writers_of_the_same_shards_the_second_is_fenced() {
     assert_eq!(stored_rows(&lake).await, 20);
 }
 
+/// A kill between the commit of a gap and that of its batch's samples leaves the gap alone; the
+/// vehicle then sends the batch again.
 #[tokio::test]
-async fn a_quarantined_batch_keeps_its_bytes_and_is_acked() {
+async fn a_gap_that_was_committed_without_its_batch_is_not_doubled() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path()).unwrap();
+    let mut telling = batch(5);
+    telling.batch.oldest_sequence = 5;
+    telling.batch.gaps = vec![Gap {
+        stream_id: STREAM,
+        from_sequence: 1,
+        to_sequence: 4,
+        sample_count: 40,
+        first_time: telling.batch.base_time,
+        last_time: telling.batch.base_time,
+        reason: "spool_full".to_owned(),
+    }];
+    let row = ingest::rows::gaps(&[(&telling, &telling.batch.gaps[0])]).unwrap().unwrap();
+    let mut gaps = lake.create_table(TableKind::Gaps).await.unwrap();
+    let txn = AppTransaction { app_id: "ingest/0-of-1".to_owned(), version: 1 };
+    gaps.append(row, &txn).await.unwrap();
+    let mut committer = committer(&lake).await;
+    committer.accept(telling);
+    assert_eq!(flush(&mut committer).await, (10, 0, Some(5)));
+    let changes = lake.open_table(TableKind::Gaps).await.unwrap().changes(-1, 100).await.unwrap();
+    let rows: usize = changes.iter().flat_map(|c| &c.batches).map(arrow::array::RecordBatch::num_rows).sum();
+    assert_eq!(rows, 1);
+}
+
+#[tokio::test]
+async fn a_quarantined_batch_keeps_its_bytes_and_is_acked_and_its_copy_is_a_duplicate() {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::create(dir.path()).unwrap();
     let mut committer = committer(&lake).await;
-    committer.quarantine(Quarantined {
+    let item = Quarantined {
         vehicle_id: vehicle(),
         topic: "rl/v1/0/van-1/telemetry".to_owned(),
         reason: QuarantineReason::ClockSkew,
@@ -168,9 +197,11 @@ async fn a_quarantined_batch_keeps_its_bytes_and_is_acked() {
         batch: Some(batch(1).batch),
         received_at: Timestamp(1_627_274_400_000_000),
         payload: vec![1, 2, 3],
-    });
+    };
+    committer.quarantine(item.clone());
+    committer.quarantine(item);
     let flushed = committer.flush(&CancellationToken::new()).await.unwrap();
-    assert_eq!(flushed.samples_quarantined, 10);
+    assert_eq!((flushed.samples_quarantined, flushed.samples_duplicate), (10, 10));
     assert_eq!(flushed.acks[&vehicle()][0].up_to_sequence, 1);
     let mut table = lake.open_table(TableKind::Quarantine).await.unwrap();
     let changes = table.changes(0, 10).await.unwrap();

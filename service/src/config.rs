@@ -96,13 +96,20 @@ fn parse_checked<C: DeserializeOwned>(text: &str, origin: &str) -> Result<toml::
         }
         None => return Err(parse_error("the line `version = 1` is missing at the top".to_owned())),
     }
-    let without_version: String = text
-        .lines()
-        .map(|line| if line.trim_start().starts_with("version") && line.contains('=') { "" } else { line })
-        .collect::<Vec<_>>()
-        .join("\n");
+    let without_version = blank_version(text);
     toml::from_str::<C>(&without_version).map_err(|e| parse_error(e.to_string().trim_end().to_owned()))?;
     Ok(table)
+}
+
+/// The text with the file's own `version` line empty, so that lines keep their numbers.
+fn blank_version(text: &str) -> String {
+    let mut is_at_top = true;
+    let lines = text.lines().map(|line| {
+        is_at_top &= !line.trim_start().starts_with('[');
+        let is_version = line.split_once('=').is_some_and(|(key, _)| key.trim() == "version");
+        if is_at_top && is_version { "" } else { line }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn toml_value(text: &str) -> toml::Value {

@@ -13,6 +13,10 @@ pub enum LogFormat {
     Json,
 }
 
+/// What a server logs: our own life cycle, and of the libraries below only what went wrong.
+pub const DEFAULT_FILTER: &str = "info,rumqttd=warn,rumqttc=warn,buoyant_kernel=warn,\
+    buoyant_kernel_engine=warn,deltalake_core=warn,datafusion=warn,sqlx=warn";
+
 /// Starts logging to standard error. `ROADLAKE_LOG` (as `RUST_LOG`) overrides `default_filter`.
 /// A second call does nothing.
 pub fn init(default_filter: &str, format: LogFormat) {

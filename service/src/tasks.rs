@@ -43,6 +43,7 @@ type Running = Vec<(&'static str, JoinHandle<()>)>;
 pub struct Tasks {
     stop: CancellationToken,
     running: Arc<Mutex<Running>>,
+    groups: Arc<Mutex<Vec<Tasks>>>,
     failed: mpsc::Sender<StopError>,
     failures: Arc<tokio::sync::Mutex<mpsc::Receiver<StopError>>>,
 }
@@ -60,6 +61,7 @@ impl Tasks {
         Self {
             stop: CancellationToken::new(),
             running: Arc::default(),
+            groups: Arc::default(),
             failed,
             failures: Arc::new(tokio::sync::Mutex::new(failures)),
         }
@@ -71,15 +73,18 @@ impl Tasks {
     }
 
     /// A group that can be stopped before the rest, for stops in data order; failures reach
-    /// the parent.
+    /// the parent, and a stop of the parent is a stop of the group.
     #[must_use]
     pub fn group(&self) -> Tasks {
-        Tasks {
+        let group = Tasks {
             stop: self.stop.child_token(),
             running: Arc::default(),
+            groups: Arc::default(),
             failed: self.failed.clone(),
             failures: Arc::clone(&self.failures),
-        }
+        };
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).push(group.clone());
+        group
     }
 
     /// Starts a task. It must run until the stop token is cancelled; ending before, well or
@@ -115,10 +120,19 @@ impl Tasks {
         }
     }
 
-    /// Asks the tasks of this group to stop and waits for them.
+    /// Every task still known, those of groups below too.
+    fn take_running(&self) -> Running {
+        let mut running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        for group in self.groups.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            running.extend(group.take_running());
+        }
+        running
+    }
+
+    /// Asks the tasks of this group and of those below to stop and waits for them.
     pub async fn stop(&self, grace: Duration) -> Result<(), StopError> {
         self.stop.cancel();
-        let mut handles = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut handles = self.take_running();
         let all = async {
             for (_, handle) in &mut handles {
                 // The supervisor neither panics nor is aborted.
@@ -161,6 +175,21 @@ mod tests {
         let tasks = Tasks::new();
         tasks.group().spawn("clumsy", async { panic!("oh") });
         assert!(matches!(tasks.failure().await, StopError::Failed { name: "clumsy", .. }));
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_the_tasks_of_groups_too() {
+        let tasks = Tasks::new();
+        let (group, ended) = (tasks.group(), Arc::new(Mutex::new(false)));
+        let (token, told) = (group.stop_token(), Arc::clone(&ended));
+        group.spawn("below", async move {
+            token.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            *told.lock().unwrap() = true;
+            Ok(())
+        });
+        tasks.stop(Duration::from_secs(5)).await.unwrap();
+        assert!(*ended.lock().unwrap());
     }
 
     #[tokio::test]
