@@ -13,6 +13,7 @@ mod evict;
 mod format;
 mod open;
 mod read;
+mod reject;
 mod state;
 mod storage;
 #[cfg(test)]
@@ -136,7 +137,11 @@ impl Spool {
     fn oldest_waiting(&self, lane: Lane, stream_id: StreamId) -> Option<u64> {
         let acked = self.position(stream_id).map_or(0, |p| p.acked);
         let mut segments = self.lanes[lane.index()].iter().filter(|s| s.header.stream_id == stream_id);
-        segments.find_map(|s| s.above(acked).next().map(|(sequence, _)| sequence))
+        segments.find_map(|s| {
+            s.above(acked)
+                .map(|(sequence, _)| sequence)
+                .find(|sequence| !self.is_rejected(stream_id, *sequence))
+        })
     }
 
     /// Appends a batch. When there is no room for it even after older ones of its lane and of
@@ -302,11 +307,14 @@ impl Spool {
             return Ok(0);
         }
         position.acked = acked;
+        let rejected = &self.state.rejected;
         let (mut batches, mut samples, mut told) = (0, 0, Vec::new());
         for segment in self.lanes[lane.index()].iter().filter(|s| s.header.stream_id == stream_id) {
-            for (_, record) in segment.above(before).take_while(|(sequence, _)| *sequence <= acked) {
-                batches += 1;
-                samples += u64::from(record.samples);
+            for (sequence, record) in segment.above(before).take_while(|(sequence, _)| *sequence <= acked) {
+                if !rejected.contains(&(stream_id, sequence)) {
+                    batches += 1;
+                    samples += u64::from(record.samples);
+                }
                 position.acked_time = record.last_time;
             }
             told.extend(
@@ -322,6 +330,7 @@ impl Spool {
             self.told.remove(&id);
             self.state.forget_gap(self.storage.as_mut(), id).map_err(SpoolError::State)?;
         }
+        self.pass_rejected_end(lane, stream_id)?;
         self.remove_acked(lane).map_err(SpoolError::State)?;
         Ok(batches)
     }
@@ -343,6 +352,7 @@ impl Spool {
         // The acks must be durable before what they cover is gone.
         self.state.sync(self.storage.as_mut())?;
         for segment in done {
+            self.forget_rejected_in(&segment);
             self.counts.bytes -= segment.len;
             self.storage.remove(&segment.name)?;
         }

@@ -20,9 +20,9 @@ use std::{
 use rumqttc::{AsyncClient, ClientError, Event, EventLoop, LastWill, MqttOptions, Packet, QoS, Transport};
 use service::{SharedClock, clock::micros, logs::chain, tasks::TaskError};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use wire::{
-    ack::{AckMessage, VehicleStatus},
+    ack::{AckMessage, VehicleStatus, payload_crc32},
     batch::{Batch, DecodeBatchError, EncodeBatchError, Envelope, PAYLOAD_BYTES_MAX},
     ids::{BootId, CatalogHash, StreamId, VehicleId},
     signature::BatchSigner,
@@ -120,9 +120,18 @@ struct Session {
     /// Whether the spool may have more to send.
     has_more: bool,
     sent: HashMap<StreamId, u64>,
-    in_flight: VecDeque<(StreamId, u64)>,
+    in_flight: VecDeque<InFlight>,
     /// Monotonic time of the last durable ack, or of the first batch in an empty window.
     progress_us: i64,
+}
+
+/// A batch sent and not yet durable.
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    stream_id: StreamId,
+    sequence: u64,
+    /// Of the payload as it was sent: what a rejection names.
+    crc32: u32,
 }
 
 /// How a session went on.
@@ -301,8 +310,9 @@ impl Uplink {
             })
             .await?;
         for ack in &acks.durable {
-            session.in_flight.retain(|(id, sequence)| *id != ack.stream_id || *sequence > ack.up_to_sequence);
+            session.in_flight.retain(|b| b.stream_id != ack.stream_id || b.sequence > ack.up_to_sequence);
         }
+        self.on_rejected(session, &acks.rejected).await?;
         if count > 0 {
             session.progress_us = self.clock.monotonic_us();
             session.has_more = true;
@@ -314,6 +324,23 @@ impl Uplink {
             debug!(vehicle_id = %self.vehicle_id, "catalogue asked for");
             self.publish_catalogs(client, Some(&acks.need_catalog)).await?;
             session.send_again();
+        }
+        Ok(())
+    }
+
+    /// Gives up what the cloud can never take: only what is in flight just so, as rejections of
+    /// an earlier sending come again with the next.
+    async fn on_rejected(&self, session: &mut Session, crcs: &[u32]) -> Result<(), SessionError> {
+        let (rejected, kept): (VecDeque<_>, VecDeque<_>) =
+            session.in_flight.drain(..).partition(|b| crcs.contains(&b.crc32));
+        session.in_flight = kept;
+        for InFlight { stream_id, sequence, .. } in rejected {
+            if self.with_spool(move |spool| spool.reject(stream_id, sequence)).await? {
+                error!(vehicle_id = %self.vehicle_id, sequence, reason = "rejected", "batch given up");
+                session.progress_us = self.clock.monotonic_us();
+                session.has_more = true;
+                self.shared.ring_settled();
+            }
         }
         Ok(())
     }
@@ -369,6 +396,7 @@ impl Uplink {
                 let (stream_id, sequence) = (batch.stream_id, batch.meta.sequence);
                 let payload = self.payload(batch)?;
                 let bytes = payload.len() as u64;
+                let crc32 = payload_crc32(&payload);
                 let topic = self.topic(Channel::Telemetry);
                 match client.try_publish(topic, QoS::AtLeastOnce, false, payload) {
                     Ok(()) => {}
@@ -382,7 +410,7 @@ impl Uplink {
                 if session.in_flight.is_empty() {
                     session.progress_us = self.clock.monotonic_us();
                 }
-                session.in_flight.push_back((stream_id, sequence));
+                session.in_flight.push_back(InFlight { stream_id, sequence, crc32 });
                 session.sent.insert(stream_id, sequence);
                 add(&self.shared.counters.batches_sent, 1);
                 add(&self.shared.counters.bytes_sent, bytes);

@@ -15,6 +15,15 @@ pub struct AckMessage {
     pub durable: Vec<DurableAck>,
     /// Catalogues ingest has not seen; the vehicle publishes them and sends again.
     pub need_catalog: Vec<CatalogHash>,
+    /// Payloads ingest can never take, by their [`payload_crc32`]; the vehicle gives those
+    /// batches up, told as a gap of reason `rejected`.
+    pub rejected: Vec<u32>,
+}
+
+/// What names a telemetry payload whose stream and sequence cannot be read: the CRC-32 of
+/// IEEE 802.3 over the whole payload as it travelled.
+pub fn payload_crc32(payload: &[u8]) -> u32 {
+    crc32fast::hash(payload)
 }
 
 /// Every batch of the stream up to and including this sequence is in the lake for good.
@@ -67,6 +76,7 @@ impl AckMessage {
         let message = proto::AckMessage {
             durable: durable.collect(),
             need_catalog: self.need_catalog.iter().map(|h| h.as_bytes().to_vec()).collect(),
+            rejected_crc32: self.rejected.clone(),
         };
         message.encode_to_vec()
     }
@@ -85,6 +95,7 @@ impl AckMessage {
         Ok(Self {
             durable: durable.collect::<Result<_, IdError>>()?,
             need_catalog: need_catalog.collect::<Result<_, IdError>>()?,
+            rejected: message.rejected_crc32,
         })
     }
 }

@@ -153,7 +153,7 @@ pub struct Gap {
     pub first_time: Timestamp,
     /// Time of the last sample dropped.
     pub last_time: Timestamp,
-    /// `spool_full`, `spool_age` or `corrupt`.
+    /// `spool_full`, `spool_age`, `corrupt` or `rejected`.
     pub reason: String,
 }
 

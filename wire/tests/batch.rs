@@ -188,7 +188,12 @@ fn golden_ack() -> AckMessage {
     AckMessage {
         durable: vec![DurableAck { stream_id: StreamId(id(2)), up_to_sequence: 42 }],
         need_catalog: vec![golden_catalog().hash()],
+        rejected: Vec::new(),
     }
+}
+
+fn golden_rejection() -> AckMessage {
+    AckMessage { rejected: vec![0xCBF4_3926, 7], ..golden_ack() }
 }
 
 fn golden_status() -> VehicleStatus {
@@ -221,6 +226,14 @@ fn version_1_reads_for_ever() {
     assert_eq!(golden_catalog().encode(), catalog);
     let ack = golden("ack-v1.pb", || golden_ack().encode());
     assert_eq!(AckMessage::decode(&ack).unwrap(), golden_ack());
+    let rejection = golden("ack-v1-rejected.pb", || golden_rejection().encode());
+    assert_eq!(AckMessage::decode(&rejection).unwrap(), golden_rejection());
     let status = golden("status-v1.pb", || golden_status().encode());
     assert_eq!(VehicleStatus::decode(&status).unwrap(), golden_status());
+}
+
+#[test]
+fn a_payload_is_named_by_the_crc_32_of_ieee_802_3() {
+    // The check value of CRC-32/ISO-HDLC in the RevEng catalogue.
+    assert_eq!(wire::ack::payload_crc32(b"123456789"), 0xCBF4_3926);
 }

@@ -35,7 +35,7 @@ pub struct Stats {
     /// Samples waiting for one.
     pub samples_in_spool: u64,
     /// Samples dropped since the start, by [`DropReason::ALL`].
-    pub samples_dropped: [u64; 3],
+    pub samples_dropped: [u64; DropReason::COUNT],
     /// Batches put in the spool since the start.
     pub batches_spooled: u64,
     /// Batches covered by a durable ack since the start.

@@ -47,7 +47,7 @@ pub(super) struct BatchWriter {
     made: [u64; 3],
     /// Sequences the spool has had before this start, by lane.
     had: [u64; 3],
-    dropped_told: [u64; 3],
+    dropped_told: [u64; DropReason::COUNT],
     shared: Arc<Shared>,
     clock: SharedClock,
 }
@@ -60,7 +60,7 @@ impl BatchWriter {
                 ids.map(|id| shared.spool().position(id).map_or(0, |p| p.last_sequence))
             }
         };
-        Self { identity, streams, made: [0; 3], had, dropped_told: [0; 3], shared, clock }
+        Self { identity, streams, made: [0; 3], had, dropped_told: [0; DropReason::COUNT], shared, clock }
     }
 
     /// Appends the cuts to the spool, in order.

@@ -36,27 +36,29 @@ impl Spool {
         let Some(segment) = self.lanes[lane.index()].remove(index) else { return Ok(()) };
         let stream_id = segment.header.stream_id;
         let acked = self.position(stream_id).map_or(0, |p| p.acked);
-        let mut gap: Option<Gap> = None;
+        let mut gaps: Vec<Gap> = Vec::new();
         for (sequence, record) in segment.above(acked) {
+            if self.is_rejected(stream_id, sequence) {
+                // It is in a gap of its own.
+                continue;
+            }
             self.counts.batches -= 1;
             self.counts.samples -= u64::from(record.samples);
             let of_record = gap_of(stream_id, sequence, record, reason);
-            gap = Some(match gap {
-                Some(gap) => joined(&gap, &of_record),
-                None => of_record,
-            });
+            match gaps.last_mut() {
+                Some(gap) if gap.to_sequence + 1 == sequence => *gap = joined(gap, &of_record),
+                _ => gaps.push(of_record),
+            }
         }
         // What these batches would have told is to be told again.
         for (_, id) in &segment.gap_ids {
             self.told.remove(id);
         }
-        let noted = match gap {
-            Some(gap) => self.note_gap(gap, reason),
-            None => Ok(()),
-        };
+        let noted = gaps.into_iter().try_for_each(|gap| self.note_gap(gap, reason));
         // The gap is durable before the data goes, unless the disk is so full that only the
         // data's going lets it be written: it stands in memory, and is written next time.
         drop(noted.and_then(|()| self.state.sync(self.storage.as_mut())));
+        self.forget_rejected_in(&segment);
         self.counts.bytes -= segment.len;
         let removed = self.storage.remove(&segment.name);
         drop(self.state.sync(self.storage.as_mut()));
@@ -98,7 +100,7 @@ impl Spool {
     }
 }
 
-fn gap_of(stream_id: StreamId, sequence: u64, record: &Record, reason: DropReason) -> Gap {
+pub(super) fn gap_of(stream_id: StreamId, sequence: u64, record: &Record, reason: DropReason) -> Gap {
     Gap {
         stream_id,
         from_sequence: sequence,

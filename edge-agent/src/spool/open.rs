@@ -1,7 +1,10 @@
 //! Opening a spool after whatever happened: reads every segment, cuts torn tails, drops what is
 //! acknowledged or given up, and tells of holes.
 
-use std::{collections::VecDeque, io};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+};
 
 use wire::{batch::Gap, ids::StreamId, time::Timestamp};
 
@@ -28,6 +31,7 @@ impl Spool {
         };
         spool.read_segments().map_err(SpoolError::Open)?;
         spool.reach_by_gaps();
+        spool.mark_rejected();
         spool.drop_settled().map_err(SpoolError::Open)?;
         spool.tell_holes().map_err(SpoolError::Open)?;
         spool.count();
@@ -77,6 +81,34 @@ impl Spool {
         }
     }
 
+    /// Marks the records a gap of reason `rejected` covers: the machine may have stopped before
+    /// the mark was written. Marks without a segment go.
+    fn mark_rejected(&mut self) {
+        let reason = DropReason::Rejected.name();
+        let gaps = self.state.gaps.values().filter(|g| g.reason == reason);
+        let mut found = BTreeSet::new();
+        for gap in gaps {
+            for segment in self.lanes.iter().flatten().filter(|s| s.header.stream_id == gap.stream_id) {
+                let last = gap.to_sequence.min(segment.end_sequence().saturating_sub(1));
+                let first = gap.from_sequence.max(segment.header.first_sequence);
+                found.extend((first..=last).map(|sequence| (gap.stream_id, sequence)));
+            }
+        }
+        let mut rejected = std::mem::take(&mut self.state.rejected);
+        rejected.retain(|(stream_id, sequence)| {
+            self.lanes.iter().flatten().any(|s| {
+                s.header.stream_id == *stream_id
+                    && (s.header.first_sequence..s.end_sequence()).contains(sequence)
+            })
+        });
+        rejected.append(&mut found);
+        for segment in self.lanes.iter_mut().flatten() {
+            let id = segment.header.stream_id;
+            segment.gap_ids.retain(|(sequence, _)| !rejected.contains(&(id, *sequence)));
+        }
+        self.state.rejected = rejected;
+    }
+
     /// Removes segments whose every batch is acknowledged or was given up just before a crash.
     fn drop_settled(&mut self) -> io::Result<()> {
         for lane in &mut self.lanes {
@@ -86,7 +118,10 @@ impl Spool {
                 let acked = self.state.streams.get(&stream_id).map_or(0, |p| p.acked);
                 let gaps = &self.state.gaps;
                 let is_given_up = |sequence: u64| gaps.values().any(|g| covers(g, stream_id, sequence));
-                let is_settled = segment.above(acked).all(|(sequence, _)| is_given_up(sequence));
+                let rejected = &self.state.rejected;
+                let is_settled = segment
+                    .above(acked)
+                    .all(|(sequence, _)| is_given_up(sequence) || rejected.contains(&(stream_id, sequence)));
                 if is_settled {
                     self.storage.remove(&segment.name)?;
                 } else {
@@ -138,7 +173,9 @@ impl Spool {
         for segment in self.lanes.iter().flatten() {
             let acked = self.state.streams.get(&segment.header.stream_id).map_or(0, |p| p.acked);
             self.counts.bytes += segment.len;
-            for (_, record) in segment.above(acked) {
+            let id = segment.header.stream_id;
+            let rejected = &self.state.rejected;
+            for (_, record) in segment.above(acked).filter(|(at, _)| !rejected.contains(&(id, *at))) {
                 self.counts.batches += 1;
                 self.counts.samples += u64::from(record.samples);
             }

@@ -68,8 +68,11 @@ impl Spool {
             let record = unframe(rest).and_then(|(content, len)| Some((RecordMeta::decode(content)?, len)));
             match record {
                 Some(((meta, body), len)) if meta.sequence == *sequence => {
-                    out.push(StoredBatch { stream_id, meta, floor, body: body.to_vec() });
                     rest = &rest[len..];
+                    if self.is_rejected(stream_id, *sequence) {
+                        continue;
+                    }
+                    out.push(StoredBatch { stream_id, meta, floor, body: body.to_vec() });
                 }
                 // The rest was beyond this read; the next call goes on there.
                 _ if i > 0

@@ -3,7 +3,10 @@
 //! One small log of framed entries, rewritten when it has grown. An acknowledgement is not
 //! synced (losing one costs a resend); gaps and positions are, before a segment goes.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use wire::{batch::Gap, ids::StreamId, time::Timestamp};
 
@@ -52,6 +55,8 @@ impl StreamPosition {
 pub(super) struct State {
     pub(super) streams: BTreeMap<StreamId, StreamPosition>,
     pub(super) gaps: BTreeMap<u64, Gap>,
+    /// Batches still in a segment that the cloud can never take; each is part of a gap.
+    pub(super) rejected: BTreeSet<(StreamId, u64)>,
     pub(super) next_gap_id: u64,
     log_bytes: u64,
     /// Entries the log lacks because a write failed: the next write is a whole one.
@@ -93,6 +98,10 @@ impl State {
             b'F' => {
                 self.gaps.remove(&f.u64()?);
             }
+            b'R' => {
+                let stream_id = f.stream()?;
+                self.rejected.insert((stream_id, f.u64()?));
+            }
             b'N' => self.next_gap_id = self.next_gap_id.max(f.u64()?),
             _ => {}
         }
@@ -119,6 +128,25 @@ impl State {
         let mut out = vec![kind];
         out.extend_from_slice(&number.to_le_bytes());
         frame(&out)
+    }
+
+    fn rejected_entry(stream_id: StreamId, sequence: u64) -> Vec<u8> {
+        let mut out = vec![b'R'];
+        out.extend_from_slice(stream_id.as_bytes());
+        out.extend_from_slice(&sequence.to_le_bytes());
+        frame(&out)
+    }
+
+    /// Remembers that a batch in a segment is given up alone. In memory it stands whether or not
+    /// the write does.
+    pub(super) fn put_rejected(
+        &mut self,
+        storage: &mut dyn Storage,
+        stream_id: StreamId,
+        sequence: u64,
+    ) -> io::Result<()> {
+        self.rejected.insert((stream_id, sequence));
+        self.write(storage, &Self::rejected_entry(stream_id, sequence))
     }
 
     /// Notes the position of a stream as it stands in memory.
@@ -183,6 +211,9 @@ impl State {
         }
         for (id, gap) in &self.gaps {
             out.extend(Self::gap_entry(*id, gap));
+        }
+        for (stream_id, sequence) in &self.rejected {
+            out.extend(Self::rejected_entry(*stream_id, *sequence));
         }
         self.is_log_behind = true;
         storage.replace(NAME, &out)?;

@@ -314,7 +314,7 @@ fn a_segment_past_its_age_goes() {
     spool.maintain(3_599_000_000, 0).unwrap();
     assert_eq!(spool.counts().batches, 1);
     spool.maintain(3_601_000_000, 0).unwrap();
-    assert_eq!((spool.counts().batches, spool.counts().dropped_samples), (0, [0, 4, 0]));
+    assert_eq!((spool.counts().batches, spool.counts().dropped_samples), (0, [0, 4, 0, 0]));
 }
 
 #[test]
@@ -330,6 +330,57 @@ fn bytes_that_rot_are_a_gap_and_the_rest_is_sent() {
     let left = waiting(&mut spool);
     assert!(!left.is_empty() && left[0].1 > 1, "{left:?}");
     assert_eq!(spool.counts().dropped_samples[DropReason::Corrupt as usize] + left.len() as u64, 12);
+}
+
+#[test]
+fn a_rejected_batch_alone_goes_and_is_told_and_never_comes_back() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, settings()).unwrap();
+    for samples in 1..=5 {
+        put(&mut spool, Lane::Readings, stream(1), samples).unwrap();
+    }
+    assert!(spool.reject(stream(1), 3).unwrap());
+    assert!(!spool.reject(stream(1), 3).unwrap(), "only once");
+    assert!(!spool.reject(stream(9), 1).unwrap() && !spool.reject(stream(1), 6).unwrap());
+    let r = stream(1);
+    assert_eq!(waiting(&mut spool), [(r, 1), (r, 2), (r, 4), (r, 5)]);
+    let counts = spool.counts();
+    assert_eq!((counts.batches, counts.samples, counts.dropped_samples), (4, 12, [0, 0, 0, 3]));
+    let told = spool.next_batch(Lane::Readings, r).gaps;
+    assert_eq!((told[0].1.from_sequence, told[0].1.to_sequence, told[0].1.sample_count), (3, 3, 3));
+    assert_eq!(told[0].1.reason, "rejected");
+    // A lane of its own tells it for good; then the spool is opened anew with 3 on its disk.
+    put(&mut spool, Lane::Signals, stream(2), 1).unwrap();
+    spool.ack(stream(2), 1).unwrap();
+    assert!(spool.state.gaps.is_empty());
+    drop(spool);
+    let mut spool = open(&disk, settings()).unwrap();
+    assert_eq!(waiting(&mut spool), [(r, 1), (r, 2), (r, 4), (r, 5)]);
+    // Ingest cannot pass the hole by itself: the next batch says that nothing older comes.
+    spool.ack(r, 2).unwrap();
+    assert_eq!(spool.next_batches(&HashMap::new(), 9).unwrap()[0].floor, Some(4));
+    spool.ack(r, 5).unwrap();
+    let counts = spool.counts();
+    assert_eq!((counts.batches, counts.samples, counts.acked_samples), (0, 0, 12));
+}
+
+#[test]
+fn a_rejected_last_batch_leaves_nothing_waiting_and_tells_again_what_it_told() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, settings()).unwrap();
+    put(&mut spool, Lane::Signals, stream(2), 7).unwrap();
+    put(&mut spool, Lane::Signals, stream(2), 1).unwrap();
+    spool.reject(stream(2), 1).unwrap();
+    // Sequence 3 tells the gap of 1, and is given up itself.
+    put(&mut spool, Lane::Signals, stream(2), 1).unwrap();
+    assert!(spool.next_batch(Lane::Signals, stream(2)).gaps.is_empty());
+    spool.reject(stream(2), 3).unwrap();
+    spool.reject(stream(2), 2).unwrap();
+    assert_eq!((waiting(&mut spool), spool.counts().batches), (vec![], 0));
+    let next = spool.next_batch(Lane::Signals, stream(2));
+    assert_eq!((next.sequence, next.oldest_sequence), (4, 4));
+    assert_eq!(next.gaps.iter().map(|(_, g)| g.sample_count).sum::<u64>(), 9);
+    assert_eq!(spool.position(stream(2)).unwrap().acked, 3);
 }
 
 #[test]
@@ -361,6 +412,8 @@ fn a_real_folder_keeps_batches_over_a_restart() {
 enum Op {
     Put(Lane, u32),
     Ack(Lane, u64),
+    /// The batch so many after the oldest that waits.
+    Reject(Lane, u64),
     Reopen,
 }
 
@@ -368,7 +421,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let lane = prop_oneof![Just(Lane::Diagnostics), Just(Lane::Readings), Just(Lane::Signals)];
     let op = prop_oneof![
         6 => (lane.clone(), 1_u32..20).prop_map(|(l, n)| Op::Put(l, n)),
-        2 => (lane, 1_u64..4).prop_map(|(l, n)| Op::Ack(l, n)),
+        2 => (lane.clone(), 1_u64..4).prop_map(|(l, n)| Op::Ack(l, n)),
+        1 => (lane, 0_u64..4).prop_map(|(l, n)| Op::Reject(l, n)),
         1 => Just(Op::Reopen),
     ];
     proptest::collection::vec(op, 1..60)
@@ -380,6 +434,7 @@ struct Model {
     kept: BTreeMap<(StreamId, u64), u32>,
     acked: BTreeSet<(StreamId, u64)>,
     told_for_good: BTreeSet<(StreamId, u64)>,
+    rejected: BTreeSet<(StreamId, u64)>,
 }
 
 impl Model {
@@ -402,6 +457,7 @@ impl Model {
             prop_assert!(is_safe, "lost {id} {s}");
         }
         prop_assert_eq!(spool.counts().batches, waits.len() as u64);
+        prop_assert!(waits.is_disjoint(&self.rejected), "a rejected batch is to be sent again");
         Ok(())
     }
 }
@@ -442,6 +498,14 @@ fn run(disk: &MemoryStorage, ops: &[Op], model: &mut Model) -> Result<Option<Spo
                             model.told_for_good.insert((gap.stream_id, s));
                         }
                     }
+                }
+                result.map(drop)
+            }
+            Op::Reject(lane, after) => {
+                let sequence = spool.oldest_waiting(*lane, id(*lane)).unwrap_or(1) + after;
+                let result = spool.reject(id(*lane), sequence);
+                if matches!(result, Ok(true)) && !disk.is_stopped() {
+                    model.rejected.insert((id(*lane), sequence));
                 }
                 result.map(drop)
             }

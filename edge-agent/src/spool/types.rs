@@ -100,11 +100,17 @@ pub enum DropReason {
     SpoolAge,
     /// The disk gave back other bytes than were written.
     Corrupt,
+    /// The cloud said that it can never take the batch.
+    Rejected,
 }
 
 impl DropReason {
+    /// How many reasons there are.
+    pub const COUNT: usize = 4;
+
     /// Every reason.
-    pub const ALL: [DropReason; 3] = [DropReason::SpoolFull, DropReason::SpoolAge, DropReason::Corrupt];
+    pub const ALL: [DropReason; Self::COUNT] =
+        [DropReason::SpoolFull, DropReason::SpoolAge, DropReason::Corrupt, DropReason::Rejected];
 
     /// As written in a gap and a metric's label.
     pub fn name(self) -> &'static str {
@@ -112,6 +118,7 @@ impl DropReason {
             DropReason::SpoolFull => "spool_full",
             DropReason::SpoolAge => "spool_age",
             DropReason::Corrupt => "corrupt",
+            DropReason::Rejected => "rejected",
         }
     }
 }
@@ -185,7 +192,7 @@ pub struct SpoolCounts {
     /// Samples in them.
     pub acked_samples: u64,
     /// Samples dropped since the start, by [`DropReason::ALL`].
-    pub dropped_samples: [u64; 3],
+    pub dropped_samples: [u64; DropReason::COUNT],
     /// Batches dropped since the start.
     pub dropped_batches: u64,
     /// Torn tails cut when the spool was opened.

@@ -18,7 +18,7 @@ use tokio::{
 use wire::{ack::DurableAck, catalog::Catalog};
 
 use super::*;
-use crate::spool::{DiskStorage, Lane, RecordMeta, Spool, SpoolSettings};
+use crate::spool::{DiskStorage, DropReason, Lane, RecordMeta, Spool, SpoolSettings};
 
 /// What the cloud has seen and how it behaves.
 #[derive(Debug, Default)]
@@ -29,6 +29,7 @@ struct Cloud {
     catalogs: BTreeSet<CatalogHash>,
     statuses: Vec<VehicleStatus>,
     connections: u32,
+    to_reject: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -40,6 +41,8 @@ struct FakeCloud {
     /// Connections still to be cut after so many batches.
     cuts: Mutex<Vec<u32>>,
     needs_catalog: AtomicBool,
+    /// Batches of these sequences are more than this cloud can read.
+    unreadable: Mutex<BTreeSet<u64>>,
     changed: watch::Sender<u64>,
 }
 
@@ -52,6 +55,7 @@ impl FakeCloud {
             gives_acks: AtomicBool::new(true),
             cuts: Mutex::default(),
             needs_catalog: AtomicBool::new(false),
+            unreadable: Mutex::default(),
             changed: watch::Sender::new(0),
         });
         let (accepting, stop) = (Arc::clone(&cloud), tasks.stop_token());
@@ -115,6 +119,10 @@ impl FakeCloud {
         let is_batch = publish.topic.ends_with("/telemetry");
         if is_batch {
             let batch = Batch::decode_body(&Envelope::decode(&publish.payload).unwrap().body).unwrap();
+            if self.unreadable.lock().unwrap().contains(&batch.sequence) {
+                cloud.to_reject.push(payload_crc32(&publish.payload));
+                return true;
+            }
             *cloud.batches.entry((batch.stream_id, batch.sequence)).or_default() += 1;
             let lowest = cloud.lowest_still_to_come.entry(batch.stream_id).or_default();
             *lowest = (*lowest).max(batch.oldest_sequence);
@@ -132,8 +140,9 @@ impl FakeCloud {
         if !topic.ends_with("/telemetry") {
             return;
         }
-        let mut message = AckMessage::default();
-        let cloud = self.cloud.lock().unwrap();
+        let mut cloud = self.cloud.lock().unwrap();
+        let rejected = std::mem::take(&mut cloud.to_reject);
+        let mut message = AckMessage { rejected, ..AckMessage::default() };
         if self.needs_catalog.swap(false, Ordering::SeqCst) {
             message.need_catalog = cloud.catalogs.iter().copied().collect();
         } else if self.gives_acks.load(Ordering::SeqCst) {
@@ -343,5 +352,22 @@ async fn after_a_drop_the_cloud_is_told_that_nothing_older_comes() {
     let stats = rig.shared.stats();
     assert!(stats.samples_dropped_total() > 0);
     assert_eq!(stats.samples_acked + stats.samples_dropped_total(), 60);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_the_cloud_can_never_take_is_given_up_alone_and_counted() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        *cloud.unreadable.lock().unwrap() = [3, 20].into();
+        fill(shared, Lane::Readings, stream(1), 20);
+    })
+    .await;
+    // Without the rejection both would be sent every 600 ms for ever, and this would not end.
+    rig.drained().await;
+    let stats = rig.shared.stats();
+    assert_eq!((stats.samples_acked, stats.dropped_by(DropReason::Rejected)), (18, 2));
+    assert_eq!(rig.cloud.counts().len(), 18);
+    let next = rig.shared.spool().next_batch(Lane::Readings, stream(1));
+    assert_eq!((next.sequence, next.oldest_sequence), (21, 21));
     rig.stop().await;
 }
