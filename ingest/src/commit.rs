@@ -15,7 +15,7 @@ use arrow::{array::RecordBatch, error::ArrowError};
 use lake::{AppTransaction, CommitError, Lake, LakeTable, OpenLakeError, ReadError, TableKind};
 use service::SharedClock;
 use wire::{
-    ack::DurableAck,
+    ack::{DurableAck, payload_crc32},
     batch::{Gap, Table},
     ids::{StreamId, VehicleId},
 };
@@ -57,6 +57,9 @@ pub enum CommitterError {
 pub struct Flushed {
     /// Per vehicle, how far each stream is durable now.
     pub acks: HashMap<VehicleId, Vec<DurableAck>>,
+    /// Per vehicle, CRC-32 of payloads in quarantine that cannot be acked by stream: the vehicle
+    /// gives them up.
+    pub rejected: HashMap<VehicleId, BTreeSet<u32>>,
     /// Samples written.
     pub samples_stored: u64,
     /// Samples that were there already.
@@ -79,6 +82,8 @@ pub struct Committer {
     accepted: Vec<Verified>,
     quarantined: Vec<Quarantined>,
     quarantined_payloads: HashSet<u32>,
+    /// To be told after the next commit.
+    rejected: HashMap<VehicleId, BTreeSet<u32>>,
     buffer_bytes: usize,
     clock: SharedClock,
 }
@@ -108,6 +113,7 @@ impl Committer {
             accepted: Vec::new(),
             quarantined: Vec::new(),
             quarantined_payloads: HashSet::new(),
+            rejected: HashMap::new(),
             buffer_bytes: 0,
             clock,
         })
@@ -127,7 +133,11 @@ impl Committer {
         if self.quarantined_payloads.len() >= REMEMBERED_MAX {
             self.quarantined_payloads.clear();
         }
-        if !self.quarantined_payloads.insert(crc32fast::hash(&item.payload)) && item.batch.is_none() {
+        let crc32 = payload_crc32(&item.payload);
+        if item.reason.is_hopeless() {
+            self.rejected.entry(item.vehicle_id.clone()).or_default().insert(crc32);
+        }
+        if !self.quarantined_payloads.insert(crc32) && item.batch.is_none() {
             return;
         }
         tracing::warn!(vehicle_id = %item.vehicle_id, reason = item.reason.word(), detail = item.detail, "batch quarantined");
@@ -142,7 +152,7 @@ impl Committer {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.accepted.is_empty() && self.quarantined.is_empty()
+        self.accepted.is_empty() && self.quarantined.is_empty() && self.rejected.is_empty()
     }
 
     /// Commits what is buffered. The lake's refusals are retried, with back-off, until it takes
@@ -156,7 +166,7 @@ impl Committer {
         self.buffer_bytes = 0;
         self.look_up_unknown(&accepted, &quarantined, stop).await?;
 
-        let mut flushed = Flushed::default();
+        let mut flushed = Flushed { rejected: std::mem::take(&mut self.rejected), ..Flushed::default() };
         let (fresh, touched) = self.drop_duplicates(&accepted, &mut flushed);
         let fresh_quarantined = self.drop_known_quarantined(&quarantined, &mut flushed);
 

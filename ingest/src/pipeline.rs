@@ -1,6 +1,7 @@
 //! Between intake and lake: verify, buffer, commit every interval or so many bytes, acknowledge.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +12,7 @@ use std::{
 use service::{SharedClock, tasks::TaskError};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use wire::{ack::AckMessage, time::Timestamp, topics::Channel};
+use wire::{ack::AckMessage, ids::VehicleId, time::Timestamp, topics::Channel};
 
 use crate::{
     commit::{Committer, Flushed},
@@ -142,8 +143,12 @@ impl Pipeline {
         }
         let flushed = self.committer.flush(stop).await?;
         self.counters.add(&flushed);
-        for (vehicle_id, durable) in flushed.acks {
-            let message = AckMessage { durable, ..AckMessage::default() };
+        let Flushed { mut acks, mut rejected, .. } = flushed;
+        let told: BTreeSet<VehicleId> = acks.keys().chain(rejected.keys()).cloned().collect();
+        for vehicle_id in told {
+            let durable = acks.remove(&vehicle_id).unwrap_or_default();
+            let rejected = rejected.remove(&vehicle_id).unwrap_or_default().into_iter().collect();
+            let message = AckMessage { durable, rejected, ..AckMessage::default() };
             self.downlink.publish(&vehicle_id, Channel::Ack, message.encode());
         }
         Ok(())

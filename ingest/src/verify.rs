@@ -71,6 +71,12 @@ pub enum QuarantineReason {
 }
 
 impl QuarantineReason {
+    /// Whether the payload has no readable stream and would be refused for ever, so that the
+    /// vehicle should give it up. One with a bad signature waits for its key to be enrolled.
+    pub fn is_hopeless(self) -> bool {
+        matches!(self, QuarantineReason::Undecodable | QuarantineReason::VehicleMismatch)
+    }
+
     /// The word in the `quarantine` table and in metrics.
     pub fn word(self) -> &'static str {
         match self {
