@@ -70,7 +70,7 @@ pub(super) fn first_parking_s(chance: &mut Chance) -> f64 {
     chance.between(5.0, 120.0)
 }
 
-/// How long a parking between two drives takes.
+/// How long a parking between two drives takes: a delivery round, so most of a fleet moves.
 pub(super) fn parking_s(chance: &mut Chance) -> f64 {
-    chance.between(600.0, 2400.0)
+    chance.between(300.0, 900.0)
 }
