@@ -12,6 +12,7 @@
 mod derivation;
 mod plan;
 mod touched;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use crate::{
     trips::Parameters,
 };
 use touched::{Touch, Touched};
+pub use watch::watch_fleet;
 
 /// Who writes `trips`.
 const APP_ID: &str = "analytics/trips";

@@ -28,4 +28,4 @@ pub mod trips;
 
 pub use config::{Config, Settings};
 pub use engine::{Analytics, SqlError, SqlErrorKind};
-pub use follow::{Handle, StartError, start};
+pub use follow::{Handle, StartError, start, watch_fleet};

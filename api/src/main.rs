@@ -41,11 +41,12 @@ async fn main() -> ExitCode {
 
 async fn run(settings: api::Settings) -> anyhow::Result<()> {
     let clock = SystemClock::shared();
-    let limits = analytics::engine::Limits::default();
-    let lake = analytics::Analytics::open(&settings.lake, limits, Arc::clone(&clock)).with_context(|| {
-        format!("cannot open the lake {}; set `lake` to its folder", settings.lake.display())
-    })?;
+    let reading = analytics::Settings::for_lake(settings.lake.clone());
+    let lake = analytics::Analytics::open(&settings.lake, reading.limits, Arc::clone(&clock)).with_context(
+        || format!("cannot open the lake {}; set `lake` to its folder", settings.lake.display()),
+    )?;
     let tasks = Tasks::new();
+    analytics::watch_fleet(&lake, &reading, &tasks, Arc::clone(&clock));
     let handle = api::start(settings, &tasks, clock, Arc::new(lake)).await?;
     println!("console and api: http://{}/", handle.addr);
     tasks.until_signal().await?;

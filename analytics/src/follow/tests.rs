@@ -314,3 +314,19 @@ async fn a_second_process_on_the_same_trips_is_refused_not_doubled() {
     assert!(matches!(error, PassError::Commit(lake::CommitError::Fenced { .. })), "{error:?}");
     assert_eq!(revisions(&second).await.len(), 3);
 }
+
+#[tokio::test]
+async fn a_watching_process_knows_the_fleet_and_writes_nothing() {
+    let mut lake = TestLake::new().await;
+    let clock = ManualClock::at(NOW.0);
+    lake.append(&[("car-1", run(MORNING_S, 1, 50.0)[0]), ("car-2", run(MORNING_S, 1, 0.0)[0])], NOW).await;
+    let mut watcher = follower(lake.dir.path(), &clock);
+    while watcher.watch_pass().await.unwrap() {}
+    assert_eq!(watcher.analytics.fleet().len(), 2);
+    for i in 1..=5 {
+        lake.append_of("car-1", &[run(MORNING_S + i, 1, 50.0 + i as f64)[0]], NOW).await;
+    }
+    while watcher.watch_pass().await.unwrap() {}
+    assert_eq!(watcher.analytics.fleet()[0].speed_kmh, Some(55.0));
+    assert!(revisions(&watcher).await.is_empty(), "trips are derived by another process");
+}
