@@ -19,7 +19,10 @@ use crate::{
 pub mod layout;
 mod program;
 
-pub use layout::{Encoding, Layout, Raw};
+#[cfg(test)]
+mod properties;
+
+pub use layout::{ByteOrder, Encoding, Layout, Raw};
 
 use layout::PADDING_BYTES;
 use program::{NodeIndex, Program};
