@@ -5,6 +5,7 @@
 //! *uplink*, which sends them. They meet in the spool only. A replay or a simulation waits for
 //! room in the spool; a live bus does not wait, the spool drops by its own order.
 
+mod faults;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
@@ -27,12 +28,15 @@ use crate::{
     collect::{CollectSettings, Collector},
     dbc::{Dbc, DbcError},
     decode::{CompileDbcError, Decoder},
+    faults::FaultSettings,
+    j1939::J1939Settings,
     map::{MapError, MappedDecoder, SignalMap},
     simulate::{SimulateError, SimulateSettings, Simulator},
     source::{CandumpReader, Source, SourceError, replay::Pace},
     spool::{DiskStorage, Lane, OpenFolderError, Spool, SpoolError, SpoolSettings},
     uplink::{TlsError, Uplink, UplinkSettings},
 };
+use faults::FaultWatch;
 use shared::Shared;
 pub use shared::Stats;
 use worker::{Keeper, Worker};
@@ -74,6 +78,10 @@ pub struct Settings {
     pub maps: Vec<NamedBytes>,
     /// How they are collected.
     pub collect: CollectSettings,
+    /// How J1939 is listened to.
+    pub j1939: J1939Settings,
+    /// How faults are followed.
+    pub faults: FaultSettings,
     /// Bounds of the spool.
     pub spool: SpoolSettings,
     /// Where batches go.
@@ -223,6 +231,12 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
     let min_interval = move |id: u32| intervals.get(id as usize).copied().flatten();
     let collector = Collector::new(&catalog, settings.collect, min_interval, source.resume_after);
+    let faults = FaultWatch::new(
+        &catalog,
+        decoder.decoder(),
+        (&settings.j1939, settings.faults),
+        source.resume_after[Lane::Diagnostics.index()],
+    );
 
     let shared = Arc::new(Shared::new(spool));
     let vehicle_id = settings.vehicle_id;
@@ -236,6 +250,7 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
         source: source.source,
         decoder,
         collector,
+        faults,
         writer,
         keeper: source.keeper,
         shared: Arc::clone(&shared),
@@ -317,6 +332,9 @@ fn replay_stream(settings: &Settings, replay: &ReplaySettings, catalog_hash: &[u
     source.extend_from_slice(&service::clock::micros(collect.batch_interval).to_le_bytes());
     source.extend_from_slice(&service::clock::micros(collect.signal_interval).to_le_bytes());
     source.extend_from_slice(&replay.shift_to.map_or(i64::MIN, |t| t.0).to_le_bytes());
+    if lane == Lane::Diagnostics {
+        source.extend_from_slice(format!("{:?} {:?}", settings.j1939, settings.faults).as_bytes());
+    }
     StreamId::of_source(&settings.vehicle_id, &source)
 }
 

@@ -9,9 +9,12 @@
 //! A clock that goes back by more than a second ends the batches and collection goes on from
 //! there; late data is legal. Bounds: one batch a lane in memory.
 
+mod faults;
 mod lanes;
 #[cfg(test)]
 mod tests;
+
+pub use faults::FaultColumns;
 
 use std::time::Duration;
 

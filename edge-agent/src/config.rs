@@ -7,6 +7,10 @@ use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
 use std::time::Duration;
 use wire::time::Timestamp;
 
+mod faults;
+
+pub use faults::{FaultsConfig, J1939Config, ListenName};
+
 use crate::{
     agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
     collect::CollectSettings,
@@ -32,6 +36,10 @@ pub struct Config {
     pub source: SourceConfig,
     /// How samples are collected.
     pub collect: CollectConfig,
+    /// How J1939 is listened to.
+    pub j1939: J1939Config,
+    /// How faults are followed.
+    pub faults: FaultsConfig,
     /// Bounds of the spool.
     pub spool: SpoolConfig,
     /// Where batches go.
@@ -137,6 +145,8 @@ impl Default for Config {
             map_files: Vec::new(),
             source: SourceConfig::default(),
             collect: CollectConfig::default(),
+            j1939: J1939Config::default(),
+            faults: FaultsConfig::default(),
             spool: SpoolConfig::default(),
             uplink: UplinkConfig::default(),
         }
@@ -220,6 +230,8 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
     }
     let sync = faults.check("spool.sync", parse_sync(&config.spool.sync));
     let uplink = check_uplink(&mut faults, config.uplink);
+    let j1939 = config.j1939.check(&mut faults);
+    let followed = config.faults.check(&mut faults);
     for (key, duration) in [
         ("collect.batch_interval", config.collect.batch_interval.0),
         ("spool.spool_age_max", config.spool.spool_age_max.0),
@@ -247,6 +259,8 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
                 batch_interval: config.collect.batch_interval.0,
                 signal_interval: config.collect.signal_interval.0,
             },
+            j1939: j1939?,
+            faults: followed?,
             spool: SpoolSettings {
                 sync: sync?,
                 segment_bytes: config.spool.segment_bytes.0,

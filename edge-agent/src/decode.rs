@@ -4,19 +4,27 @@
 //! node is a run of signals that are in the frame together, and the multiplexers whose value
 //! chooses the next node. Signals come in the order cantools gives them: by first bit, then down
 //! the multiplexers. A signal that a short frame does not hold whole is not emitted.
+//!
+//! [`Decoder::decode_payload`] does the same for messages of many frames, up to
+//! [`PAYLOAD_BYTES_MAX`](crate::j1939::PAYLOAD_BYTES_MAX) bytes.
 
 use std::{collections::HashMap, fmt};
 
 use crate::{
     dbc::{Dbc, DbcWarning},
-    frame::{Frame, FrameId, FrameKind},
+    frame::{FRAME_BYTES_MAX, Frame, FrameId, FrameKind},
+    j1939::{Header, Message, PAYLOAD_BYTES_MAX},
 };
 
 pub mod layout;
 mod program;
 
-pub use layout::{Encoding, Layout, Raw};
+#[cfg(test)]
+mod properties;
 
+pub use layout::{ByteOrder, Encoding, Layout, Raw};
+
+use layout::PADDING_BYTES;
 use program::{NodeIndex, Program};
 
 /// A signal of one [`Decoder`].
@@ -199,6 +207,8 @@ pub enum CompileDbcError {
 }
 
 const NONE: u32 = u32::MAX;
+/// Most bytes of a classic frame.
+const CLASSIC_FRAME_BYTES: u64 = 8;
 const STANDARD_ID_COUNT: usize = 0x800;
 
 /// DBC files, compiled.
@@ -212,6 +222,9 @@ pub struct Decoder {
     standard: Vec<u32>,
     extended: HashMap<u32, u32>,
     pgns: HashMap<u32, u32>,
+    /// Messages too long for a classic frame that their file does not call J1939: of them only
+    /// the transport protocol can be asked by PGN.
+    long_pgns: HashMap<u32, u32>,
 }
 
 impl Decoder {
@@ -225,6 +238,7 @@ impl Decoder {
             standard: vec![NONE; STANDARD_ID_COUNT],
             extended: HashMap::new(),
             pgns: HashMap::new(),
+            long_pgns: HashMap::new(),
         };
         for dbc in files {
             for message in &dbc.messages {
@@ -288,6 +302,8 @@ impl Decoder {
             self.extended.insert(message.id.raw, index);
             if message.is_j1939 {
                 self.pgns.entry(pgn_key(message.id.raw)).or_insert(index);
+            } else if message.byte_count > CLASSIC_FRAME_BYTES {
+                self.long_pgns.entry(pgn_key(message.id.raw)).or_insert(index);
             }
         } else if let Some(slot) = self.standard.get_mut(message.id.raw as usize) {
             *slot = index;
@@ -323,6 +339,33 @@ impl Decoder {
         let root = self.messages[message.as_usize()].root;
         self.program.run(root, frame.padded(), frame.data().len(), visit);
         Some(message)
+    }
+
+    /// The message that a reassembled one is: of that sender, or of its PGN.
+    pub fn message_of_long(&self, message: &Message) -> Option<MessageIndex> {
+        let Message { pgn, source, destination, .. } = *message;
+        // Its own priority is not sent; a file writes the id with some priority.
+        let id = |priority| Header { priority, pgn, source, destination }.id();
+        (0..=7).find_map(|priority| self.find_id(id(priority))).or_else(|| {
+            let key = pgn_key(id(0).raw);
+            self.pgns.get(&key).or_else(|| self.long_pgns.get(&key)).copied().map(MessageIndex)
+        })
+    }
+
+    /// Calls `visit` with each signal in the bytes of a message, of one frame or of many. What is
+    /// beyond the longest message is not looked at.
+    pub fn decode_payload(&self, message: MessageIndex, payload: &[u8], visit: &mut impl FnMut(Sample)) {
+        let Some(def) = self.messages.get(message.as_usize()) else { return };
+        let len = payload.len().min(PAYLOAD_BYTES_MAX);
+        if len <= FRAME_BYTES_MAX {
+            let mut padded = [0_u8; FRAME_BYTES_MAX];
+            padded[..len].copy_from_slice(&payload[..len]);
+            self.program.run(def.root, &padded, len, visit);
+        } else {
+            let mut padded = [0_u8; PAYLOAD_BYTES_MAX + PADDING_BYTES];
+            padded[..len].copy_from_slice(&payload[..len]);
+            self.program.run(def.root, &padded, len, visit);
+        }
     }
 
     /// What the files' warnings are, in their order.

@@ -2,6 +2,9 @@
 //!
 //! Values go to standard output as they are decoded. Lines that are no frames and ids in no DBC
 //! file are told on standard error and make the exit code [`exit::DATA`], unless `--lenient`.
+//!
+//! With `--j1939` the signals of messages of many frames are printed too, at the time of the last
+//! frame, under the 29-bit id a frame of that message would have.
 
 use std::{
     collections::HashMap,
@@ -18,6 +21,7 @@ use crate::{
     dbc::{Dbc, DbcError},
     decode::{CompileDbcError, Decoder},
     frame::{Frame, FrameId, FrameKind},
+    j1939::{Event, J1939Settings, Listener},
     source::{CandumpReader, Source, SourceError},
 };
 
@@ -52,6 +56,9 @@ pub struct DecodeArgs {
     /// Succeed also when lines were no frames or ids were in no DBC file.
     #[arg(long)]
     pub lenient: bool,
+    /// Put together J1939 messages of many frames, and print their signals.
+    #[arg(long)]
+    pub j1939: bool,
 }
 
 /// Why a log was not decoded to its end.
@@ -84,7 +91,7 @@ impl DecodeCliError {
 /// What a run met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Frames of messages the DBC files have.
+    /// Frames of messages the DBC files have, and with `--j1939` frames of the protocol itself.
     pub frames_decoded: u64,
     /// Data frames they do not have.
     pub frames_unknown: u64,
@@ -137,8 +144,15 @@ pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<
     let printer = match args.format {
         Format::Csv => csv::Printer::new(&decoder, out),
     };
-    let mut pass =
-        Pass { decoder: &decoder, printer, told, outcome: Outcome::default(), unknown: Unknown::default() };
+    let mut pass = Pass {
+        decoder: &decoder,
+        listener: args.j1939.then(|| Listener::new(J1939Settings::default())),
+        heard: Vec::new(),
+        printer,
+        told,
+        outcome: Outcome::default(),
+        unknown: Unknown::default(),
+    };
     let read = pass.run(source);
     let Pass { printer, outcome, unknown, told, .. } = pass;
     let flushed = printer.finish();
@@ -154,6 +168,9 @@ pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<
 /// One pass over a log.
 struct Pass<'a, W: Write, T: Write> {
     decoder: &'a Decoder,
+    listener: Option<Listener>,
+    /// What the listener tells of the frame at hand.
+    heard: Vec<Event>,
     printer: csv::Printer<'a, W>,
     told: &'a mut T,
     outcome: Outcome,
@@ -178,16 +195,24 @@ impl<W: Write, T: Write> Pass<'_, W, T> {
     }
 
     fn frame(&mut self, frame: &Frame, line: u64) -> io::Result<()> {
+        let listener = self.listener.as_mut();
+        let is_j1939 = listener.is_some_and(|listener| listener.receive(frame, &mut self.heard));
         match self.printer.frame(self.decoder, frame)? {
             Some(count) => {
                 self.outcome.frames_decoded += 1;
                 self.outcome.samples += count;
             }
+            None if is_j1939 => self.outcome.frames_decoded += 1,
             None if matches!(frame.kind, FrameKind::Data | FrameKind::Fd) => {
                 self.outcome.frames_unknown += 1;
                 self.unknown.note(frame, line);
             }
             None => self.outcome.frames_without_data += 1,
+        }
+        for event in self.heard.drain(..) {
+            if let Event::Message(message) = event {
+                self.outcome.samples += self.printer.message(self.decoder, &frame.interface, &message)?;
+            }
         }
         Ok(())
     }

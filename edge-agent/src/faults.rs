@@ -1,9 +1,13 @@
 //! Faults as control units report them, whatever the protocol.
 //!
 //! A [`FaultReport`] is one whole list of one control unit at one time, as DM1, OBD mode 03 or UDS
-//! 0x19 gives it.
+//! 0x19 gives it. The [`book`] makes of them events: what was raised, changed and cleared.
 
 use wire::time::Timestamp;
+
+pub mod book;
+
+pub use book::{EventKind, FaultBook, FaultEvent, FaultSettings};
 
 /// How a fault was reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +46,18 @@ pub enum FaultList {
     Permanent,
 }
 
+impl FaultList {
+    /// As written in the lake, after the event; empty for the list that says what fails now.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            FaultList::Active | FaultList::Confirmed => "",
+            FaultList::Previous => "-previous",
+            FaultList::Pending => "-pending",
+            FaultList::Permanent => "-permanent",
+        }
+    }
+}
+
 /// One diagnostic trouble code in a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FaultCode {
@@ -53,7 +69,8 @@ pub struct FaultCode {
     pub fmi: Option<u8>,
     /// J1939: occurrence count, where it is available.
     pub occurrences: Option<u8>,
-    /// UDS: status byte of ISO 14229-1; J1939: lamp and flash bytes of DM1.
+    /// UDS: status byte of ISO 14229-1; J1939: lamps of DM1 in bits 0 to 7, how they flash in
+    /// bits 8 to 15.
     pub status_bits: Option<u32>,
     /// Freeze frame or snapshot, as JSON of names and values.
     pub freeze_frame: Option<String>,

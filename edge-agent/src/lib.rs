@@ -25,6 +25,7 @@ pub mod decode_cli;
 pub mod encode;
 pub mod faults;
 pub mod frame;
+pub mod j1939;
 pub mod map;
 pub mod metrics;
 pub mod run_cli;

@@ -14,9 +14,13 @@ use wire::{batch::Table, catalog::Catalog, catalogue};
 use crate::{
     decode::{Decoder, MessageIndex, Raw, Sample, SignalIndex},
     frame::Frame,
+    j1939::Message,
 };
 
 mod compile;
+mod unavailable;
+
+use unavailable::Unavailable;
 
 /// The version every map file carries.
 pub const MAP_VERSION: i64 = 1;
@@ -48,6 +52,17 @@ struct Entry {
     max: Option<f64>,
     min_interval: Option<DurationText>,
     table: Option<TableName>,
+    not_available: Option<NotAvailable>,
+}
+
+/// Which raw values say that there is no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NotAvailable {
+    /// Those of J1939-71: not available, error, reserved.
+    J1939,
+    /// None.
+    None,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -174,6 +189,15 @@ struct Target {
     min: f64,
     max: f64,
     valid_when: Option<(SignalIndex, i64)>,
+    unavailable: Unavailable,
+}
+
+/// How a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    Frame,
+    /// J1939's transport protocol: so it is a message of J1939, whatever its file says.
+    Transport,
 }
 
 /// A decoder and the map over it.
@@ -212,7 +236,8 @@ impl MappedDecoder {
     }
 
     /// Appends the samples of a frame to `out`. Values that the map calls invalid, that lie
-    /// outside its bounds or are not a number are left out.
+    /// outside its bounds, are not a number, or say in J1939's way that there is none
+    /// (J1939-71, 5.1.4: error, not available, reserved) are left out.
     pub fn samples(&mut self, frame: &Frame, out: &mut Vec<MappedSample>) -> FrameOutcome {
         let scratch = &mut self.scratch;
         scratch.clear();
@@ -223,16 +248,36 @@ impl MappedDecoder {
         if self.decoder.decode(frame, &mut |sample| scratch.push(sample)).is_none() {
             return FrameOutcome::Unknown;
         }
+        self.map_scratch(Carrier::Frame, out);
+        FrameOutcome::Mapped(message)
+    }
+
+    /// Appends the samples of a message of many frames to `out`.
+    pub fn message_samples(&mut self, message: &Message, out: &mut Vec<MappedSample>) -> FrameOutcome {
+        let Some(index) = self.decoder.message_of_long(message) else { return FrameOutcome::Unknown };
+        if !self.is_mapped[index.as_usize()] {
+            return FrameOutcome::Unmapped;
+        }
+        let scratch = &mut self.scratch;
+        scratch.clear();
+        self.decoder.decode_payload(index, &message.data, &mut |sample| scratch.push(sample));
+        self.map_scratch(Carrier::Transport, out);
+        FrameOutcome::Mapped(index)
+    }
+
+    fn map_scratch(&self, carrier: Carrier, out: &mut Vec<MappedSample>) {
         for sample in &self.scratch {
             let i = sample.signal.as_usize();
             let targets = self.first_target[i] as usize..self.first_target[i + 1] as usize;
             for target in &self.targets[targets] {
+                if target.unavailable.is(sample.raw, carrier) {
+                    continue;
+                }
                 if let Some(value) = target.value(sample.raw, &self.scratch) {
                     out.push(MappedSample { column_id: target.column_id, value });
                 }
             }
         }
-        FrameOutcome::Mapped(message)
     }
 }
 

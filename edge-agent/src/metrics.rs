@@ -25,9 +25,26 @@ pub(crate) const CORRUPT: &str = "roadlake_edge_corrupt_lines_total";
 /// Samples dropped, by `reason`.
 pub(crate) const DROPPED: &str = "roadlake_edge_dropped_samples_total";
 
+/// What became of faults, by `event`.
+pub(crate) const FAULT_EVENTS: &str = "roadlake_edge_fault_events_total";
+/// How J1939 messages of many frames ended, by `outcome`.
+pub(crate) const J1939_SESSIONS: &str = "roadlake_edge_j1939_sessions_total";
+
 /// Every metric of the agent.
-pub const NAMES: &[&str] =
-    &[FRAMES, SAMPLES, BATCHES, SENT, SENT_BYTES, ACKED, RESENDS, CONNECTIONS, CORRUPT, DROPPED];
+pub const NAMES: &[&str] = &[
+    FRAMES,
+    SAMPLES,
+    BATCHES,
+    SENT,
+    SENT_BYTES,
+    ACKED,
+    RESENDS,
+    CONNECTIONS,
+    CORRUPT,
+    DROPPED,
+    FAULT_EVENTS,
+    J1939_SESSIONS,
+];
 
 pub(crate) fn frames(count: u64) {
     counter!(FRAMES).increment(count);
@@ -45,6 +62,14 @@ pub(crate) fn spooled(lane: Lane, samples: u64) {
 
 pub(crate) fn dropped(reason: crate::spool::DropReason, samples: u64) {
     counter!(DROPPED, "reason" => reason.name()).increment(samples);
+}
+
+pub(crate) fn fault_event(kind: crate::faults::EventKind) {
+    counter!(FAULT_EVENTS, "event" => kind.name()).increment(1);
+}
+
+pub(crate) fn j1939_sessions(outcome: &'static str, count: u64) {
+    counter!(J1939_SESSIONS, "outcome" => outcome).increment(count);
 }
 
 pub(crate) fn sent(bytes: u64) {

@@ -107,3 +107,22 @@ fn bad_input_exits_with_one_message_that_names_it() {
         assert!(want.is_empty() == told.is_empty(), "{told}");
     }
 }
+
+#[test]
+fn long_messages_of_the_real_truck_are_decoded_when_asked_for() {
+    let dbcs =
+        [data("css-truck-j1939/CSS-Electronics-SAE-J1939-DEMO.dbc"), data("css-truck-j1939/tp_j1939.dbc")];
+    let log = data("css-truck-j1939/11111111-00000012-00000001.candump.log.gz");
+    let decode = |more: &[&str]| run(&[&dbcs[0], &dbcs[1]], &log, more);
+    let (plain, long) = (decode(&["--lenient"]), decode(&["--lenient", "--j1939"]));
+    let (plain, long) = (text(&plain.stdout), text(&long.stdout));
+    let (of_long, rest): (Vec<&str>, Vec<&str>) =
+        long.lines().partition(|line| line.contains("EngineSpeedAtPoint5"));
+    assert_eq!(rest, plain.lines().collect::<Vec<_>>());
+    // PGN 65251 (FEE3) from address 0; bytes 13 and 14 of 39 are 58 34.
+    assert_eq!(of_long.len(), 25);
+    assert_eq!(of_long[0], "1635188457.778950,can1,18FEE300,EngineSpeedAtPoint5,13400,1675.0,rpm,");
+    // Frames of the protocol itself are no unknown ids.
+    let told = text(&decode(&["--j1939"]).stderr);
+    assert!(!told.contains("id 1CECFF00") && !told.contains("id 1CEBFF00"), "{told}");
+}

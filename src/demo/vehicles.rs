@@ -63,6 +63,8 @@ pub(super) fn settings(plan: &Plan, names: &[(VehicleId, String)]) -> anyhow::Re
             dbcs,
             maps,
             collect: CollectSettings::default(),
+            j1939: edge_agent::j1939::J1939Settings::default(),
+            faults: edge_agent::faults::FaultSettings::default(),
             spool: SpoolSettings::default(),
             uplink: UplinkSettings {
                 host: plan.broker.ip().to_string(),

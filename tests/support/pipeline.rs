@@ -135,6 +135,8 @@ pub fn real_car(spool: &Path, broker: SocketAddr, pace: Pace) -> agent::Settings
         ],
         maps: vec![named("configs/maps/css-car-obd-gnss.toml")],
         collect: CollectSettings::default(),
+        j1939: edge_agent::j1939::J1939Settings::default(),
+        faults: edge_agent::faults::FaultSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
     }
@@ -166,6 +168,8 @@ pub fn simulated(
         dbcs: vec![simulate::dbc()],
         maps: vec![simulate::map(powertrain)],
         collect: CollectSettings::default(),
+        j1939: edge_agent::j1939::J1939Settings::default(),
+        faults: edge_agent::faults::FaultSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
     }

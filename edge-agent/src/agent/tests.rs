@@ -8,7 +8,7 @@ use wire::batch::Batch;
 use super::*;
 use crate::{simulate::Powertrain, spool::StoredBatch};
 
-fn data(name: &str) -> NamedBytes {
+pub(super) fn data(name: &str) -> NamedBytes {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     NamedBytes::open(&root.join(name)).unwrap()
 }
@@ -22,7 +22,7 @@ fn start_of_log(lines: usize) -> NamedBytes {
     NamedBytes::new("head.log", head.into_bytes())
 }
 
-fn replay(folder: &std::path::Path, log: NamedBytes) -> Settings {
+pub(super) fn replay(folder: &std::path::Path, log: NamedBytes) -> Settings {
     Settings {
         vehicle_id: "car-3ba199e2".parse().unwrap(),
         spool_folder: folder.to_owned(),
@@ -33,6 +33,8 @@ fn replay(folder: &std::path::Path, log: NamedBytes) -> Settings {
         ],
         maps: vec![data("configs/maps/css-car-obd-gnss.toml")],
         collect: CollectSettings::default(),
+        j1939: crate::j1939::J1939Settings::default(),
+        faults: crate::faults::FaultSettings::default(),
         spool: SpoolSettings::default(),
         // Nobody listens there.
         uplink: UplinkSettings { port: 1, ..UplinkSettings::default() },
@@ -56,7 +58,7 @@ fn simulation(folder: &std::path::Path, start: Timestamp, minutes: i64) -> Setti
 }
 
 /// Runs an agent until its source has ended, and returns what waits and the counts.
-async fn spooled(settings: Settings, clock: SharedClock) -> (Vec<StoredBatch>, Stats) {
+pub(super) async fn spooled(settings: Settings, clock: SharedClock) -> (Vec<StoredBatch>, Stats) {
     let tasks = Tasks::new();
     let handle = start(settings, &tasks, clock).await.unwrap();
     let ended = async {
@@ -76,7 +78,7 @@ async fn spooled(settings: Settings, clock: SharedClock) -> (Vec<StoredBatch>, S
     (batches, handle.stats())
 }
 
-fn decoded(batches: &[StoredBatch]) -> Vec<Batch> {
+pub(super) fn decoded(batches: &[StoredBatch]) -> Vec<Batch> {
     batches.iter().map(|b| Batch::decode_body(&b.body).unwrap()).collect()
 }
 

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use wire::time::Timestamp;
 
 use super::{
+    faults::FaultWatch,
     shared::{Shared, add},
     writer::{BatchWriter, WriteError},
 };
@@ -100,6 +101,7 @@ pub(super) struct Worker {
     pub(super) source: Box<dyn Source + Send>,
     pub(super) decoder: MappedDecoder,
     pub(super) collector: Collector,
+    pub(super) faults: FaultWatch,
     pub(super) writer: BatchWriter,
     pub(super) keeper: Keeper,
     pub(super) shared: Arc<Shared>,
@@ -181,10 +183,25 @@ impl Worker {
             add(&self.shared.counters.frames_undecoded, 1);
         }
         self.collector.observe(frame.time, message_key(frame.id), samples, cuts);
+        self.take_long(frame, samples, cuts);
         self.shared.counters.last_event_time_us.store(frame.time.0, Ordering::Relaxed);
     }
 
-    fn count(&self, uncounted: &mut u64) {
+    /// What frames of J1939 tell beyond their own signals: faults, and messages of many frames.
+    fn take_long(&mut self, frame: &Frame, samples: &mut Vec<MappedSample>, cuts: &mut Vec<Cut>) {
+        let (decoder, collector) = (&mut self.decoder, &mut self.collector);
+        let mut long = Vec::new();
+        self.faults.frame(frame, cuts, |message| {
+            samples.clear();
+            if matches!(decoder.message_samples(message, samples), FrameOutcome::Mapped(_)) {
+                collector.observe(message.time, message_key(message.id()), samples, &mut long);
+            }
+        });
+        cuts.append(&mut long);
+    }
+
+    fn count(&mut self, uncounted: &mut u64) {
+        self.faults.count();
         add(&self.shared.counters.frames, *uncounted);
         metrics::frames(*uncounted);
         *uncounted = 0;

@@ -84,7 +84,7 @@ fn what_cannot_be_honoured_is_left_out_and_told_with_its_line() {
         "car.dbc:10: signal M.S is left out: a length of 0 bits is outside 1 to 64"
     );
     assert!(signal("S : 0|65@1+").contains("outside 1 to 64"));
-    assert!(signal("S : 510|8@1+").contains("beyond byte 64"));
+    assert!(signal("S : 14276|8@1+").contains("beyond byte 1785"));
     assert!(signal("S m1 : 0|8@1+").contains("no multiplexer signal (M)"));
     assert!(signal("S : 60|8@1+").contains("needs 9 bytes but message M has 8"));
 

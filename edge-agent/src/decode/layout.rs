@@ -1,6 +1,10 @@
-//! Where the bits of one signal are in a frame, and how to take them out and put them in.
+//! Where the bits of one signal are in a frame or a longer message, and how to take them out and
+//! put them in.
 
-use crate::frame::FRAME_BYTES_MAX;
+use crate::{frame::FRAME_BYTES_MAX, j1939::PAYLOAD_BYTES_MAX};
+
+/// Zero bytes that must follow a message's bytes, for the loads of its last signals.
+pub(crate) const PADDING_BYTES: usize = 9;
 
 /// Which end of a signal comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,8 +81,8 @@ pub enum LayoutError {
     /// A float of another size.
     #[error("a float of {0} bits is neither 32 nor 64 bits long")]
     Float(u64),
-    /// Beyond byte 64.
-    #[error("its bits end beyond byte 64 of the frame")]
+    /// Beyond the longest message.
+    #[error("its bits end beyond byte {PAYLOAD_BYTES_MAX}, the longest message there is")]
     Outside,
 }
 
@@ -86,11 +90,11 @@ pub enum LayoutError {
 /// more byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    first_byte: u8,
+    first_byte: u16,
     /// From the low end of the load when little endian, from the high end when big.
     shift: u8,
     bit_count: u8,
-    byte_count_needed: u8,
+    byte_count_needed: u16,
     order: ByteOrder,
     encoding: Encoding,
 }
@@ -111,8 +115,8 @@ impl Layout {
             (Encoding::Float32 | Encoding::Float64, _) => return Err(LayoutError::Float(bit_count)),
             _ => {}
         }
-        let frame_bits = FRAME_BYTES_MAX as u64 * 8;
-        if start_bit >= frame_bits {
+        let payload_bits = PAYLOAD_BYTES_MAX as u64 * 8;
+        if start_bit >= payload_bits {
             return Err(LayoutError::Outside);
         }
         // Bits counted along the bytes, from the first one the signal touches.
@@ -121,16 +125,22 @@ impl Layout {
             ByteOrder::Big => 8 * (start_bit / 8) + 7 - start_bit % 8,
         };
         let end_bit = first_bit + bit_count;
-        if end_bit > frame_bits {
+        if end_bit > payload_bits {
             return Err(LayoutError::Outside);
         }
-        let first_byte = (first_bit / 8).min(FRAME_BYTES_MAX as u64 - 8);
-        let small = |value: u64| u8::try_from(value).map_err(|_| LayoutError::Outside);
+        // What a frame can hold is loaded from within its 64 bytes.
+        let first_byte = if end_bit <= FRAME_BYTES_MAX as u64 * 8 {
+            (first_bit / 8).min(FRAME_BYTES_MAX as u64 - 8)
+        } else {
+            first_bit / 8
+        };
+        let byte = |value: u64| u8::try_from(value).map_err(|_| LayoutError::Outside);
+        let place = |value: u64| u16::try_from(value).map_err(|_| LayoutError::Outside);
         Ok(Self {
-            first_byte: small(first_byte)?,
-            shift: small(first_bit - 8 * first_byte)?,
-            bit_count: small(bit_count)?,
-            byte_count_needed: small(end_bit.div_ceil(8))?,
+            first_byte: place(first_byte)?,
+            shift: byte(first_bit - 8 * first_byte)?,
+            bit_count: byte(bit_count)?,
+            byte_count_needed: place(end_bit.div_ceil(8))?,
             order,
             encoding,
         })
@@ -151,9 +161,9 @@ impl Layout {
         self.encoding
     }
 
-    /// Its value in a frame's bytes.
+    /// Its value in a frame's 64 bytes, or in a longer message's bytes and [`PADDING_BYTES`] more.
     #[inline]
-    pub fn extract(&self, data: &[u8; FRAME_BYTES_MAX]) -> Raw {
+    pub(crate) fn extract(&self, data: &[u8]) -> Raw {
         let bits = self.extract_bits(data);
         match self.encoding {
             Encoding::Unsigned => match i64::try_from(bits) {
@@ -171,7 +181,7 @@ impl Layout {
     }
 
     #[inline]
-    fn extract_bits(&self, data: &[u8; FRAME_BYTES_MAX]) -> u64 {
+    fn extract_bits(&self, data: &[u8]) -> u64 {
         let first = usize::from(self.first_byte);
         let mut window = [0_u8; 8];
         window.copy_from_slice(&data[first..first + 8]);
@@ -197,7 +207,7 @@ impl Layout {
 
     /// Writes the low bits of `bits` at its place, bit by bit: the simple counterpart that tests
     /// hold [`Layout::extract`] against.
-    pub fn insert(&self, data: &mut [u8; FRAME_BYTES_MAX], bits: u64) {
+    pub(crate) fn insert(&self, data: &mut [u8], bits: u64) {
         let first_bit = usize::from(self.first_byte) * 8 + usize::from(self.shift);
         let bit_count = usize::from(self.bit_count);
         for i in 0..bit_count {
@@ -263,7 +273,8 @@ mod tests {
             1 => Just(Encoding::Float32),
             1 => Just(Encoding::Float64)
         ];
-        (0_u64..512, 1_u64..=64, order, encoding, any::<u64>()).prop_filter_map(
+        let start = prop_oneof![0_u64..512, 0_u64..14_280];
+        (start, 1_u64..=64, order, encoding, any::<u64>()).prop_filter_map(
             "does not fit a frame",
             |(start, len, order, encoding, bits)| {
                 let len = match encoding {
@@ -285,17 +296,19 @@ mod tests {
             (layout, bits) in layout(),
             noise in any::<u8>(),
         ) {
-            let mut data = [noise; FRAME_BYTES_MAX];
+            let is_in_frame = layout.byte_count_needed() <= FRAME_BYTES_MAX;
+            let len = if is_in_frame { FRAME_BYTES_MAX } else { PAYLOAD_BYTES_MAX + PADDING_BYTES };
+            let mut data = vec![noise; len];
             layout.insert(&mut data, bits);
             let raw = layout.extract(&data);
             let is_nan = matches!(raw, Raw::Float(v) if v.is_nan());
             prop_assert!(is_nan || layout.bits_of(raw) == Some(bits));
             // Its own bits set to what they were before make the noise whole again.
-            let mut all = [noise; FRAME_BYTES_MAX];
+            let mut all = vec![noise; len];
             layout.insert(&mut all, u64::MAX);
             layout.insert(&mut data, u64::MAX);
             prop_assert_eq!(all, data);
-            prop_assert!(layout.byte_count_needed() <= FRAME_BYTES_MAX);
+            prop_assert!(layout.byte_count_needed() <= PAYLOAD_BYTES_MAX);
         }
     }
 
@@ -317,9 +330,9 @@ mod tests {
         assert_eq!(new(0, 0, Encoding::Unsigned), Err(LayoutError::Length(0)));
         assert_eq!(new(0, 65, Encoding::Unsigned), Err(LayoutError::Length(65)));
         assert_eq!(new(0, 16, Encoding::Float32), Err(LayoutError::Float(16)));
-        assert_eq!(new(505, 8, Encoding::Unsigned), Err(LayoutError::Outside));
+        assert_eq!(new(14_273, 8, Encoding::Unsigned), Err(LayoutError::Outside));
         assert_eq!(new(u64::MAX, 8, Encoding::Unsigned), Err(LayoutError::Outside));
-        assert!(new(504, 8, Encoding::Unsigned).is_ok());
+        assert!(new(14_272, 8, Encoding::Unsigned).is_ok());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The compiled form: nodes of signals, and multiplexers that choose the next node.
 
 use super::{Layout, Raw, Sample, SignalIndex};
-use crate::{dbc::DbcSignal, frame::FRAME_BYTES_MAX};
+use crate::dbc::DbcSignal;
 
 /// Most steps and cases of all messages together; the largest published file has below 10,000.
 const ENTRY_COUNT_MAX: usize = 1_000_000;
@@ -119,14 +119,9 @@ impl Program {
         Some((first, index(self.cases.len())?))
     }
 
-    /// Visits what is in `data`, of which `len` bytes were on the bus.
-    pub(super) fn run(
-        &self,
-        node: NodeIndex,
-        data: &[u8; FRAME_BYTES_MAX],
-        len: usize,
-        visit: &mut impl FnMut(Sample),
-    ) {
+    /// Visits what is in `data`, of which `len` bytes were on the bus: 64 bytes of a frame, or a
+    /// longer message and its padding.
+    pub(super) fn run(&self, node: NodeIndex, data: &[u8], len: usize, visit: &mut impl FnMut(Sample)) {
         let node = self.nodes[node.0 as usize];
         for step in &self.steps[node.steps.0 as usize..node.steps.1 as usize] {
             if step.layout.byte_count_needed() <= len {

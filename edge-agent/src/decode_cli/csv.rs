@@ -5,9 +5,12 @@ use std::{
     io::{self, Write},
 };
 
+use wire::time::Timestamp;
+
 use crate::{
-    decode::{Decoder, Raw, SignalDef},
+    decode::{Decoder, Raw, Sample, SignalDef},
     frame::{Frame, FrameId},
+    j1939::Message,
 };
 
 const HEADER: &[u8] = b"timestamp,interface,frame_id,signal,raw,value,unit,label\n";
@@ -45,27 +48,41 @@ impl<'a, W: Write> Printer<'a, W> {
 
     /// Prints the signals of a frame and says how many; `None` when the decoder does not have it.
     pub(super) fn frame(&mut self, decoder: &Decoder, frame: &Frame) -> io::Result<Option<u64>> {
+        self.head(frame.time, &frame.interface, frame.id)?;
+        let mut row = Row { out: &mut self.out, head: &self.head, count: 0, written: Ok(()) };
+        let found = decoder.decode(frame, &mut |sample| row.write(&self.signals, sample));
+        let Row { written, count, .. } = row;
+        written.map(|()| found.map(|_| count))
+    }
+
+    /// Prints the signals of a message of many frames and says how many.
+    pub(super) fn message(
+        &mut self,
+        decoder: &Decoder,
+        interface: &str,
+        message: &Message,
+    ) -> io::Result<u64> {
+        let Some(index) = decoder.message_of_long(message) else { return Ok(0) };
+        self.head(message.time, interface, message.id())?;
+        let mut row = Row { out: &mut self.out, head: &self.head, count: 0, written: Ok(()) };
+        decoder.decode_payload(index, &message.data, &mut |sample| row.write(&self.signals, sample));
+        let Row { written, count, .. } = row;
+        written.map(|()| count)
+    }
+
+    /// Puts together what the lines of a frame have in common.
+    fn head(&mut self, time: Timestamp, interface: &str, id: FrameId) -> io::Result<()> {
         self.header()?;
-        let (us_per_s, time) = (1_000_000, frame.time.0);
+        let (us_per_s, Timestamp(us)) = (1_000_000, time);
         self.head.clear();
         write!(
             self.head,
             "{}.{:06},{},{},",
-            time.div_euclid(us_per_s),
-            time.rem_euclid(us_per_s),
-            quoted(&frame.interface),
-            FrameIdText(frame.id)
-        )?;
-        let mut count = 0;
-        let mut written = Ok(());
-        let (out, head, signals) = (&mut self.out, &self.head, &self.signals);
-        let found = decoder.decode(frame, &mut |sample| {
-            if written.is_ok() {
-                count += 1;
-                written = signals[sample.signal.as_usize()].write(out, head, sample.raw);
-            }
-        });
-        written.map(|()| found.map(|_| count))
+            us.div_euclid(us_per_s),
+            us.rem_euclid(us_per_s),
+            quoted(interface),
+            FrameIdText(id)
+        )
     }
 
     /// Writes what is still buffered, and the header of an empty log.
@@ -80,6 +97,23 @@ impl<'a, W: Write> Printer<'a, W> {
             self.out.write_all(HEADER)?;
         }
         Ok(())
+    }
+}
+
+/// The lines of one frame on their way out.
+struct Row<'a, W> {
+    out: &'a mut W,
+    head: &'a [u8],
+    count: u64,
+    written: io::Result<()>,
+}
+
+impl<W: Write> Row<'_, W> {
+    fn write(&mut self, signals: &[Quoted], sample: Sample) {
+        if self.written.is_ok() {
+            self.count += 1;
+            self.written = signals[sample.signal.as_usize()].write(self.out, self.head, sample.raw);
+        }
     }
 }
 

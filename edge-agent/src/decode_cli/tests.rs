@@ -12,7 +12,8 @@ fn decode(log: &str) -> (String, String, Result<Outcome, DecodeCliError>) {
     let (dbc_path, log_path) = (folder.path().join("car.dbc"), folder.path().join("drive.log"));
     fs::write(&dbc_path, DBC.replace("a \"\"bit", "a bit")).unwrap();
     fs::write(&log_path, log).unwrap();
-    let args = DecodeArgs { dbc: vec![dbc_path], log: log_path, format: Format::Csv, lenient: false };
+    let args =
+        DecodeArgs { dbc: vec![dbc_path], log: log_path, format: Format::Csv, lenient: false, j1939: false };
     let (mut out, mut told) = (Vec::new(), Vec::new());
     let result = run(&args, &mut out, &mut told);
     let told = String::from_utf8(told).unwrap().replace(&folder.path().display().to_string(), "");

@@ -7,9 +7,9 @@ use wire::{
 
 use super::{
     Catalog, Decoder, Entry, HashMap, MapError, MappedColumn, MappedDecoder, MessageIndex, SignalIndex,
-    SignalMap, Table, TableName, Target, catalogue,
+    SignalMap, Table, TableName, Target, Unavailable, catalogue,
 };
-use crate::decode::SignalDef;
+use crate::{collect::FaultColumns, decode::SignalDef};
 
 /// Collects the columns of all maps, and what is wrong with them.
 struct Compiler<'a> {
@@ -36,9 +36,15 @@ pub(super) fn compile(decoder: Decoder, maps: &[SignalMap]) -> Result<MappedDeco
         }
     }
     let Compiler { columns, mut faults, .. } = compiler;
+    // The columns of faults come last, so that they move no other.
+    let fault_columns = u32::try_from(columns.len()).map(FaultColumns::starting_at);
     let catalog = Catalog {
         vss_release: catalogue::VSS_RELEASE.to_owned(),
-        columns: columns.iter().map(|c| c.1.clone()).collect(),
+        columns: columns
+            .iter()
+            .map(|c| c.1.clone())
+            .chain(fault_columns.into_iter().flat_map(FaultColumns::definitions))
+            .collect(),
     };
     let bytes = catalog.encode().len();
     if bytes > CATALOG_BYTES_MAX {
@@ -132,7 +138,9 @@ impl<'a> Compiler<'a> {
             labels: if is_raw { def.labels.clone() } else { Vec::new() },
         };
         let (min, max) = (entry.min.unwrap_or(f64::NEG_INFINITY), entry.max.unwrap_or(f64::INFINITY));
-        let target = Target { column_id, is_raw, scale, offset, min, max, valid_when };
+        let is_j1939 = self.decoder.message(def.message).is_j1939;
+        let unavailable = Unavailable::of(def, is_j1939, entry.not_available);
+        let target = Target { column_id, is_raw, scale, offset, min, max, valid_when, unavailable };
         self.columns.push((column, definition, target));
     }
 

@@ -172,3 +172,113 @@ fn a_file_that_is_no_map_is_told_with_its_place() {
     let error = SignalMap::open(Path::new("/nowhere/car.toml")).unwrap_err();
     assert_eq!(error.to_string(), "cannot read map file /nowhere/car.toml");
 }
+
+/// A message of J1939, one that is too long for a frame, and one that is neither.
+const J1939_DBC: &str = "VERSION \"\"\n\nNS_ :\n\nBS_:\n\nBU_: A B\n\n\
+    BO_ 2364540158 EEC1: 8 A\n SG_ Speed : 24|16@1+ (0.125,0) [0|0] \"rpm\" B\n \
+    SG_ Load : 16|8@1+ (1,-125) [0|0] \"percent\" B\n SG_ Signed : 8|8@1- (1,0) [0|0] \"percent\" B\n \
+    SG_ Two : 6|2@1+ (1,0) [0|0] \"\" B\n SG_ Twelve : 40|12@1+ (1,0) [0|0] \"\" B\n\n\
+    BO_ 2566841342 Long: 300 A\n SG_ Far : 2392|8@1+ (1,0) [0|0] \"percent\" B\n \
+    SG_ FarBig : 2391|16@0+ (1,0) [0|0] \"\" B\n\n\
+    BO_ 2566844900 Plain: 8 A\n SG_ Byte : 0|8@1+ (1,0) [0|0] \"percent\" B\n\n\
+    BA_DEF_ BO_ \"VFrameFormat\" ENUM \"StandardCAN\",\"ExtendedCAN\",\"reserved\",\"J1939PG\";\n\
+    BA_DEF_DEF_ \"VFrameFormat\" \"ExtendedCAN\";\nBA_ \"VFrameFormat\" BO_ 2364540158 3;\n";
+
+fn j1939(body: &str) -> MappedDecoder {
+    let dbc = Dbc::from_bytes("truck.dbc", J1939_DBC.as_bytes()).unwrap();
+    let map = SignalMap::parse("truck.toml", &format!("version = 1\n{body}")).unwrap();
+    MappedDecoder::new(Decoder::compile(&[dbc]).unwrap(), &[map]).unwrap()
+}
+
+fn one(dbc: &str, vss: &str, more: &str) -> MappedDecoder {
+    j1939(&format!("[[signal]]\ndbc = \"{dbc}\"\nvss = \"{vss}\"\n{more}\n"))
+}
+
+fn extended(raw: u32, data: &[u8]) -> Frame {
+    let id = FrameId { raw, is_extended: true };
+    Frame::new(Timestamp(0), "can0".into(), id, FrameKind::Data, data).unwrap()
+}
+
+fn raws(mapped: &mut MappedDecoder, frame: &Frame) -> Vec<RawValue> {
+    let mut out = Vec::new();
+    mapped.samples(frame, &mut out);
+    out.iter().map(|s| s.value).collect()
+}
+
+#[test]
+fn raw_values_by_which_j1939_says_that_there_is_none_are_left_out() {
+    const EEC1: u32 = 0x0CF0_0400;
+    let torque = "Vehicle.Powertrain.CombustionEngine.TorquePercent";
+    let cases: [(&str, &str, &str, [u8; 8], bool); 13] = [
+        ("EEC1.Speed", "Vehicle.Powertrain.CombustionEngine.Speed", "", [0, 0, 0, 0xFF, 0xFA, 0, 0, 0], true),
+        (
+            "EEC1.Speed",
+            "Vehicle.Powertrain.CombustionEngine.Speed",
+            "",
+            [0, 0, 0, 0x00, 0xFB, 0, 0, 0],
+            false,
+        ),
+        (
+            "EEC1.Speed",
+            "Vehicle.Powertrain.CombustionEngine.Speed",
+            "",
+            [0, 0, 0, 0x00, 0xFE, 0, 0, 0],
+            false,
+        ),
+        (
+            "EEC1.Speed",
+            "Vehicle.Powertrain.CombustionEngine.Speed",
+            "",
+            [0, 0, 0, 0xFF, 0xFF, 0, 0, 0],
+            false,
+        ),
+        ("EEC1.Load", torque, "", [0, 0, 0xFA, 0, 0, 0, 0, 0], true),
+        ("EEC1.Load", torque, "", [0, 0, 0xFB, 0, 0, 0, 0, 0], false),
+        ("EEC1.Load", torque, "not_available = \"none\"", [0, 0, 0xFF, 0, 0, 0, 0, 0], true),
+        ("EEC1.Signed", torque, "", [0, 0xFF, 0, 0, 0, 0, 0, 0], true),
+        ("EEC1.Two", torque, "unit = \"percent\"", [0x40, 0, 0, 0, 0, 0, 0, 0], true),
+        ("EEC1.Two", torque, "unit = \"percent\"", [0x80, 0, 0, 0, 0, 0, 0, 0], false),
+        ("EEC1.Two", torque, "unit = \"percent\"", [0xC0, 0, 0, 0, 0, 0, 0, 0], false),
+        ("EEC1.Twelve", torque, "unit = \"percent\"", [0, 0, 0, 0, 0, 0xFE, 0x0F, 0], true),
+        ("EEC1.Twelve", torque, "unit = \"percent\"", [0, 0, 0, 0, 0, 0xFF, 0x0F, 0], false),
+    ];
+    for (dbc, vss, more, data, is_value) in cases {
+        let found = raws(&mut one(dbc, vss, more), &extended(EEC1, &data));
+        assert_eq!(found.len(), usize::from(is_value), "{dbc} {data:02X?} {found:?}");
+    }
+    // A message that is not of J1939 has all its values, unless the map says otherwise.
+    let plain = extended(0x18FE_F1E4, &[0xFF]);
+    let all = raws(&mut one("Plain.Byte", torque, ""), &plain);
+    let plain_id = crate::frame::FrameId { raw: 2_566_844_900 & 0x1FFF_FFFF, is_extended: true };
+    assert_eq!((plain.id, all), (plain_id, vec![RawValue::Raw(255)]));
+    assert_eq!(raws(&mut one("Plain.Byte", torque, "not_available = \"j1939\""), &plain), []);
+}
+
+#[test]
+fn signals_far_beyond_a_frame_are_read_out_of_a_long_message() {
+    let mut mapped = j1939(
+        "[[signal]]\ndbc = \"Long.Far\"\nvss = \"Vehicle.Powertrain.CombustionEngine.TorquePercent\"\n\
+         [[signal]]\ndbc = \"Long.FarBig\"\nvss = \"Vehicle.Powertrain.CombustionEngine.Speed\"\nunit = \"rpm\"\n",
+    );
+    let message = |source, len: usize, last: u8| {
+        let mut data = vec![0; len];
+        data[len - 1] = last;
+        let pgn = crate::j1939::Pgn::new(0xFEE3).unwrap();
+        let (source, destination) =
+            (crate::j1939::SourceAddress(source), crate::j1939::SourceAddress::GLOBAL);
+        crate::j1939::Message { time: Timestamp(0), pgn, source, destination, data }
+    };
+    let mut values = |message| {
+        let mut out = Vec::new();
+        let outcome = mapped.message_samples(&message, &mut out);
+        (outcome, out.iter().map(|s| s.value).collect::<Vec<_>>())
+    };
+    let is_mapped = FrameOutcome::Mapped(MessageIndex(1));
+    // Big endian from the highest bit of byte 299, so it has the last two bytes; the other the last.
+    assert_eq!(values(message(0, 300, 7)), (is_mapped, vec![RawValue::Raw(7), RawValue::Raw(7)]));
+    // A shorter message does not hold it; of the longest the rest is not looked at.
+    assert_eq!(values(message(0, 299, 7)), (is_mapped, vec![]));
+    assert_eq!(values(message(0, 1785, 7)).1, [RawValue::Raw(0), RawValue::Raw(0)]);
+    // What came by the transport protocol is of J1939, so 0xFF is not available.
+    assert_eq!(values(message(9, 300, 0xFF)), (is_mapped, vec![RawValue::Raw(255)]));
+}
