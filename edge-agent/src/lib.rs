@@ -29,6 +29,7 @@ pub mod isotp;
 pub mod map;
 pub mod metrics;
 pub mod obd;
+pub mod poll;
 pub mod run_cli;
 pub mod simulate;
 pub mod source;
