@@ -128,6 +128,14 @@ impl SignalMap {
         }
         Ok(Self { file: file.to_owned(), text: text.to_owned(), entries: map.signal })
     }
+
+    /// Without the VSS signals that `others` map; `None` when nothing is left.
+    #[must_use]
+    pub fn yielding_to(mut self, others: &[SignalMap]) -> Option<Self> {
+        let is_taken = |vss: &str| others.iter().flat_map(|m| &m.entries).any(|e| e.get_ref().vss == vss);
+        self.entries.retain(|entry| !is_taken(&entry.get_ref().vss));
+        (!self.entries.is_empty()).then_some(self)
+    }
 }
 
 /// A value as it travels.

@@ -7,6 +7,7 @@
 //! was again and goes on from there. It knows no clock; who pulls the frames paces them.
 
 pub(crate) mod battery;
+pub mod ecu;
 pub(crate) mod engine;
 mod frames;
 mod schedule;

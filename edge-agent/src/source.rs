@@ -9,6 +9,7 @@ use crate::frame::Frame;
 
 pub mod candump;
 pub mod replay;
+pub mod virtual_bus;
 
 pub use candump::CandumpReader;
 

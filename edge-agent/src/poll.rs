@@ -1,0 +1,766 @@
+//! Asking the vehicle: OBD-II and UDS requests by a schedule, politely.
+//!
+//! Nothing here transmits unless a [`Poller`] was made, and one is made only when `[poll]` is
+//! enabled. It is a state machine without thread, socket or clock: it is shown the bus's frames
+//! and the time; it gives frames to send, answers as frames of the agent's own ids (which go the
+//! way of every frame: decode, map, collect), and reports of faults.
+//!
+//! Polite is: one request at a time to a control unit; requests, answers and flow control together
+//! stay under a stated share of the bus (`share.rs`); silent when the ignition is off; a control
+//! unit that does not answer is left alone for longer and longer; when another tester speaks, this
+//! one is silent for a while and never answers the other's messages.
+//!
+//! `schedule.rs` says when, `job.rs` what, `ecu.rs` whom, `scan.rs` how codes are read.
+//!
+//! Bounds: [`EXCHANGES_MAX`] control units, 256 requests waiting for each; what is not taken out
+//! is bounded by [`TAKEN_MAX`].
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use wire::time::Timestamp;
+
+use crate::{
+    faults::FaultReport,
+    frame::{Frame, FrameId, FrameKind},
+    isotp::{
+        Address, micros,
+        pdu::{self, Pdu},
+    },
+    obd::{self, Addressing, ValueReader, ValueReaderError},
+    uds::{NegativeCode, Outcome},
+};
+
+pub mod config;
+mod ecu;
+mod job;
+mod scan;
+mod schedule;
+mod share;
+#[cfg(test)]
+mod tests;
+
+use ecu::Ecu;
+use job::Job;
+use schedule::{Schedule, Topic};
+pub use share::frame_bits;
+use share::{Budget, bits_of};
+
+/// Most control units that are spoken with.
+pub const EXCHANGES_MAX: usize = 32;
+/// Most frames, answers or reports kept for a caller who does not take them; the oldest go first.
+pub const TAKEN_MAX: usize = 1024;
+/// How long answers to the first request to all are waited for: the 50 ms of J1979 5.2.2.1 with
+/// room for gateways.
+const DISCOVERY_US: i64 = 300_000;
+/// First and longest wait before that request is put again.
+const DISCOVERY_AGAIN_US: i64 = 5_000_000;
+const DISCOVERY_AGAIN_MAX_US: i64 = 300_000_000;
+/// A session other than the default one ends after `S3` of 5 s without a request
+/// (ISO 14229-2 table 5).
+const SESSION_KEPT_US: i64 = 2_000_000;
+/// Own frames remembered, to know them when the interface gives them back.
+const ECHOES_MAX: usize = 64;
+/// Data bytes of a frame.
+const PAGE_BYTES: usize = crate::frame::FRAME_BYTES_MAX;
+
+/// What is asked, and how much that may cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PollSettings {
+    /// The interface asked on.
+    pub interface: Arc<str>,
+    /// Its bit rate.
+    pub bitrate: u32,
+    /// Most of it that requests, answers and flow control may take.
+    pub bus_share_max: f64,
+    /// How OBD is addressed.
+    pub addressing: Addressing,
+    /// Time without a frame but our answers after which the vehicle counts as asleep.
+    pub quiet_after: Duration,
+    /// How long to be silent after another tester's request.
+    pub tester_pause: Duration,
+    /// Values of now.
+    pub pids: Vec<PidPoll>,
+    /// How often OBD codes are read; `None` for never.
+    pub obd_faults_every: Option<Duration>,
+    /// Control units of UDS.
+    pub ecus: Vec<EcuPoll>,
+    /// Data identifiers.
+    pub dids: Vec<DidPoll>,
+}
+
+/// A PID and its period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PidPoll {
+    /// Of service 01.
+    pub pid: u8,
+    /// How often.
+    pub period: Duration,
+}
+
+/// A control unit of UDS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EcuPoll {
+    /// What reports call it.
+    pub name: String,
+    /// Where it listens and answers.
+    pub address: Address,
+    /// How often its codes are read; `None` for never.
+    pub faults_every: Option<Duration>,
+    /// Codes with any of these status bits are read.
+    pub status_mask: u8,
+    /// The session codes are read in, when it is not the default one.
+    pub session: Option<u8>,
+}
+
+/// A data identifier and its period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DidPoll {
+    /// Whose: a place in [`PollSettings::ecus`].
+    pub ecu: usize,
+    /// Which.
+    pub identifier: u16,
+    /// The id of the frame made of the answer; longer answers go on with the next ids.
+    pub frame_id: FrameId,
+    /// Most frames made of one answer.
+    pub frames_max: u8,
+    /// How often.
+    pub period: Duration,
+}
+
+/// What has happened so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PollCounts {
+    /// Requests put.
+    pub requests: u64,
+    /// Positive answers.
+    pub positive: u64,
+    /// Negative answers that were final.
+    pub negative: u64,
+    /// Requests without an answer.
+    pub silent: u64,
+    /// Requests or answers that did not get through whole.
+    pub failed: u64,
+    /// Times another tester was heard.
+    pub testers: u64,
+    /// Bits on the bus, of requests, answers and flow control.
+    pub bits: u64,
+    /// Answers longer than the frames they may have.
+    pub cut_answers: u64,
+}
+
+/// Something a control unit says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Whose.
+    pub ecu: String,
+    /// [`obd::INFO_VIN`], [`obd::INFO_CALIBRATION`] or [`obd::INFO_ECU_NAME`].
+    pub info_type: u8,
+    /// Its texts.
+    pub texts: Vec<String>,
+}
+
+/// The permission to clear codes. Whoever makes one has checked a command's signature and that
+/// the vehicle's own configuration allows it; polling never makes one.
+#[derive(Debug)]
+pub struct ClearPermit(());
+
+impl ClearPermit {
+    /// Of a command that was checked.
+    pub fn of_checked_command() -> Self {
+        Self(())
+    }
+}
+
+/// How a control unit took the order to clear its codes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleared {
+    /// Whose.
+    pub ecu: String,
+    /// Whether they are cleared.
+    pub result: Result<(), ClearFault>,
+}
+
+/// Why codes were not cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClearFault {
+    /// It refused.
+    #[error("the control unit refused: {0}")]
+    Refused(NegativeCode),
+    /// It did not answer.
+    #[error("the control unit did not answer")]
+    Silent,
+}
+
+/// Why nothing is asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PollRefusal {
+    /// The ignition is off or the bus is quiet.
+    #[error("the vehicle is asleep; ask again when its ignition is on")]
+    Asleep,
+    /// No control unit is known.
+    #[error("no control unit has answered yet; ask again later")]
+    NoControlUnit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Discovery {
+    Due { at: Timestamp, attempts: u32 },
+    Running { until: Timestamp, attempts: u32 },
+    Done,
+}
+
+/// Asks one bus's control units.
+#[derive(Debug)]
+pub struct Poller {
+    settings: PollSettings,
+    reader: ValueReader,
+    schedule: Schedule,
+    budget: Budget,
+    ecus: Vec<Ecu>,
+    discovery: Discovery,
+    ignition: Option<bool>,
+    last_traffic: Option<Timestamp>,
+    is_awake: bool,
+    paused_until: Option<Timestamp>,
+    echoes: VecDeque<(FrameId, Vec<u8>)>,
+    first_ecu: usize,
+    outgoing: VecDeque<Frame>,
+    answers: VecDeque<Frame>,
+    reports: Vec<FaultReport>,
+    identities: VecDeque<Identity>,
+    cleared: VecDeque<Cleared>,
+    unsupported: BTreeSet<u8>,
+    counts: PollCounts,
+}
+
+impl Poller {
+    /// A poller that has not yet heard anything; it asks nothing before it has.
+    pub fn new(settings: PollSettings) -> Result<Self, ValueReaderError> {
+        let interface = &settings.interface;
+        let ecus = settings.ecus.iter().take(EXCHANGES_MAX).enumerate().map(|(i, ecu)| {
+            let mut known = Ecu::new(ecu.name.clone(), ecu.address, Arc::clone(interface));
+            known.configured = Some(i);
+            known
+        });
+        Ok(Self {
+            reader: ValueReader::new()?,
+            schedule: Schedule::new(&settings),
+            budget: Budget::new(settings.bitrate, settings.bus_share_max),
+            ecus: ecus.collect(),
+            discovery: Discovery::Done,
+            ignition: None,
+            last_traffic: None,
+            is_awake: false,
+            paused_until: None,
+            echoes: VecDeque::new(),
+            first_ecu: 0,
+            outgoing: VecDeque::new(),
+            answers: VecDeque::new(),
+            reports: Vec::new(),
+            identities: VecDeque::new(),
+            cleared: VecDeque::new(),
+            unsupported: BTreeSet::new(),
+            counts: PollCounts::default(),
+            settings,
+        })
+    }
+
+    /// What the vehicle's own signal says of the ignition, where it has one. Without it, a bus
+    /// that is quiet is one that is off.
+    pub fn set_ignition(&mut self, is_on: bool) {
+        self.ignition = Some(is_on);
+    }
+
+    /// Whether requests are put at all now.
+    pub fn is_awake(&self) -> bool {
+        self.is_awake
+    }
+
+    /// What has happened so far.
+    pub fn counts(&self) -> PollCounts {
+        self.counts
+    }
+
+    /// PIDs of the settings that no control unit has.
+    pub fn unsupported_pids(&self) -> impl Iterator<Item = u8> + '_ {
+        self.unsupported.iter().copied()
+    }
+
+    /// Takes a frame of the bus.
+    pub fn observe(&mut self, frame: &Frame) {
+        let is_data = matches!(frame.kind, FrameKind::Data | FrameKind::Fd);
+        if !is_data || frame.id.is_own() || frame.interface != self.settings.interface {
+            return;
+        }
+        if self.is_request(frame.id) {
+            if !self.is_echo(frame) {
+                self.yield_to_tester(frame.time);
+            }
+        } else if self.is_answer(frame.id) {
+            // While another tester is about, answers are its.
+            if self.is_awake && self.paused_until.is_none() {
+                self.take_answer_frame(frame);
+            }
+        } else {
+            self.last_traffic = self.last_traffic.max(Some(frame.time));
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.budget.tick(now);
+        self.turn(now);
+        if !self.is_awake {
+            return;
+        }
+        for i in 0..self.ecus.len() {
+            self.ecus[i].client.tick(now);
+            self.settle(i, now);
+        }
+        if self.paused_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.paused_until = None;
+        self.discover(now);
+        self.wish(now);
+        self.start(now);
+        self.flush(now);
+    }
+
+    /// Frames to put on the bus, in their order.
+    pub fn take_outgoing(&mut self) -> Vec<Frame> {
+        self.outgoing.drain(..).collect()
+    }
+
+    /// Answers as frames of own ids, in their order.
+    pub fn take_answers(&mut self) -> Vec<Frame> {
+        self.answers.drain(..).collect()
+    }
+
+    /// Lists of codes, in their order.
+    pub fn take_fault_reports(&mut self) -> Vec<FaultReport> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// What control units said of themselves.
+    pub fn take_identities(&mut self) -> Vec<Identity> {
+        self.identities.drain(..).collect()
+    }
+
+    /// How control units took an order to clear their codes.
+    pub fn take_cleared(&mut self) -> Vec<Cleared> {
+        self.cleared.drain(..).collect()
+    }
+
+    /// Reads all codes now, whatever the schedule says, within the share of the bus.
+    pub fn read_dtcs_now(&mut self) -> Result<(), PollRefusal> {
+        self.check_ready()?;
+        for i in 0..self.ecus.len() {
+            self.begin_scan(i);
+        }
+        Ok(())
+    }
+
+    /// Clears the codes of every control unit whose codes are read, and reads them again.
+    pub fn clear_dtcs(&mut self, _permit: ClearPermit) -> Result<(), PollRefusal> {
+        self.check_ready()?;
+        for ecu in &mut self.ecus {
+            match (&ecu.pids, ecu.configured) {
+                // The wider service where there are both: it clears what OBD sees too.
+                (_, Some(_)) => ecu.push(Job::ClearUds),
+                (Some(_), None) => ecu.push(Job::ClearObd),
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// When `tick` has something to do without a frame from the bus, at the latest.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        if !self.is_awake {
+            return None;
+        }
+        let clients = self.ecus.iter().filter_map(|ecu| ecu.client.wake_at()).min();
+        let discovery = match self.discovery {
+            Discovery::Due { at, .. } => Some(at),
+            Discovery::Running { until, .. } => Some(until.plus_us(1)),
+            Discovery::Done => self.schedule.wake_at(),
+        };
+        let due = [clients, discovery].into_iter().flatten().min();
+        due.map(|due| self.paused_until.map_or(due, |until| due.max(until)))
+    }
+
+    fn check_ready(&self) -> Result<(), PollRefusal> {
+        if !self.is_awake {
+            return Err(PollRefusal::Asleep);
+        }
+        let is_known = |ecu: &Ecu| ecu.pids.is_some() || ecu.configured.is_some();
+        if self.ecus.iter().any(is_known) { Ok(()) } else { Err(PollRefusal::NoControlUnit) }
+    }
+
+    /// Falls asleep or wakes up.
+    fn turn(&mut self, now: Timestamp) {
+        let quiet_us = micros(self.settings.quiet_after);
+        let has_traffic = self.last_traffic.is_some_and(|at| now.since_us(at) <= quiet_us);
+        let is_awake = has_traffic && self.ignition != Some(false);
+        match (self.is_awake, is_awake) {
+            (true, false) => {
+                for ecu in &mut self.ecus {
+                    ecu.rest();
+                }
+                self.outgoing.clear();
+            }
+            (false, true) if self.schedule.wants_obd() => {
+                self.discovery = Discovery::Due { at: now, attempts: 0 };
+            }
+            _ => {}
+        }
+        self.is_awake = is_awake;
+    }
+
+    fn is_request(&self, id: FrameId) -> bool {
+        self.settings.addressing.is_request(id) || self.ecus.iter().any(|ecu| ecu.address().send_id == id)
+    }
+
+    fn is_answer(&self, id: FrameId) -> bool {
+        self.settings.addressing.address_of_answer(id).is_some()
+            || self.ecus.iter().any(|ecu| ecu.address().receive_id == id)
+    }
+
+    /// Whether the interface gives back a frame of ours.
+    fn is_echo(&mut self, frame: &Frame) -> bool {
+        let place = self.echoes.iter().position(|(id, data)| *id == frame.id && data == frame.data());
+        place.and_then(|i| self.echoes.remove(i)).is_some()
+    }
+
+    fn yield_to_tester(&mut self, now: Timestamp) {
+        self.counts.testers += 1;
+        self.paused_until = Some(now.plus_us(micros(self.settings.tester_pause)));
+        for ecu in &mut self.ecus {
+            ecu.abandon(true);
+        }
+        if let Discovery::Running { attempts, .. } = self.discovery {
+            self.discovery = Discovery::Due { at: now, attempts };
+        }
+        self.outgoing.clear();
+    }
+
+    fn take_answer_frame(&mut self, frame: &Frame) {
+        let bits = bits_of(frame);
+        self.budget.charge(bits);
+        self.counts.bits += u64::from(bits);
+        if matches!(self.discovery, Discovery::Running { .. }) {
+            self.take_discovered(frame);
+        }
+        for ecu in self.ecus.iter_mut().filter(|ecu| ecu.address().receive_id == frame.id) {
+            ecu.bits_expected = ecu.bits_expected.saturating_sub(bits);
+            ecu.client.observe(frame);
+        }
+        self.flush(frame.time);
+    }
+
+    /// An answer to the request that went to all: a control unit, and its first PIDs.
+    fn take_discovered(&mut self, frame: &Frame) {
+        let Some(address) = self.settings.addressing.address_of_answer(frame.id) else { return };
+        let Ok(Pdu::Single(answer)) = pdu::parse(frame.data(), 0) else { return };
+        let Some(pids) = obd::parse_supported(answer).filter(|_| answer.starts_with(&[0x41, 0])) else {
+            return;
+        };
+        let known = self.ecus.iter().position(|ecu| ecu.address().receive_id == frame.id);
+        let place = known.unwrap_or(self.ecus.len());
+        if known.is_none() {
+            if self.ecus.len() == EXCHANGES_MAX {
+                return;
+            }
+            let name = format!("{:X}", frame.id.raw);
+            self.ecus.push(Ecu::new(name, address, Arc::clone(&self.settings.interface)));
+        }
+        let ecu = &mut self.ecus[place];
+        if ecu.pids.is_none() {
+            if pids.contains(&0x20) {
+                ecu.push(Job::Supported { base: 0x20 });
+            }
+            ecu.push(Job::Info { info_type: 0 });
+            ecu.pids = Some(pids.into_iter().collect());
+        }
+    }
+
+    /// Asks all control units whether they are there, until one is.
+    fn discover(&mut self, now: Timestamp) {
+        match self.discovery {
+            Discovery::Due { at, attempts } if at <= now => {
+                let bits = Job::Supported { base: 0 }.bits_expected(true) * u32::from(obd::ECUS_MAX) / 2;
+                let is_free = self.ecus.iter().all(|ecu| ecu.job.is_none());
+                if is_free && self.budget.allows(bits, 0) && self.ask_all(now) {
+                    let until = now.plus_us(DISCOVERY_US);
+                    self.discovery = Discovery::Running { until, attempts };
+                }
+            }
+            Discovery::Running { until, attempts } if until < now => {
+                self.discovery = if self.ecus.iter().any(|ecu| ecu.pids.is_some()) {
+                    Discovery::Done
+                } else {
+                    self.counts.silent += 1;
+                    let wait = (DISCOVERY_AGAIN_US << attempts.min(6)).min(DISCOVERY_AGAIN_MAX_US);
+                    Discovery::Due { at: now.plus_us(wait), attempts: attempts + 1 }
+                };
+            }
+            _ => {}
+        }
+    }
+
+    fn ask_all(&mut self, now: Timestamp) -> bool {
+        // Service 01, PID 00, in a single frame filled to 8 bytes as ISO 15765-4 wants it.
+        let data = [0x02, obd::CURRENT_DATA, 0x00, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC];
+        let interface = Arc::clone(&self.settings.interface);
+        let id = self.settings.addressing.functional_id();
+        let frame = Frame::new(now, interface, id, FrameKind::Data, &data);
+        let is_made = frame.is_some();
+        if let Some(frame) = frame {
+            self.counts.requests += 1;
+            self.put_out(frame);
+        }
+        is_made
+    }
+
+    /// Puts what is due before the control units it concerns.
+    fn wish(&mut self, now: Timestamp) {
+        let is_asking = |job: &Job| matches!(job, Job::Supported { .. });
+        let is_obd_known = self.discovery == Discovery::Done
+            && self.ecus.iter().all(|ecu| !ecu.job.is_some_and(|job| is_asking(&job)) && !ecu.next_is(is_asking));
+        let is_ready = |topic: Topic| match topic {
+            Topic::Pid(_) | Topic::ObdFaults => is_obd_known,
+            Topic::Did(_) | Topic::UdsFaults(_) => true,
+        };
+        for topic in self.schedule.due(now, is_ready) {
+            match topic {
+                Topic::Pid(pid) => {
+                    let has_it = |ecu: &&mut Ecu| ecu.pids.as_ref().is_some_and(|pids| pids.contains(&pid));
+                    let with_it = self.ecus.iter_mut().filter(has_it);
+                    match with_it.min_by_key(|ecu| ecu.address().receive_id) {
+                        Some(ecu) => ecu.push(Job::Current { pid }),
+                        None => {
+                            self.schedule.stop(topic);
+                            self.unsupported.insert(pid);
+                        }
+                    }
+                }
+                Topic::ObdFaults => {
+                    for ecu in self.ecus.iter_mut().filter(|ecu| ecu.pids.is_some()) {
+                        // One that is configured for UDS has its codes read by that alone.
+                        if ecu.configured.is_none() {
+                            scan::begin_obd(ecu);
+                        }
+                    }
+                }
+                Topic::Did(index) => {
+                    let Some(did) = self.settings.dids.get(index) else { continue };
+                    let job = Job::Did { index, identifier: did.identifier };
+                    if let Some(ecu) = self.ecus.iter_mut().find(|ecu| ecu.configured == Some(did.ecu)) {
+                        ecu.push(job);
+                    }
+                }
+                Topic::UdsFaults(place) => {
+                    if let Some(i) = self.ecus.iter().position(|ecu| ecu.configured == Some(place)) {
+                        self.begin_scan(i);
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin_scan(&mut self, i: usize) {
+        let Some(ecu) = self.ecus.get_mut(i) else { return };
+        match ecu.configured.and_then(|place| self.settings.ecus.get(place)) {
+            Some(poll) => scan::begin_uds(ecu, poll.session, poll.status_mask),
+            None if ecu.pids.is_some() => scan::begin_obd(ecu),
+            None => {}
+        }
+    }
+
+    /// Puts requests, as far as the share of the bus goes; each time another control unit is first.
+    fn start(&mut self, now: Timestamp) {
+        if matches!(self.discovery, Discovery::Running { .. }) {
+            return;
+        }
+        let count = self.ecus.len();
+        for turn in 0..count {
+            let i = (self.first_ecu + turn) % count;
+            let reserved = self.ecus.iter().fold(0_u32, |sum, ecu| sum.saturating_add(ecu.bits_expected));
+            let is_any_asked = self.ecus.iter().any(|ecu| ecu.job.is_some());
+            let is_all_asked =
+                self.ecus.iter().any(|ecu| ecu.is_functional_only && ecu.job.is_some_and(Job::is_obd));
+            let poll = self.ecus[i].configured.and_then(|place| self.settings.ecus.get(place));
+            let ecu = &mut self.ecus[i];
+            let keeps_session = ecu.scan.is_running && poll.is_some_and(|poll| poll.session.is_some());
+            if keeps_session
+                && ecu.job.is_none()
+                && ecu.last_request.is_some_and(|at| now.since_us(at) > SESSION_KEPT_US)
+                && !ecu.next_is(|job| *job == Job::TesterPresent)
+            {
+                ecu.push_first(&[Job::TesterPresent]);
+            }
+            let Some(job) = ecu.next(now) else { continue };
+            let is_functional = ecu.is_functional_only && job.is_obd();
+            if is_all_asked || (is_functional && is_any_asked) {
+                continue;
+            }
+            let bits = job.bits_expected(ecu.address().send_id.is_extended);
+            if !self.budget.allows(bits, reserved) {
+                return;
+            }
+            ecu.begin(job);
+            let functional_id = is_functional.then(|| self.settings.addressing.functional_id());
+            if ecu.client.ask(&job.request(), functional_id, now).is_err() {
+                ecu.job = None;
+                continue;
+            }
+            ecu.bits_expected = bits;
+            ecu.last_request = Some(now);
+            self.counts.requests += 1;
+            self.first_ecu = i + 1;
+        }
+    }
+
+    /// Brings out the frames that are due.
+    fn flush(&mut self, now: Timestamp) {
+        for i in 0..self.ecus.len() {
+            while let Some(frame) = self.ecus[i].client.take_frame(now) {
+                let ecu = &mut self.ecus[i];
+                ecu.bits_expected = ecu.bits_expected.saturating_sub(bits_of(&frame));
+                self.put_out(frame);
+            }
+        }
+    }
+
+    fn put_out(&mut self, frame: Frame) {
+        let bits = bits_of(&frame);
+        self.budget.charge(bits);
+        self.counts.bits += u64::from(bits);
+        keep(&mut self.echoes, (frame.id, frame.data().to_vec()), ECHOES_MAX);
+        keep(&mut self.outgoing, frame, TAKEN_MAX);
+    }
+
+    /// Takes what a control unit's request led to.
+    fn settle(&mut self, i: usize, now: Timestamp) {
+        let ecu = &mut self.ecus[i];
+        let Some(outcome) = ecu.client.take_outcome() else { return };
+        ecu.bits_expected = 0;
+        let Some(job) = ecu.job.take() else { return };
+        let counts = &mut self.counts;
+        let (answer, time, refusal) = match outcome {
+            Outcome::Positive { answer, time } => {
+                counts.positive += 1;
+                ecu.note_answer();
+                (Some(answer), time, None)
+            }
+            Outcome::Negative { code, time } => {
+                counts.negative += 1;
+                ecu.note_answer();
+                (None, time, Some(code))
+            }
+            Outcome::Silent { time } => {
+                if job.is_answer_due() {
+                    counts.silent += 1;
+                    ecu.note_silence(now);
+                }
+                (None, time, None)
+            }
+            Outcome::Failed { time, .. } => {
+                counts.failed += 1;
+                ecu.note_silence(now);
+                (None, time, None)
+            }
+        };
+        let answer = answer.as_deref();
+        match job {
+            Job::Supported { base } => {
+                let pids = answer.and_then(obd::parse_supported).unwrap_or_default();
+                if let Some(next) = base.checked_add(0x20).filter(|next| pids.contains(next)) {
+                    ecu.push_first(&[Job::Supported { base: next }]);
+                }
+                ecu.pids.get_or_insert_default().extend(pids);
+            }
+            Job::Current { pid } => match answer {
+                Some(answer) => {
+                    let interface = Arc::clone(&self.settings.interface);
+                    let frame = obd::current_data_frame(answer, interface, time);
+                    frame.into_iter().for_each(|frame| keep(&mut self.answers, frame, TAKEN_MAX));
+                }
+                None if refusal.is_some_and(is_lasting) => {
+                    ecu.pids.iter_mut().for_each(|pids| {
+                        pids.remove(&pid);
+                    });
+                }
+                None => {}
+            },
+            Job::Info { info_type: 0 } => {
+                for info_type in answer.and_then(obd::parse_supported).unwrap_or_default() {
+                    if [obd::INFO_VIN, obd::INFO_CALIBRATION, obd::INFO_ECU_NAME].contains(&info_type) {
+                        ecu.push(Job::Info { info_type });
+                    }
+                }
+            }
+            Job::Info { info_type } => {
+                if let Some(texts) = answer.and_then(obd::parse_texts) {
+                    let identity = Identity { ecu: ecu.name.clone(), info_type, texts };
+                    keep(&mut self.identities, identity, TAKEN_MAX);
+                }
+            }
+            Job::Did { index, .. } => {
+                if let Some((answer, did)) = answer.zip(self.settings.dids.get(index)) {
+                    self.counts.cut_answers += u64::from(answer.len() > usize::from(did.frames_max) * PAGE_BYTES);
+                    let frames = pages(answer, did, &self.settings.interface, time);
+                    frames.for_each(|frame| keep(&mut self.answers, frame, TAKEN_MAX));
+                }
+            }
+            Job::ClearObd | Job::ClearUds => {
+                let result = match (answer, refusal) {
+                    (Some(_), _) => Ok(()),
+                    (None, Some(code)) => Err(ClearFault::Refused(code)),
+                    (None, None) => Err(ClearFault::Silent),
+                };
+                keep(&mut self.cleared, Cleared { ecu: ecu.name.clone(), result }, TAKEN_MAX);
+                self.begin_scan(i);
+            }
+            Job::Session { .. } | Job::TesterPresent => {}
+            _ => {
+                scan::step(ecu, job, answer, time, &self.reader, &mut self.reports);
+                let surplus = self.reports.len().saturating_sub(TAKEN_MAX);
+                self.reports.drain(..surplus);
+            }
+        }
+    }
+}
+
+/// Whether a refusal will be the same next time: service, sub-function or identifier not there
+/// (ISO 14229-1 table A.1).
+fn is_lasting(code: NegativeCode) -> bool {
+    matches!(code.0, 0x11 | 0x12 | 0x31)
+}
+
+/// The frames of an answer to a data identifier: 64 bytes each, from the service's byte on.
+fn pages<'a>(
+    answer: &'a [u8],
+    did: &DidPoll,
+    interface: &'a Arc<str>,
+    time: Timestamp,
+) -> impl Iterator<Item = Frame> + 'a {
+    let (first, count) = (did.frame_id.raw, did.frames_max);
+    answer.chunks(PAGE_BYTES).zip((first..).take(usize::from(count))).filter_map(move |(page, raw)| {
+        let kind = if page.len() > 8 { FrameKind::Fd } else { FrameKind::Data };
+        let id = FrameId { raw, is_extended: true };
+        Frame::new(time, Arc::clone(interface), id, kind, page)
+    })
+}
+
+fn keep<T>(queue: &mut VecDeque<T>, item: T, count_max: usize) {
+    if queue.len() >= count_max {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
