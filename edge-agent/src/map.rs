@@ -115,6 +115,15 @@ impl SignalMap {
     }
 }
 
+impl SignalMap {
+    /// The map without the VSS signals that other maps have; `None` when nothing is left.
+    pub(crate) fn yielding_to(mut self, others: &[Self]) -> Option<Self> {
+        let taken = |vss: &str| others.iter().flat_map(|m| &m.entries).any(|e| e.get_ref().vss == vss);
+        self.entries.retain(|entry| !taken(&entry.get_ref().vss));
+        (!self.entries.is_empty()).then_some(self)
+    }
+}
+
 /// A value as it travels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RawValue {
