@@ -6,9 +6,11 @@
 //! room in the spool; a live bus does not wait, the spool drops by its own order.
 
 mod faults;
+mod live;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod worker;
 mod writer;
 
@@ -32,13 +34,16 @@ use crate::{
     j1939::J1939Settings,
     map::{MapError, MappedDecoder, SignalMap},
     simulate::{SimulateError, SimulateSettings, Simulator},
-    source::{CandumpReader, Source, SourceError, replay::Pace},
+    source::{LogReader, OwnFramesError, Source, SourceError, replay::Pace},
     spool::{DiskStorage, Lane, OpenFolderError, Spool, SpoolError, SpoolSettings},
     uplink::{TlsError, Uplink, UplinkSettings},
 };
 use faults::FaultWatch;
+use live::OwnFiles;
+pub use live::{FrameFilter, LiveSettings};
 use shared::Shared;
 pub use shared::Stats;
+use watch::SourceWatch;
 use worker::{Keeper, Worker};
 use writer::{BatchWriter, Streams};
 
@@ -95,12 +100,14 @@ pub enum SourceSettings {
     Replay(ReplaySettings),
     /// A vehicle that is computed.
     Simulate(SimulateSettings),
+    /// Live buses, and what is beside them.
+    Live(LiveSettings),
 }
 
 /// A recorded log and how it is replayed.
 #[derive(Debug, Clone)]
 pub struct ReplaySettings {
-    /// The candump log, gzip or not.
+    /// The log, candump, ASC or BLF, gzip or not.
     pub log: NamedBytes,
     /// How fast.
     pub pace: Pace,
@@ -138,6 +145,12 @@ pub enum StartError {
     /// The TLS files.
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
+    /// The agent's own frames.
+    #[error("cannot make the agent's own frames")]
+    OwnFrames(#[from] OwnFramesError),
+    /// A live source.
+    #[error("cannot start the live sources")]
+    Live(#[source] io::Error),
     /// The signing key.
     #[error("cannot read signing key {path}; it must be 64 hexadecimal digits (`signing_key_file`)")]
     SigningKey {
@@ -227,7 +240,7 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
     spool.put_catalog(catalog_hash, &encoded_catalog)?;
 
     let boot_id = BootId(Uuid::new_v4());
-    let source = open_source(&settings, &spool, catalog_hash.as_bytes(), &clock)?;
+    let source = open_source(&settings, &spool, &decoder, catalog_hash.as_bytes(), &clock)?;
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
     let min_interval = move |id: u32| intervals.get(id as usize).copied().flatten();
     let collector = Collector::new(&catalog, settings.collect, min_interval, source.resume_after);
@@ -253,6 +266,8 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
         faults,
         writer,
         keeper: source.keeper,
+        watch: SourceWatch::default(),
+        counted_at: Timestamp::default(),
         shared: Arc::clone(&shared),
         clock: Arc::clone(&clock),
     };
@@ -270,13 +285,21 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
 }
 
 fn decoder(settings: &Settings) -> Result<MappedDecoder, StartError> {
-    let dbcs: Vec<Dbc> =
-        settings.dbcs.iter().map(|d| Dbc::from_bytes(&d.name, &d.bytes)).collect::<Result<_, _>>()?;
-    let maps = settings.maps.iter().map(|m| {
+    let own = match &settings.source {
+        SourceSettings::Live(live) => live.own_files(),
+        SourceSettings::Replay(_) | SourceSettings::Simulate(_) => OwnFiles::default(),
+    };
+    let dbcs = settings.dbcs.iter().chain(&own.dbcs);
+    let dbcs: Vec<Dbc> = dbcs.map(|d| Dbc::from_bytes(&d.name, &d.bytes)).collect::<Result<_, _>>()?;
+    let parse = |m: &NamedBytes| {
         let text = std::str::from_utf8(&m.bytes).map_err(|_| StartError::MapText(m.name.clone()))?;
         Ok(SignalMap::parse(&m.name, text)?)
-    });
-    let maps: Vec<SignalMap> = maps.collect::<Result<_, StartError>>()?;
+    };
+    let mut maps: Vec<SignalMap> = settings.maps.iter().map(parse).collect::<Result<_, StartError>>()?;
+    for map in &own.maps {
+        // What a map of the user's takes from a bus stays there.
+        maps.extend(parse(map)?.yielding_to(&maps));
+    }
     Ok(MappedDecoder::new(Decoder::compile(&dbcs)?, &maps)?)
 }
 
@@ -290,13 +313,20 @@ struct OpenedSource {
 fn open_source(
     settings: &Settings,
     spool: &Spool,
+    decoder: &MappedDecoder,
     catalog_hash: &[u8],
     clock: &SharedClock,
 ) -> Result<OpenedSource, StartError> {
     match &settings.source {
+        SourceSettings::Live(live) => Ok(OpenedSource {
+            source: live.open(decoder.decoder(), &settings.spool_folder, clock)?,
+            keeper: Keeper::Live,
+            streams: Streams::Live(Lane::ALL.map(|_| StreamId(Uuid::new_v4()))),
+            resume_after: [None; 3],
+        }),
         SourceSettings::Replay(replay) => {
             let log = std::io::Cursor::new(Arc::clone(&replay.log.bytes));
-            let source = CandumpReader::new(replay.log.name.clone(), log)?;
+            let source = LogReader::new(replay.log.name.clone(), log)?;
             let ids = Lane::ALL.map(|lane| replay_stream(settings, replay, catalog_hash, lane));
             Ok(OpenedSource {
                 source: Box::new(source),

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{decode_cli::DecodeArgs, run_cli::RunArgs};
+use crate::{decode_cli::DecodeArgs, play_cli::PlayArgs, run_cli::RunArgs};
 
 /// Everything on the vehicle: reads the buses, decodes, collects, spools and sends.
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ pub struct Cli {
 pub enum Command {
     /// Print every signal of a recorded log, one line each, in frame order.
     Decode(DecodeArgs),
+    /// Send the frames of a recorded log on a CAN interface. Never on the bus of a real vehicle.
+    Play(PlayArgs),
     /// Run the agent of one vehicle: collect, spool and send.
     Run(RunArgs),
 }

@@ -12,13 +12,16 @@ mod faults;
 pub use faults::{FaultsConfig, J1939Config, ListenName};
 
 use crate::{
-    agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
+    agent::{FrameFilter, LiveSettings, NamedBytes, ReplaySettings, Settings, SourceSettings},
     collect::CollectSettings,
     simulate::{self, Powertrain, SimulateSettings},
-    source::replay::Pace,
+    source::{gnss::Receiver, replay::Pace},
     spool::{SpoolSettings, SyncPolicy},
     uplink::{ClientCertificate, TlsSettings, UplinkSettings},
 };
+
+/// Most CAN interfaces of one agent.
+const INTERFACE_COUNT_MAX: usize = 32;
 
 /// `configs/edge-agent.toml`, as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -50,9 +53,19 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceConfig {
-    /// `replay` or `simulate`.
+    /// `socketcan`, `replay` or `simulate`.
     pub kind: SourceKind,
-    /// Replay: the candump log.
+    /// Live: CAN interfaces.
+    pub interfaces: Vec<String>,
+    /// Live: whether the kernel passes only what the DBC files and diagnostics have.
+    pub filter: bool,
+    /// Live: a GNSS receiver, `gpsd://host:port`, `tcp://host:port` or a device.
+    pub gnss: Option<String>,
+    /// Live: bits a second of a receiver's serial device.
+    pub gnss_baud: u32,
+    /// Live: time between two looks at the unit's own state; `0s` for none.
+    pub unit_interval: DurationText,
+    /// Replay: the log, candump, ASC or BLF.
     pub log_file: Option<PathBuf>,
     /// How fast: a number, or `flat`.
     pub speed: String,
@@ -74,6 +87,9 @@ pub struct SourceConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceKind {
+    /// Live buses.
+    #[serde(rename = "socketcan")]
+    SocketCan,
     /// A recorded log.
     Replay,
     /// A computed vehicle.
@@ -157,6 +173,11 @@ impl Default for SourceConfig {
     fn default() -> Self {
         Self {
             kind: SourceKind::Replay,
+            interfaces: Vec::new(),
+            filter: false,
+            gnss: None,
+            gnss_baud: 9600,
+            unit_interval: DurationText(Duration::from_secs(10)),
             log_file: None,
             speed: "1".to_owned(),
             shift_to: None,
@@ -219,7 +240,8 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
         (Some(SourceSettings::Simulate(settings)), _) if dbcs.is_empty() && maps.is_empty() => {
             (dbcs, maps) = (vec![simulate::dbc()], vec![simulate::map(settings.powertrain)]);
         }
-        (_, SourceKind::Replay) => {
+        (Some(SourceSettings::Live(live)), _) if live.interfaces.is_empty() => {}
+        (_, SourceKind::Replay | SourceKind::SocketCan) => {
             for (key, files) in [("dbc_files", &config.dbc_files), ("map_files", &config.map_files)] {
                 if files.is_empty() {
                     faults.add(key, "is empty; name at least one file, or nothing can be decoded");
@@ -276,9 +298,10 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
 fn check_source(faults: &mut Faults, source: &SourceConfig, now: Timestamp) -> Option<SourceSettings> {
     let pace = faults.check("source.speed", source.speed.parse::<Pace>());
     match source.kind {
+        SourceKind::SocketCan => check_live(faults, source).map(SourceSettings::Live),
         SourceKind::Replay => {
             let Some(path) = &source.log_file else {
-                faults.add("source.log_file", "is missing; name the candump log to replay");
+                faults.add("source.log_file", "is missing; name the log to replay");
                 return None;
             };
             let log = read(faults, "source.log_file", path)?;
@@ -311,6 +334,39 @@ fn check_source(faults: &mut Faults, source: &SourceConfig, now: Timestamp) -> O
             }))
         }
     }
+}
+
+fn check_live(faults: &mut Faults, source: &SourceConfig) -> Option<LiveSettings> {
+    // IFNAMSIZ of Linux is 16, with the end.
+    let is_name = |name: &String| {
+        (1..16).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+    };
+    if !source.interfaces.iter().all(is_name) || source.interfaces.len() > INTERFACE_COUNT_MAX {
+        faults.add("source.interfaces", "must be at most 32 names of interfaces, such as \"can0\"");
+        return None;
+    }
+    let gnss = source.gnss.as_deref().map(|text| Receiver::parse(text, source.gnss_baud));
+    let gnss = faults.check("source.gnss", gnss.transpose())?;
+    if !Receiver::is_rate(source.gnss_baud) {
+        faults.add(
+            "source.gnss_baud",
+            "is no rate of receivers; write 4800, 9600, 19200, 38400, 57600, 115200 or 230400",
+        );
+    }
+    if source.interfaces.is_empty() && gnss.is_none() {
+        faults.add("source.interfaces", "is empty; name a CAN interface, such as [\"can0\"]");
+        return None;
+    }
+    let interval = source.unit_interval.0;
+    if !interval.is_zero() && interval < Duration::from_secs(1) {
+        faults.add("source.unit_interval", "is too short; write at least \"1s\", or \"0s\" for none");
+    }
+    Some(LiveSettings {
+        interfaces: source.interfaces.clone(),
+        filter: if source.filter { FrameFilter::Known } else { FrameFilter::All },
+        gnss,
+        unit_interval: (!interval.is_zero()).then_some(interval),
+    })
 }
 
 fn check_uplink(faults: &mut Faults, uplink: UplinkConfig) -> Option<UplinkSettings> {
@@ -416,6 +472,38 @@ mod tests {
             ["vehicle_id", "source.speed", "no/such.log", "spool.sync", "uplink.broker", "uplink.cert_file"]
         {
             assert!(message.contains(key), "{key} in {message}");
+        }
+    }
+
+    #[test]
+    fn live_buses_need_an_interface_and_their_receiver_an_address() {
+        let live = |interfaces: &[&str], gnss: Option<&str>| {
+            let source = SourceConfig {
+                kind: SourceKind::SocketCan,
+                interfaces: interfaces.iter().map(|&name| name.to_owned()).collect(),
+                gnss: gnss.map(str::to_owned),
+                ..SourceConfig::default()
+            };
+            let mut loaded = sample();
+            loaded.config.source = source;
+            check(loaded, Timestamp(0)).map(|settings| settings.source)
+        };
+        let SourceSettings::Live(settings) = live(&["can0", "can1"], Some("gpsd://127.0.0.1")).unwrap()
+        else {
+            panic!("not live")
+        };
+        assert_eq!((settings.interfaces.len(), settings.filter), (2, FrameFilter::All));
+        assert_eq!(settings.unit_interval, Some(Duration::from_secs(10)));
+        for (interfaces, gnss, key) in [
+            (&[][..], None, "source.interfaces"),
+            (&["can0/../x"][..], None, "source.interfaces"),
+            (&["can0"][..], Some("gps"), ""),
+            (&["can0"][..], Some("udp://x:1"), "source.gnss"),
+        ] {
+            match live(interfaces, gnss) {
+                Ok(_) => assert_eq!(key, "", "{interfaces:?} {gnss:?}"),
+                Err(error) => assert!(!key.is_empty() && error.to_string().contains(key), "{error}"),
+            }
         }
     }
 

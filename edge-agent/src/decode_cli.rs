@@ -22,7 +22,7 @@ use crate::{
     decode::{CompileDbcError, Decoder},
     frame::{Frame, FrameId, FrameKind},
     j1939::{Event, J1939Settings, Listener},
-    source::{CandumpReader, Source, SourceError},
+    source::{LogReader, Source, SourceError},
 };
 
 mod csv;
@@ -47,7 +47,7 @@ pub struct DecodeArgs {
     /// DBC file with the messages; may be given more than once.
     #[arg(long, required = true, value_name = "FILE.dbc")]
     pub dbc: Vec<PathBuf>,
-    /// Log in candump's format, plain or gzip; `-` is standard input.
+    /// Log of candump, ASC or BLF, plain or gzip; `-` is standard input.
     #[arg(value_name = "LOG")]
     pub log: PathBuf,
     /// How signals are printed.
@@ -136,9 +136,9 @@ pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<
     }
     let (log, source) = if args.log.as_os_str() == "-" {
         let log = "standard input".to_owned();
-        (log.clone(), CandumpReader::new(log, io::stdin())?)
+        (log.clone(), LogReader::new(log, io::stdin())?)
     } else {
-        (args.log.display().to_string(), CandumpReader::open(&args.log)?)
+        (args.log.display().to_string(), LogReader::open(&args.log)?)
     };
     let out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, out);
     let printer = match args.format {
@@ -178,11 +178,11 @@ struct Pass<'a, W: Write, T: Write> {
 }
 
 impl<W: Write, T: Write> Pass<'_, W, T> {
-    fn run(&mut self, mut source: CandumpReader) -> Result<(), DecodeCliError> {
+    fn run(&mut self, mut source: LogReader) -> Result<(), DecodeCliError> {
         loop {
             match source.next() {
                 Ok(None) => return Ok(()),
-                Ok(Some(frame)) => self.frame(&frame, source.line_number()).map_err(DecodeCliError::Write)?,
+                Ok(Some(frame)) => self.frame(&frame, source.place()).map_err(DecodeCliError::Write)?,
                 Err(error) if error.is_passing() => {
                     self.outcome.lines_bad += 1;
                     if self.outcome.lines_bad <= BAD_LINE_TOLD_MAX {

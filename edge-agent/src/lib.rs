@@ -3,13 +3,15 @@
 //! Owns: sources, decoding and mapping, what is collected and when, the spool on the vehicle's
 //! disk, and the uplink. It knows no lake and no SQL; what a batch is, `wire` says.
 //!
-//! The way of a [`frame`]: [`source`] yields it (a recorded log, or [`simulate`]), [`decode`]
+//! The way of a [`frame`]: [`source`] yields it (a live bus, a recorded log, or
+//! [`simulate`]), [`decode`]
 //! reads its signals by a [`dbc`], [`map`] names them by VSS, [`collect`] decides which samples
 //! are kept and where a batch ends, [`spool`] keeps the batch on disk, [`uplink`] sends it until
 //! a durable ack covers it. [`agent`] starts one vehicle's share of all this; [`encode`] is
 //! decoding turned around, for the simulator.
 //!
-//! Around it: [`config`], [`metrics`], and the command lines [`cli`], [`decode_cli`], [`run_cli`].
+//! Around it: [`config`], [`metrics`], and the command lines [`cli`], [`decode_cli`],
+//! [`play_cli`], [`run_cli`].
 //!
 //! Bounds: one batch a lane in memory, the spool's caps in bytes and age, the uplink's window.
 //! When the spool is full a live bus is *shed* by priority and told as gaps; a replay or a
@@ -30,6 +32,7 @@ pub mod j1939;
 pub mod map;
 pub mod metrics;
 pub mod obd;
+pub mod play_cli;
 pub mod poll;
 pub mod run_cli;
 pub mod simulate;

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use edge_agent::{
     cli::{Cli, Command},
-    decode_cli, run_cli,
+    decode_cli, play_cli, run_cli,
 };
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Decode(args) => decode_cli::main(&args),
+        Command::Play(args) => play_cli::main(&args),
         Command::Run(args) => run_cli::main(&args),
     }
 }

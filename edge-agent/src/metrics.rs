@@ -1,8 +1,8 @@
 //! The agent's metrics, all of them. Labels come from closed sets; never an id.
 
-use metrics::counter;
+use metrics::{counter, gauge};
 
-use crate::spool::Lane;
+use crate::{source::SourceCounts, spool::Lane};
 
 /// Frames read from the source.
 pub(crate) const FRAMES: &str = "roadlake_edge_frames_total";
@@ -24,6 +24,14 @@ pub(crate) const CONNECTIONS: &str = "roadlake_edge_connections_total";
 pub(crate) const CORRUPT: &str = "roadlake_edge_corrupt_lines_total";
 /// Samples dropped, by `reason`.
 pub(crate) const DROPPED: &str = "roadlake_edge_dropped_samples_total";
+/// Frames that were on a bus and did not arrive, by `reason`.
+pub(crate) const LOST: &str = "roadlake_edge_lost_frames_total";
+/// Frames of a bus under an id of the agent's own.
+pub(crate) const REFUSED: &str = "roadlake_edge_refused_frames_total";
+/// What controllers and interfaces report, by `kind`.
+pub(crate) const BUS_EVENTS: &str = "roadlake_edge_bus_events_total";
+/// Interfaces that give nothing now.
+pub(crate) const INTERFACES_OUT: &str = "roadlake_edge_interfaces_out";
 
 /// What became of faults, by `event`.
 pub(crate) const FAULT_EVENTS: &str = "roadlake_edge_fault_events_total";
@@ -44,6 +52,10 @@ pub const NAMES: &[&str] = &[
     DROPPED,
     FAULT_EVENTS,
     J1939_SESSIONS,
+    LOST,
+    REFUSED,
+    BUS_EVENTS,
+    INTERFACES_OUT,
 ];
 
 pub(crate) fn frames(count: u64) {
@@ -87,4 +99,30 @@ pub(crate) fn resent() {
 
 pub(crate) fn connected() {
     counter!(CONNECTIONS).increment(1);
+}
+
+/// What went wrong in the source between two looks.
+#[allow(clippy::cast_precision_loss, reason = "a handful of interfaces")]
+pub(crate) fn source_counts(before: &SourceCounts, now: &SourceCounts) {
+    let lost = [
+        ("kernel", before.lost_in_kernel, now.lost_in_kernel),
+        ("controller", before.lost_in_controller, now.lost_in_controller),
+        ("shed", before.shed, now.shed),
+    ];
+    for (reason, before, now) in lost {
+        counter!(LOST, "reason" => reason).increment(now.saturating_sub(before));
+    }
+    let events = [
+        ("error_frame", before.error_frames, now.error_frames),
+        ("bus_off", before.bus_offs, now.bus_offs),
+        ("error_passive", before.error_passives, now.error_passives),
+        ("restarted", before.restarts, now.restarts),
+        ("interface_lost", before.interface_losses, now.interface_losses),
+        ("damaged", before.damaged, now.damaged),
+    ];
+    for (kind, before, now) in events {
+        counter!(BUS_EVENTS, "kind" => kind).increment(now.saturating_sub(before));
+    }
+    counter!(REFUSED).increment(now.refused.saturating_sub(before.refused));
+    gauge!(INTERFACES_OUT).set(now.interfaces_out as f64);
 }

@@ -40,7 +40,13 @@ pub struct RunArgs {
     /// Folder of the spool.
     #[arg(long, value_name = "DIR")]
     pub spool: Option<PathBuf>,
-    /// Replay this candump log.
+    /// Read this live CAN interface; may be given more than once.
+    #[arg(long, value_name = "IFACE", conflicts_with = "replay")]
+    pub can: Vec<String>,
+    /// Read this GNSS receiver beside the CAN interfaces: gpsd://HOST, tcp://HOST:PORT, a device.
+    #[arg(long, value_name = "RECEIVER", conflicts_with = "replay")]
+    pub gnss: Option<String>,
+    /// Replay this log (candump, ASC or BLF).
     #[arg(long, value_name = "LOG")]
     pub replay: Option<PathBuf>,
     /// DBC file; may be given more than once.
@@ -85,6 +91,7 @@ impl RunError {
             Self::Start(StartError::Source(SourceError::Open { .. }) | StartError::SigningKey { .. }) => {
                 exit::UNAVAILABLE
             }
+            Self::Start(StartError::Live(_)) => exit::UNAVAILABLE,
             Self::Start(StartError::Thread(_)) | Self::Runtime(_) => exit::FAILURE,
             Self::Start(_) => exit::DATA,
             Self::Stop(StopError::HeldOn(_)) => exit::CONFLICT,
@@ -128,7 +135,8 @@ fn run(args: &RunArgs) -> Result<(), RunError> {
                 tokio::time::sleep(PROGRESS_INTERVAL).await;
                 let s = handle.stats();
                 let (count, waiting) = (s.batches_acked, s.batches_in_spool);
-                info!(frames = s.frames, count, waiting, online = s.is_online, "progress");
+                let (frames, lost) = (s.frames, s.frames_lost);
+                info!(frames, lost, count, waiting, online = s.is_online, "progress");
             }
         };
         let result = tokio::select! {
@@ -139,7 +147,16 @@ fn run(args: &RunArgs) -> Result<(), RunError> {
         let stopped = tasks.stop(SHUTDOWN_GRACE).await;
         let s = handle.stats();
         let (collected, dropped) = (s.samples_collected_total(), s.samples_dropped_total());
-        info!(collected, acked = s.samples_acked, waiting = s.samples_in_spool, dropped, "agent stopped");
+        let (frames, lost) = (s.frames, s.frames_lost);
+        info!(
+            frames,
+            lost,
+            collected,
+            acked = s.samples_acked,
+            waiting = s.samples_in_spool,
+            dropped,
+            "agent stopped"
+        );
         result.and(stopped).map_err(RunError::from)
     })
 }
@@ -161,6 +178,16 @@ fn settings(args: &RunArgs, now: Timestamp) -> Result<Settings, ConfigError> {
         put(true);
         config.source.kind = config::SourceKind::Replay;
         config.source.log_file = Some(log.clone());
+    }
+    if !args.can.is_empty() || args.gnss.is_some() {
+        put(true);
+        config.source.kind = config::SourceKind::SocketCan;
+    }
+    if !args.can.is_empty() {
+        config.source.interfaces.clone_from(&args.can);
+    }
+    if args.gnss.is_some() {
+        config.source.gnss.clone_from(&args.gnss);
     }
     if !args.dbc.is_empty() {
         put(true);

@@ -26,6 +26,16 @@ pub struct Stats {
     pub frames_undecoded: u64,
     /// Lines or frames of the source that were damaged.
     pub corrupt_lines: u64,
+    /// Frames that were on a bus and did not arrive, as far as kernel and controllers tell.
+    pub frames_lost: u64,
+    /// Frames of a bus under an id of the agent's own, not believed.
+    pub frames_refused: u64,
+    /// Times a controller went bus-off.
+    pub bus_offs: u64,
+    /// Times an interface, a receiver or a connection was lost.
+    pub interface_losses: u64,
+    /// Interfaces that give nothing now.
+    pub interfaces_out: u64,
     /// Samples put in the spool, by [`Lane::ALL`]'s tables.
     pub samples_collected: [u64; 3],
     /// Samples that waited in the spool when the agent started.
@@ -87,6 +97,11 @@ pub(crate) struct Counters {
     pub(crate) frames: AtomicU64,
     pub(crate) frames_undecoded: AtomicU64,
     pub(crate) corrupt_lines: AtomicU64,
+    pub(crate) frames_lost: AtomicU64,
+    pub(crate) frames_refused: AtomicU64,
+    pub(crate) bus_offs: AtomicU64,
+    pub(crate) interface_losses: AtomicU64,
+    pub(crate) interfaces_out: AtomicU64,
     pub(crate) samples_collected: [AtomicU64; 3],
     pub(crate) batches_spooled: AtomicU64,
     pub(crate) batches_sent: AtomicU64,
@@ -159,6 +174,11 @@ impl Shared {
             frames: get(&c.frames),
             frames_undecoded: get(&c.frames_undecoded),
             corrupt_lines: get(&c.corrupt_lines),
+            frames_lost: get(&c.frames_lost),
+            frames_refused: get(&c.frames_refused),
+            bus_offs: get(&c.bus_offs),
+            interface_losses: get(&c.interface_losses),
+            interfaces_out: get(&c.interfaces_out),
             samples_collected: [0, 1, 2].map(|i| get(&c.samples_collected[i])),
             samples_recovered: self.samples_recovered,
             samples_acked: acked_samples,

@@ -10,6 +10,7 @@ use wire::time::Timestamp;
 use super::{
     faults::FaultWatch,
     shared::{Shared, add},
+    watch::SourceWatch,
     writer::{BatchWriter, WriteError},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     metrics,
     simulate::SimulateSettings,
     source::{
-        Source, SourceError,
+        Polled, Source, SourceError,
         replay::{Pace, Pacer},
     },
 };
@@ -32,6 +33,8 @@ const WAIT_MAX: Duration = Duration::from_millis(100);
 const CORRUPT_LOGGED_MAX: u64 = 20;
 /// Frames counted at once.
 const FRAMES_AT_ONCE: u64 = 256;
+/// Event time after which the frames of a live source are counted, however few.
+const LIVE_COUNT_US: i64 = 1_000_000;
 
 /// Keeps frames to their time.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub(super) enum Keeper {
         /// How much faster than time.
         factor: f64,
     },
+    /// A live bus: frames are taken as they come, and time goes on while it is quiet.
+    Live,
 }
 
 impl Keeper {
@@ -72,7 +77,12 @@ impl Keeper {
 
     /// Whether an end in the midst may be made where it comes.
     fn may_cut_anywhere(&self) -> bool {
-        matches!(self, Self::Simulate { .. })
+        matches!(self, Self::Simulate { .. } | Self::Live)
+    }
+
+    /// Whether nothing waits for the spool, and the clock says how time goes on.
+    fn is_live(&self) -> bool {
+        matches!(self, Self::Live)
     }
 
     fn shift(&mut self, frame: &mut Frame) {
@@ -85,6 +95,7 @@ impl Keeper {
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a waiting time")]
     fn wait(&mut self, time: Timestamp, clock: &dyn Clock) -> Duration {
         match self {
+            Self::Live => Duration::ZERO,
             Self::Replay { pacer, .. } => pacer.wait(time, clock.monotonic_us()),
             Self::Simulate { from, since_us, factor } => {
                 let passed_us = clock.monotonic_us().saturating_sub(*since_us);
@@ -104,6 +115,9 @@ pub(super) struct Worker {
     pub(super) faults: FaultWatch,
     pub(super) writer: BatchWriter,
     pub(super) keeper: Keeper,
+    pub(super) watch: SourceWatch,
+    /// Event time at which a live source's frames were last counted.
+    pub(super) counted_at: Timestamp,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: SharedClock,
 }
@@ -125,12 +139,16 @@ impl Worker {
         while !stop.is_cancelled() {
             let frame = match wait_again.take() {
                 Some(frame) => frame,
-                None => match self.source.next() {
-                    Ok(Some(mut frame)) => {
+                None => match self.source.next_within(WAIT_MAX) {
+                    Ok(Polled::Frame(mut frame)) => {
                         self.keeper.shift(&mut frame);
-                        frame
+                        *frame
                     }
-                    Ok(None) => return self.end(&mut cuts, uncounted),
+                    Ok(Polled::Quiet) => {
+                        self.be_quiet(&mut uncounted, &mut cuts)?;
+                        continue;
+                    }
+                    Ok(Polled::End) => return self.end(&mut cuts, uncounted),
                     Err(error) if error.is_passing() => {
                         self.note_corrupt(&error);
                         continue;
@@ -149,12 +167,17 @@ impl Worker {
             }
             self.take(&frame, &mut samples, &mut cuts);
             uncounted += 1;
-            if uncounted >= FRAMES_AT_ONCE {
+            if uncounted >= FRAMES_AT_ONCE
+                || (self.keeper.is_live() && frame.time.since_us(self.counted_at) >= LIVE_COUNT_US)
+            {
+                self.counted_at = frame.time;
                 self.count(&mut uncounted);
             }
             if !cuts.is_empty() {
                 self.count(&mut uncounted);
-                while !self.shared.wait_for_room(WAIT_MAX) && !stop.is_cancelled() {}
+                // A live bus does not wait: the spool drops by its own order, and counts it.
+                while !self.keeper.is_live() && !self.shared.wait_for_room(WAIT_MAX) && !stop.is_cancelled() {
+                }
                 self.writer.write(&mut cuts)?;
             }
         }
@@ -162,6 +185,16 @@ impl Worker {
         if self.keeper.may_cut_anywhere() {
             self.collector.finish(&mut cuts);
             self.writer.write(&mut cuts)?;
+        }
+        Ok(())
+    }
+
+    /// Lets time go on while nothing comes, so that batches end and readings are taken.
+    fn be_quiet(&mut self, uncounted: &mut u64, cuts: &mut Vec<Cut>) -> Result<(), CollectError> {
+        self.count(uncounted);
+        if self.keeper.is_live() {
+            self.collector.observe(Timestamp(self.clock.now_us()), 0, &[], cuts);
+            self.writer.write(cuts)?;
         }
         Ok(())
     }
@@ -202,6 +235,7 @@ impl Worker {
 
     fn count(&mut self, uncounted: &mut u64) {
         self.faults.count();
+        self.watch.look(self.source.counts(), &self.shared, self.clock.as_ref());
         add(&self.shared.counters.frames, *uncounted);
         metrics::frames(*uncounted);
         *uncounted = 0;

@@ -6,38 +6,37 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, Read},
     path::Path,
     sync::Arc,
 };
 
-use flate2::bufread::MultiGzDecoder;
 use wire::time::Timestamp;
 
-use super::{LineFault, Source, SourceError};
+use super::{
+    LineFault, Source, SourceError,
+    lines::{LineRead, Lines},
+    log::{LogInput, unpacked},
+};
 use crate::frame::{FRAME_BYTES_MAX, Frame, FrameId, FrameKind};
 
 /// Longest line that is looked at: a CAN FD frame takes under 200 bytes.
 const LINE_BYTES_MAX: usize = 512;
 /// Most interface names remembered; a log has a handful.
 const INTERFACE_COUNT_MAX: usize = 64;
-const BUFFER_BYTES: usize = 64 * 1024;
 const ERROR_FLAG: u32 = 0x2000_0000;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Reads a candump log from anything that yields bytes.
 pub struct CandumpReader {
     name: String,
-    input: Box<dyn BufRead + Send>,
-    line: Vec<u8>,
-    line_number: u64,
+    lines: Lines,
     is_at_end: bool,
     interfaces: Vec<Arc<str>>,
 }
 
 impl std::fmt::Debug for CandumpReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CandumpReader").field("name", &self.name).field("line", &self.line_number).finish()
+        f.debug_struct("CandumpReader").field("name", &self.name).field("line", &self.lines.number).finish()
     }
 }
 
@@ -55,67 +54,24 @@ impl CandumpReader {
     /// Reads from `input`; `name` is what errors call it.
     pub fn new(name: impl Into<String>, input: impl Read + Send + 'static) -> Result<Self, SourceError> {
         let name = name.into();
-        let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
-        let head =
-            input.fill_buf().map_err(|source| SourceError::Read { log: name.clone(), line: 0, source })?;
-        let input: Box<dyn BufRead + Send> = if head.starts_with(&GZIP_MAGIC) {
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(input)))
-        } else {
-            Box::new(input)
-        };
-        Ok(Self {
-            name,
-            input,
-            line: Vec::with_capacity(LINE_BYTES_MAX),
-            line_number: 0,
-            is_at_end: false,
-            interfaces: Vec::new(),
-        })
+        match unpacked(input) {
+            Ok(input) => Ok(Self::of_input(name, input)),
+            Err(source) => Err(SourceError::Read { log: name, line: 0, source }),
+        }
+    }
+
+    pub(super) fn of_input(name: String, input: LogInput) -> Self {
+        let lines = Lines::new(input, LINE_BYTES_MAX);
+        Self { name, lines, is_at_end: false, interfaces: Vec::new() }
     }
 
     /// The number of the line the last frame or error came from, from 1.
     pub fn line_number(&self) -> u64 {
-        self.line_number
-    }
-
-    /// Reads one line into `self.line`, without its end; `Ok(None)` at the end of the log. A
-    /// line over the limit is passed over whole and is a fault.
-    fn read_line(&mut self) -> io::Result<Option<Result<(), LineFault>>> {
-        self.line.clear();
-        let mut is_too_long = false;
-        let mut has_read = false;
-        loop {
-            let available = match self.input.fill_buf() {
-                Ok(available) => available,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            if available.is_empty() {
-                break;
-            }
-            has_read = true;
-            let end = available.iter().position(|b| *b == b'\n');
-            let part = &available[..end.unwrap_or(available.len())];
-            if self.line.len() + part.len() > LINE_BYTES_MAX {
-                is_too_long = true;
-            } else {
-                self.line.extend_from_slice(part);
-            }
-            let used = end.map_or(available.len(), |i| i + 1);
-            self.input.consume(used);
-            if end.is_some() {
-                break;
-            }
-        }
-        if !has_read {
-            return Ok(None);
-        }
-        self.line_number += 1;
-        Ok(Some(if is_too_long { Err(LineFault::TooLong) } else { Ok(()) }))
+        self.lines.number
     }
 
     fn interface(&mut self, from: usize, to: usize) -> Result<Arc<str>, LineFault> {
-        let bytes = &self.line[from..to];
+        let bytes = &self.lines.line[from..to];
         if let Some(known) = self.interfaces.iter().find(|name| name.as_bytes() == bytes) {
             return Ok(known.clone());
         }
@@ -129,16 +85,16 @@ impl CandumpReader {
 
     /// The frame in `self.line`; `None` for an empty line.
     fn parse(&mut self) -> Result<Option<Frame>, LineFault> {
-        let mut fields = Fields { line: &self.line, at: 0 };
+        let mut fields = Fields { line: &self.lines.line, at: 0 };
         let Some(time) = fields.next() else { return Ok(None) };
-        let time = parse_time(&self.line[time.0..time.1]).ok_or(LineFault::Time)?;
+        let time = parse_time(&self.lines.line[time.0..time.1]).ok_or(LineFault::Time)?;
         let name = fields.next().ok_or(LineFault::Interface)?;
         let frame = fields.next().ok_or(LineFault::Separator)?;
-        match fields.next().map(|(from, to)| &self.line[from..to]) {
+        match fields.next().map(|(from, to)| &self.lines.line[from..to]) {
             None | Some(b"R" | b"T") => {}
             Some(_) => return Err(LineFault::Trailing),
         }
-        let body = parse_frame(&self.line[frame.0..frame.1])?;
+        let body = parse_frame(&self.lines.line[frame.0..frame.1])?;
         let interface = self.interface(name.0, name.1)?;
         Frame::new(time, interface, body.id, body.kind, &body.data[..body.len])
             .map(Some)
@@ -149,20 +105,24 @@ impl CandumpReader {
 impl Source for CandumpReader {
     fn next(&mut self) -> Result<Option<Frame>, SourceError> {
         while !self.is_at_end {
-            let parsed = match self.read_line() {
-                Ok(None) => break,
-                Ok(Some(Ok(()))) => self.parse(),
-                Ok(Some(Err(fault))) => Err(fault),
+            let parsed = match self.lines.read() {
+                Ok(LineRead::End) => break,
+                Ok(LineRead::Line) => self.parse(),
+                Ok(LineRead::TooLong) => Err(LineFault::TooLong),
                 Err(source) => {
                     self.is_at_end = true;
-                    return Err(SourceError::Read { log: self.name.clone(), line: self.line_number, source });
+                    return Err(SourceError::Read {
+                        log: self.name.clone(),
+                        line: self.lines.number,
+                        source,
+                    });
                 }
             };
             match parsed {
                 Ok(Some(frame)) => return Ok(Some(frame)),
                 Ok(None) => {}
                 Err(fault) => {
-                    return Err(SourceError::Line { log: self.name.clone(), line: self.line_number, fault });
+                    return Err(SourceError::Line { log: self.name.clone(), line: self.lines.number, fault });
                 }
             }
         }

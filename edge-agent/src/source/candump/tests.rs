@@ -88,7 +88,7 @@ fn a_bad_line_names_log_line_and_fault_and_the_next_line_is_read() {
 #[test]
 fn bytes_that_are_no_text_and_endless_lines_are_faults_of_one_line() {
     let mut text = b"(1.0) \xff\xfe 7E8#00\n".to_vec();
-    text.extend(std::iter::repeat_n(b'A', 3 * BUFFER_BYTES));
+    text.extend(std::iter::repeat_n(b'A', 3 * 64 * 1024));
     text.extend(b"\n(2.0) can0 7E8#02");
     let found = read(&text);
     assert!(found[0].as_ref().unwrap_err().contains("no interface name"));
