@@ -9,6 +9,7 @@ use std::{fmt, fs, path::Path};
 use crate::{decode::layout::Layout, frame::FrameId};
 
 mod build;
+mod dangling;
 mod facts;
 mod lines;
 mod syntax;

@@ -301,7 +301,10 @@ impl Decoder {
         if message.id.is_extended {
             self.extended.insert(message.id.raw, index);
             if message.is_j1939 {
-                self.pgns.entry(pgn_key(message.id.raw)).or_insert(index);
+                let first = *self.pgns.entry(pgn_key(message.id.raw)).or_insert(index);
+                if first != index {
+                    self.warn_of_shared_pgn(dbc, message, first);
+                }
             } else if message.byte_count > CLASSIC_FRAME_BYTES {
                 self.long_pgns.entry(pgn_key(message.id.raw)).or_insert(index);
             }
@@ -309,6 +312,19 @@ impl Decoder {
             *slot = index;
         }
         Ok(())
+    }
+
+    fn warn_of_shared_pgn(&mut self, dbc: &Dbc, message: &crate::dbc::DbcMessage, first: u32) {
+        let MessageDef { name, file, line, .. } = &self.messages[first as usize];
+        self.warnings.push(DbcWarning {
+            file: dbc.file.clone(),
+            line: message.line,
+            message: format!(
+                "message {} has the PGN of {name} at {file}:{line}; frames of senders and priorities \
+                 that neither names are decoded as {name}, remove one of them if they differ",
+                message.name
+            ),
+        });
     }
 
     fn find_id(&self, id: FrameId) -> Option<MessageIndex> {

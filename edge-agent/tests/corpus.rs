@@ -164,8 +164,6 @@ fn every_dbc_file_is_read_and_the_warnings_are_those_that_are_known() {
         Decoder::compile(&[dbc]).unwrap();
     }
     let known = fs::read_to_string(root().join("decode-corpus/warnings.txt")).unwrap();
-    for (found, known) in found.lines().zip(known.lines()) {
-        assert_eq!(found, known);
-    }
-    assert_eq!(found.lines().count(), known.lines().count(), "{found}");
+    println!("{found}");
+    assert!(found == known, "the warnings are no longer those of warnings.txt; those of now are above");
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use can_dbc::{MessageId, MultiplexIndicator, NumericValue};
 
 use super::{
-    Dbc, DbcError, DbcMessage, DbcSignal, DbcWarning, Switch, facts::Facts, lines::Lines,
+    Dbc, DbcError, DbcMessage, DbcSignal, DbcWarning, Switch, dangling::dangling, facts::Facts, lines::Lines,
     syntax::syntax_error,
 };
 use crate::{
@@ -45,6 +45,9 @@ pub(super) fn build(file: &str, text: &str) -> Result<Dbc, DbcError> {
             }
         }
     }
+    for (line, text) in dangling(&ended, &ast) {
+        builder.warn(line, text);
+    }
     if ast.messages.is_empty() {
         builder.warn(1, "the file has no messages (BO_); is it the right one?".to_owned());
     }
@@ -82,6 +85,14 @@ impl Builder<'_> {
         let id = self.frame_id(ordinal, line, message)?;
         let mut drafts: Vec<Draft> =
             message.signals.iter().filter_map(|s| self.signal(ordinal, message, s)).collect();
+        let mut names = HashSet::new();
+        for draft in drafts.iter().filter(|draft| !names.insert(draft.signal.name.as_str())) {
+            let text = format!(
+                "message {} has two signals {}; both are decoded, but neither can be mapped, rename one",
+                message.name, draft.signal.name
+            );
+            self.warn(draft.signal.line, text);
+        }
         drafts.sort_by_key(|draft| draft.first_bit);
         let signals = self.join_switches(drafts);
         for signal in &signals {

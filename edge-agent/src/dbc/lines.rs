@@ -58,3 +58,21 @@ impl Lines {
 pub(super) fn first_with(whole: &str, text: &str) -> usize {
     whole.lines().position(|line| line.contains(text)).map_or(0, |i| i + 1)
 }
+
+/// The first line `keyword id signal …` of an id that is meant, and the id; line 1 when there is
+/// none.
+pub(super) fn of_statement(
+    whole: &str,
+    keyword: &str,
+    signal: &str,
+    is_meant: impl Fn(u64) -> bool,
+) -> (usize, u64) {
+    let id_of = |line: &str| {
+        let mut words = line.split([' ', '\t', ':']).filter(|word| !word.is_empty());
+        let is_keyword = words.next() == Some(keyword);
+        let id = words.next().and_then(|id| id.parse().ok()).filter(|id| is_keyword && is_meant(*id))?;
+        (words.next() == Some(signal)).then_some(id)
+    };
+    let mut found = whole.lines().enumerate().filter_map(|(i, line)| Some((i + 1, id_of(line)?)));
+    found.next().unwrap_or((1, 0))
+}

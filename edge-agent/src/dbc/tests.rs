@@ -127,6 +127,23 @@ fn multiplexers_in_a_circle_or_missing_or_two_are_left_out() {
 }
 
 #[test]
+fn what_a_file_says_of_nothing_is_told_with_its_line() {
+    const M: &str = "BO_ 5 M: 8 A\n SG_ A M : 0|8@1+ (1,0) [0|0] \"\" B\n \
+                     SG_ B m0 : 8|8@1+ (1,0) [0|0] \"\" B\n\n";
+    let told = |statement: &str| warning(&format!("{M}{statement}\n"));
+    let message = told("SIG_VALTYPE_ 5 Gone : 1;");
+    assert!(message.starts_with("car.dbc:13: SIG_VALTYPE_ is about signal Gone of message 5"), "{message}");
+    let message = told("SIG_VALTYPE_ 2147483654 A: 1;");
+    assert!(message.contains("car.dbc:13: ") && message.contains("a message that is not in"), "{message}");
+    let message = told("VAL_ 5 Gone 1 \"on\" 0 \"off\" ;");
+    assert!(message.starts_with("car.dbc:13: VAL_ is about signal Gone of message 5, a signal"), "{message}");
+    let message = told("SG_MUL_VAL_ 5 B A 0-0, 9-8;");
+    assert!(message.starts_with("car.dbc:13: the range 9-8 of signal B holds no value"), "{message}");
+    let twice = "BO_ 5 M: 8 A\n SG_ A : 0|8@1+ (1,0) [0|0] \"\" B\n SG_ A : 8|8@1+ (1,0) [0|0] \"\" B\n";
+    assert!(warning(twice).contains("message M has two signals A"), "{}", warning(twice));
+}
+
+#[test]
 fn quoted_text_that_looks_like_a_statement_moves_no_lines() {
     let dbc = parse(
         "BO_ 5 M: 8 A\n SG_ S : 0|8@1+ (1,0) [0|0] \"\" B\n\nCM_ BO_ 5 \"two\nBO_ 6 Not: 8 A\nlines\";\n",

@@ -143,8 +143,8 @@ fn file(shape: &Shape) -> (String, Vec<(String, Raw)>) {
             let name = format!("I{outer}{inner}");
             let part = &shape.below_inner[usize::from(4 * outer + inner)];
             add(name.clone(), format!("m{inner} "), part, 2, is_outer && inner == shape.inner);
-            // One value by itself, one as part of a wider range.
-            writeln!(switches, "SG_MUL_VAL_ 5 {name} {inner_name} {inner}-{inner}, 9-8;").unwrap();
+            // Another range beyond what is encoded.
+            writeln!(switches, "SG_MUL_VAL_ 5 {name} {inner_name} {inner}-{inner}, 9-12;").unwrap();
         }
     }
     for (i, part) in shape.always.iter().enumerate() {

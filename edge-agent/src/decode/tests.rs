@@ -124,6 +124,21 @@ fn j1939_messages_are_found_by_pgn_whatever_priority_source_and_destination() {
 }
 
 #[test]
+fn two_j1939_messages_of_one_pgn_are_told() {
+    let decoder = decoder(
+        "BO_ 2364539904 One: 8 A\n SG_ A : 0|8@1+ (1,0) [0|0] \"\" B\n\n\
+         BO_ 2364539905 Two: 8 A\n SG_ B : 0|8@1+ (1,0) [0|0] \"\" B\n\n\
+         BA_DEF_ BO_  \"VFrameFormat\" ENUM  \"StandardCAN\",\"ExtendedCAN\",\"reserved\",\"J1939PG\";\n\
+         BA_DEF_DEF_  \"VFrameFormat\" \"J1939PG\";\n",
+    );
+    let told: Vec<String> = decoder.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("car.dbc:12: message Two has the PGN of One at car.dbc:9"), "{told:?}");
+    assert_eq!(decode(&decoder, &frame(0x0CF0_0401, true, &[7])).as_deref(), Some("B=7"));
+    assert_eq!(decode(&decoder, &frame(0x0CF0_0402, true, &[7])).as_deref(), Some("A=7"));
+}
+
+#[test]
 fn an_id_in_two_files_names_both_places() {
     let file = |name: &str| Dbc::from_bytes(name, format!("{HEAD}BO_ 5 M: 8 A\n").as_bytes()).unwrap();
     let message = Decoder::compile(&[file("a.dbc"), file("b.dbc")]).unwrap_err().to_string();
