@@ -5,6 +5,7 @@
 //! *uplink*, which sends them. They meet in the spool only. A replay or a simulation waits for
 //! room in the spool; a live bus does not wait, the spool drops by its own order.
 
+mod polling;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,14 @@ use crate::{
     dbc::{Dbc, DbcError},
     decode::{CompileDbcError, Decoder},
     map::{MapError, MappedDecoder, SignalMap},
+    obd::{self, ValueReaderError},
+    poll::PollSettings,
     simulate::{SimulateError, SimulateSettings, Simulator},
     source::{CandumpReader, Source, SourceError, replay::Pace},
     spool::{DiskStorage, Lane, OpenFolderError, Spool, SpoolError, SpoolSettings},
     uplink::{TlsError, Uplink, UplinkSettings},
 };
+use polling::Polling;
 use shared::Shared;
 pub use shared::Stats;
 use worker::{Keeper, Worker};
@@ -72,6 +76,8 @@ pub struct Settings {
     pub dbcs: Vec<NamedBytes>,
     /// Map files that say which signals are collected.
     pub maps: Vec<NamedBytes>,
+    /// What the vehicle is asked; `None` and nothing is ever transmitted.
+    pub poll: Option<PollSettings>,
     /// How they are collected.
     pub collect: CollectSettings,
     /// Bounds of the spool.
@@ -127,6 +133,9 @@ pub enum StartError {
     /// The simulation.
     #[error("cannot start the simulation")]
     Simulate(#[from] SimulateError),
+    /// The descriptions that polling needs.
+    #[error("cannot set up polling")]
+    Poll(#[from] ValueReaderError),
     /// The TLS files.
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
@@ -219,7 +228,11 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
     spool.put_catalog(catalog_hash, &encoded_catalog)?;
 
     let boot_id = BootId(Uuid::new_v4());
-    let source = open_source(&settings, &spool, catalog_hash.as_bytes(), &clock)?;
+    let mut source = open_source(&settings, &spool, catalog_hash.as_bytes(), &clock)?;
+    let polling = match &settings.poll {
+        Some(poll) => Polling::open(poll.clone(), &mut source.source, &decoder)?,
+        None => None,
+    };
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
     let min_interval = move |id: u32| intervals.get(id as usize).copied().flatten();
     let collector = Collector::new(&catalog, settings.collect, min_interval, source.resume_after);
@@ -238,6 +251,7 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
         collector,
         writer,
         keeper: source.keeper,
+        polling,
         shared: Arc::clone(&shared),
         clock: Arc::clone(&clock),
     };
@@ -255,14 +269,26 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
 }
 
 fn decoder(settings: &Settings) -> Result<MappedDecoder, StartError> {
-    let dbcs: Vec<Dbc> =
+    let mut dbcs: Vec<Dbc> =
         settings.dbcs.iter().map(|d| Dbc::from_bytes(&d.name, &d.bytes)).collect::<Result<_, _>>()?;
     let maps = settings.maps.iter().map(|m| {
         let text = std::str::from_utf8(&m.bytes).map_err(|_| StartError::MapText(m.name.clone()))?;
         Ok(SignalMap::parse(&m.name, text)?)
     });
-    let maps: Vec<SignalMap> = maps.collect::<Result<_, StartError>>()?;
+    let mut maps: Vec<SignalMap> = maps.collect::<Result<_, StartError>>()?;
+    if settings.poll.as_ref().is_some_and(|poll| !poll.pids.is_empty()) {
+        add_obd(&mut dbcs, &mut maps)?;
+    }
     Ok(MappedDecoder::new(Decoder::compile(&dbcs)?, &maps)?)
+}
+
+/// What answers to OBD requests mean; signals that a map of the vehicle's own has stay its own.
+fn add_obd(dbcs: &mut Vec<Dbc>, maps: &mut Vec<SignalMap>) -> Result<(), StartError> {
+    let (dbc, map) = (obd::dbc(), obd::map());
+    let text = std::str::from_utf8(&map.bytes).map_err(|_| StartError::MapText(map.name.clone()))?;
+    maps.extend(SignalMap::parse(&map.name, text)?.yielding_to(maps));
+    dbcs.push(Dbc::from_bytes(&dbc.name, &dbc.bytes)?);
+    Ok(())
 }
 
 struct OpenedSource {

@@ -10,6 +10,7 @@ use wire::time::Timestamp;
 use crate::{
     agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
     collect::CollectSettings,
+    poll::config::PollConfig,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
     spool::{SpoolSettings, SyncPolicy},
@@ -30,6 +31,8 @@ pub struct Config {
     pub map_files: Vec<PathBuf>,
     /// Where frames come from.
     pub source: SourceConfig,
+    /// What the vehicle is asked.
+    pub poll: PollConfig,
     /// How samples are collected.
     pub collect: CollectConfig,
     /// Bounds of the spool.
@@ -136,6 +139,7 @@ impl Default for Config {
             dbc_files: Vec::new(),
             map_files: Vec::new(),
             source: SourceConfig::default(),
+            poll: PollConfig::default(),
             collect: CollectConfig::default(),
             spool: SpoolConfig::default(),
             uplink: UplinkConfig::default(),
@@ -218,6 +222,7 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
         }
         _ => {}
     }
+    let poll = crate::poll::config::check(&mut faults, &config.poll);
     let sync = faults.check("spool.sync", parse_sync(&config.spool.sync));
     let uplink = check_uplink(&mut faults, config.uplink);
     for (key, duration) in [
@@ -243,6 +248,7 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
             source: source?,
             dbcs,
             maps,
+            poll,
             collect: CollectSettings {
                 batch_interval: config.collect.batch_interval.0,
                 signal_interval: config.collect.signal_interval.0,

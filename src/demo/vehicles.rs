@@ -62,6 +62,7 @@ pub(super) fn settings(plan: &Plan, names: &[(VehicleId, String)]) -> anyhow::Re
             source,
             dbcs,
             maps,
+            poll: None,
             collect: CollectSettings::default(),
             spool: SpoolSettings::default(),
             uplink: UplinkSettings {

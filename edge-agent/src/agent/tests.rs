@@ -32,6 +32,7 @@ fn replay(folder: &std::path::Path, log: NamedBytes) -> Settings {
             data("tests/data/css-car-obd-gnss/canmod-gps.dbc"),
         ],
         maps: vec![data("configs/maps/css-car-obd-gnss.toml")],
+        poll: None,
         collect: CollectSettings::default(),
         spool: SpoolSettings::default(),
         // Nobody listens there.

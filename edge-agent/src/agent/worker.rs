@@ -4,10 +4,11 @@ use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use service::{Clock, SharedClock, logs::chain};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use wire::time::Timestamp;
 
 use super::{
+    polling::Polling,
     shared::{Shared, add},
     writer::{BatchWriter, WriteError},
 };
@@ -102,6 +103,8 @@ pub(super) struct Worker {
     pub(super) collector: Collector,
     pub(super) writer: BatchWriter,
     pub(super) keeper: Keeper,
+    /// Asks the vehicle; only where it is configured.
+    pub(super) polling: Option<Polling>,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: SharedClock,
 }
@@ -146,6 +149,7 @@ impl Worker {
                 }
             }
             self.take(&frame, &mut samples, &mut cuts);
+            self.poll(&frame, &mut samples, &mut cuts);
             uncounted += 1;
             if uncounted >= FRAMES_AT_ONCE {
                 self.count(&mut uncounted);
@@ -182,6 +186,26 @@ impl Worker {
         }
         self.collector.observe(frame.time, message_key(frame.id), samples, cuts);
         self.shared.counters.last_event_time_us.store(frame.time.0, Ordering::Relaxed);
+    }
+
+    /// Shows the poller a frame that was taken, and its samples; takes the answers it has.
+    fn poll(&mut self, frame: &Frame, samples: &mut Vec<MappedSample>, cuts: &mut Vec<Cut>) {
+        let Some(polling) = &mut self.polling else { return };
+        polling.observe(frame, samples);
+        self.poll_step(frame.time, samples, cuts);
+    }
+
+    /// Lets the poller do what is due, also while the bus is quiet.
+    fn poll_step(&mut self, now: Timestamp, samples: &mut Vec<MappedSample>, cuts: &mut Vec<Cut>) {
+        let Some(polling) = &mut self.polling else { return };
+        let answers = polling.step(now);
+        let reports = polling.take_reports();
+        for answer in answers {
+            self.take(&answer, samples, cuts);
+        }
+        for report in &reports {
+            debug!(ecu = report.ecu, count = report.codes.len(), "trouble codes read");
+        }
     }
 
     fn count(&self, uncounted: &mut u64) {
