@@ -90,7 +90,9 @@ impl Addressing {
         id == self.functional_id()
             || match self {
                 Addressing::Standard => !id.is_extended && (0x7E0..=0x7E7).contains(&id.raw),
-                Addressing::Extended => id.is_extended && id.raw & 0xFFFF_00FF == 0x18DA_0000 | u32::from(TESTER),
+                Addressing::Extended => {
+                    id.is_extended && id.raw & 0xFFFF_00FF == 0x18DA_0000 | u32::from(TESTER)
+                }
             }
     }
 }
@@ -242,8 +244,10 @@ impl ValueReader {
     /// Whether service 01 answers of that PID are described.
     pub fn knows(&self, pid: u8) -> bool {
         let value = u64::from(pid);
-        self.decoder.signals().iter().filter_map(|s| s.present_when.as_ref()).any(|(_, ranges)| {
-            ranges.iter().any(|(low, high)| (*low..=*high).contains(&value))
-        })
+        self.decoder
+            .signals()
+            .iter()
+            .filter_map(|s| s.present_when.as_ref())
+            .any(|(_, ranges)| ranges.iter().any(|(low, high)| (*low..=*high).contains(&value)))
     }
 }

@@ -531,7 +531,10 @@ impl Poller {
     fn wish(&mut self, now: Timestamp) {
         let is_asking = |job: &Job| matches!(job, Job::Supported { .. });
         let is_obd_known = self.discovery == Discovery::Done
-            && self.ecus.iter().all(|ecu| !ecu.job.is_some_and(|job| is_asking(&job)) && !ecu.next_is(is_asking));
+            && self
+                .ecus
+                .iter()
+                .all(|ecu| !ecu.job.is_some_and(|job| is_asking(&job)) && !ecu.next_is(is_asking));
         let is_ready = |topic: Topic| match topic {
             Topic::Pid(_) | Topic::ObdFaults => is_obd_known,
             Topic::Did(_) | Topic::UdsFaults(_) => true,
@@ -713,7 +716,8 @@ impl Poller {
             }
             Job::Did { index, .. } => {
                 if let Some((answer, did)) = answer.zip(self.settings.dids.get(index)) {
-                    self.counts.cut_answers += u64::from(answer.len() > usize::from(did.frames_max) * PAGE_BYTES);
+                    self.counts.cut_answers +=
+                        u64::from(answer.len() > usize::from(did.frames_max) * PAGE_BYTES);
                     let frames = pages(answer, did, &self.settings.interface, time);
                     frames.for_each(|frame| keep(&mut self.answers, frame, TAKEN_MAX));
                 }

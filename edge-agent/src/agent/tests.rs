@@ -144,6 +144,28 @@ async fn a_simulation_goes_on_after_a_restart_without_a_sample_twice_or_missing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_to_polling_are_collected_beside_what_the_bus_says() {
+    let start = Timestamp(1_760_000_000_000_000);
+    let clock = ManualClock::at(start.0 + 86_400_000_000);
+    let (quiet, asked) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_, without) = spooled(simulation(quiet.path(), start, 40), clock.clone()).await;
+    let text = "enabled = true\ninterface = \"sim0\"\n[[obd]]\npids = [0x01, 0x0D]\nperiod = \"10s\"";
+    let config: crate::poll::config::PollConfig = toml::from_str(text).unwrap();
+    let poll = crate::poll::config::check(&mut service::config::Faults::of("test"), &config);
+    let settings = Settings { poll, ..simulation(asked.path(), start, 40) };
+    let columns = decoder(&settings).unwrap();
+    let paths: Vec<&str> = columns.columns().iter().map(|c| c.vss.path).collect();
+    // Speed stays the bus's own; whether the lamp is on only OBD says.
+    assert_eq!(paths.iter().filter(|path| **path == "Vehicle.Speed").count(), 1);
+    assert!(paths.contains(&"Vehicle.OBD.IsMILOn"));
+    let (_, with) = spooled(settings, clock).await;
+    // The lamp and the count of codes, every 10 s of a drive.
+    let more = with.samples_of(Lane::Signals) - without.samples_of(Lane::Signals);
+    assert!(more > 100 && more % 2 == 0, "{more}");
+    assert_eq!(with.samples_of(Lane::Readings), without.samples_of(Lane::Readings));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_cannot_be_says_what_and_where() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

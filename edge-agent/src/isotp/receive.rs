@@ -124,11 +124,7 @@ fn block(settings: &LinkSettings) -> Option<u8> {
 }
 
 fn go_on(settings: &LinkSettings) -> Flow {
-    Flow {
-        status: FlowStatus::Continue,
-        block_size: settings.block_size,
-        st_min_code: settings.st_min_code,
-    }
+    Flow { status: FlowStatus::Continue, block_size: settings.block_size, st_min_code: settings.st_min_code }
 }
 
 fn failed(fault: LinkFault, time: Timestamp) -> Reaction {

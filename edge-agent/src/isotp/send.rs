@@ -98,8 +98,7 @@ impl Sender {
         let fault = match flow.status {
             FlowStatus::Continue => {
                 let block_left = (flow.block_size != 0).then_some(flow.block_size);
-                session.state =
-                    State::Ready { at: now, block_left, st_min_us: st_min_us(flow.st_min_code) };
+                session.state = State::Ready { at: now, block_left, st_min_us: st_min_us(flow.st_min_code) };
                 return None;
             }
             FlowStatus::Wait if waits < settings.waits_max => {

@@ -140,7 +140,8 @@ pub fn check(faults: &mut Faults, config: &PollConfig) -> Option<PollSettings> {
             Addressing::Standard
         }
     };
-    for (key, wait) in [("poll.quiet_after", config.quiet_after), ("poll.tester_pause", config.tester_pause)] {
+    for (key, wait) in [("poll.quiet_after", config.quiet_after), ("poll.tester_pause", config.tester_pause)]
+    {
         if wait.0 < Duration::from_secs(1) {
             faults.add(key, "is too short; write at least \"1s\"");
         }
@@ -174,7 +175,8 @@ fn check_pids(faults: &mut Faults, config: &[ObdConfig]) -> Vec<PidPoll> {
         let period = period(faults, "poll.obd.period", entry.period);
         for pid in &entry.pids {
             if reader.as_ref().is_some_and(|reader| !reader.knows(*pid)) {
-                let fault = format!("has PID {pid:#04X}, which roadlake-obd.dbc does not describe; leave it out");
+                let fault =
+                    format!("has PID {pid:#04X}, which roadlake-obd.dbc does not describe; leave it out");
                 faults.add("poll.obd.pids", &fault);
             }
             if pids.iter().any(|known| known.pid == *pid) {
@@ -198,7 +200,8 @@ fn check_ecus(faults: &mut Faults, config: &[EcuConfig]) -> Vec<EcuPoll> {
             faults.add("poll.ecu.request_id", &format!("or response_id of {name:?} is no id of a bus"));
         }
         let address = Address::normal(id(entry.request_id), id(entry.response_id));
-        let is_known = |other: &EcuPoll| other.name == *name || other.address.receive_id == address.receive_id;
+        let is_known =
+            |other: &EcuPoll| other.name == *name || other.address.receive_id == address.receive_id;
         if name.is_empty() || ecus.iter().any(is_known) {
             faults.add("poll.ecu.name", &format!("or response_id of {name:?} is empty or there twice"));
         }
@@ -206,7 +209,10 @@ fn check_ecus(faults: &mut Faults, config: &[EcuConfig]) -> Vec<EcuPoll> {
             faults.add("poll.ecu.session", "must be 1 to 126 and not 2, the programming session");
         }
         if entry.status_mask == 0 {
-            faults.add("poll.ecu.status_mask", "is 0, which matches no code; 13 reads failed, pending and confirmed");
+            faults.add(
+                "poll.ecu.status_mask",
+                "is 0, which matches no code; 13 reads failed, pending and confirmed",
+            );
         }
         ecus.push(EcuPoll {
             name: name.clone(),

@@ -89,11 +89,8 @@ pub(super) fn step(
             None => ecu.scan.is_running = false,
         },
         Job::Snapshot { code } | Job::ExtendedData { code } => {
-            let sub_function = if matches!(job, Job::Snapshot { .. }) {
-                SNAPSHOT_OF_DTC
-            } else {
-                EXTENDED_DATA_OF_DTC
-            };
+            let sub_function =
+                if matches!(job, Job::Snapshot { .. }) { SNAPSHOT_OF_DTC } else { EXTENDED_DATA_OF_DTC };
             let records = answer.and_then(|answer| uds::parse_records(answer, code));
             let of_code = ecu.scan.records.entry(code).or_default();
             if let Some(records) = records.filter(|records| !records.is_empty()) {
@@ -109,13 +106,7 @@ pub(super) fn step(
 }
 
 /// One of the three lists; the next is asked for, and confirmed codes wait for their freeze frame.
-fn codes(
-    ecu: &mut Ecu,
-    service: u8,
-    answer: Option<&[u8]>,
-    now: Timestamp,
-    reports: &mut Vec<FaultReport>,
-) {
+fn codes(ecu: &mut Ecu, service: u8, answer: Option<&[u8]>, now: Timestamp, reports: &mut Vec<FaultReport>) {
     let (list, next) = match service {
         obd::CONFIRMED_DTCS => (FaultList::Confirmed, Some(obd::PENDING_DTCS)),
         obd::PENDING_DTCS => {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use wire::time::Timestamp;
 
-use super::{ANSWER, NEGATIVE, NegativeCode, READ_DATA, READ_DTCS, SESSION_CONTROL, SUPPRESS, TESTER_PRESENT};
+use super::{
+    ANSWER, NEGATIVE, NegativeCode, READ_DATA, READ_DTCS, SESSION_CONTROL, SUPPRESS, TESTER_PRESENT,
+};
 use crate::{
     frame::{Frame, FrameId},
     isotp::{Link, LinkEvent, LinkFault, SendError, micros},
