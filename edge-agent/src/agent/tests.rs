@@ -149,7 +149,7 @@ async fn answers_to_polling_are_collected_beside_what_the_bus_says() {
     let clock = ManualClock::at(start.0 + 86_400_000_000);
     let (quiet, asked) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (_, without) = spooled(simulation(quiet.path(), start, 40), clock.clone()).await;
-    let text = "enabled = true\ninterface = \"sim0\"\n[[obd]]\npids = [0x01, 0x0D]\nperiod = \"10s\"";
+    let text = "enabled = true\ninterface = \"sim0\"\n[[obd]]\npids = [0x01, 0x0D, 0x11]\nperiod = \"10s\"";
     let config: crate::poll::config::PollConfig = toml::from_str(text).unwrap();
     let poll = crate::poll::config::check(&mut service::config::Faults::of("test"), &config);
     let settings = Settings { poll, ..simulation(asked.path(), start, 40) };
@@ -159,9 +159,9 @@ async fn answers_to_polling_are_collected_beside_what_the_bus_says() {
     assert_eq!(paths.iter().filter(|path| **path == "Vehicle.Speed").count(), 1);
     assert!(paths.contains(&"Vehicle.OBD.IsMILOn"));
     let (_, with) = spooled(settings, clock).await;
-    // The lamp and the count of codes, every 10 s of a drive.
+    // The lamp and the count of codes once, as they do not change; the throttle with the drive.
     let more = with.samples_of(Lane::Signals) - without.samples_of(Lane::Signals);
-    assert!(more > 100 && more % 2 == 0, "{more}");
+    assert!((50..300).contains(&more), "{more}");
     assert_eq!(with.samples_of(Lane::Readings), without.samples_of(Lane::Readings));
 }
 

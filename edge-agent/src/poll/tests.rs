@@ -1,17 +1,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test: a failure is the message")]
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     faults::{FaultList, Protocol},
-    isotp::LinkSettings,
+    isotp::{Address, LinkSettings},
+    obd::Addressing,
     simulate::ecu::{EcuSettings, SimulatedEcu},
     source::{
         BusWriter, Polled, Source,
         virtual_bus::{VirtualBus, VirtualBusSettings, VirtualEndpoint, VirtualWriter},
     },
-    uds::DtcCode,
+    uds::{DtcCode, NegativeCode},
 };
 
 const MS: i64 = 1000;
