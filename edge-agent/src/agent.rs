@@ -7,6 +7,7 @@
 
 mod faults;
 mod live;
+mod polling;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,8 @@ use crate::{
     faults::FaultSettings,
     j1939::J1939Settings,
     map::{MapError, MappedDecoder, SignalMap},
+    obd::{self, ValueReaderError},
+    poll::PollSettings,
     simulate::{SimulateError, SimulateSettings, Simulator},
     source::{LogReader, OwnFramesError, Source, SourceError, replay::Pace},
     spool::{DiskStorage, Lane, OpenFolderError, Spool, SpoolError, SpoolSettings},
@@ -41,6 +44,7 @@ use crate::{
 use faults::FaultWatch;
 use live::OwnFiles;
 pub use live::{FrameFilter, LiveSettings};
+use polling::Polling;
 use shared::Shared;
 pub use shared::Stats;
 use watch::SourceWatch;
@@ -81,6 +85,8 @@ pub struct Settings {
     pub dbcs: Vec<NamedBytes>,
     /// Map files that say which signals are collected.
     pub maps: Vec<NamedBytes>,
+    /// What the vehicle is asked; `None` and nothing is ever transmitted.
+    pub poll: Option<PollSettings>,
     /// How they are collected.
     pub collect: CollectSettings,
     /// How J1939 is listened to.
@@ -142,6 +148,9 @@ pub enum StartError {
     /// The simulation.
     #[error("cannot start the simulation")]
     Simulate(#[from] SimulateError),
+    /// The descriptions that polling needs.
+    #[error("cannot set up polling")]
+    Poll(#[from] ValueReaderError),
     /// The TLS files.
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
@@ -240,7 +249,11 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
     spool.put_catalog(catalog_hash, &encoded_catalog)?;
 
     let boot_id = BootId(Uuid::new_v4());
-    let source = open_source(&settings, &spool, &decoder, catalog_hash.as_bytes(), &clock)?;
+    let mut source = open_source(&settings, &spool, &decoder, catalog_hash.as_bytes(), &clock)?;
+    let polling = match &settings.poll {
+        Some(poll) => Polling::open(poll.clone(), &mut source.source, &decoder)?,
+        None => None,
+    };
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
     let min_interval = move |id: u32| intervals.get(id as usize).copied().flatten();
     let collector = Collector::new(&catalog, settings.collect, min_interval, source.resume_after);
@@ -268,6 +281,7 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
         keeper: source.keeper,
         watch: SourceWatch::default(),
         counted_at: Timestamp::default(),
+        polling,
         shared: Arc::clone(&shared),
         clock: Arc::clone(&clock),
     };
@@ -290,7 +304,7 @@ fn decoder(settings: &Settings) -> Result<MappedDecoder, StartError> {
         SourceSettings::Replay(_) | SourceSettings::Simulate(_) => OwnFiles::default(),
     };
     let dbcs = settings.dbcs.iter().chain(&own.dbcs);
-    let dbcs: Vec<Dbc> = dbcs.map(|d| Dbc::from_bytes(&d.name, &d.bytes)).collect::<Result<_, _>>()?;
+    let mut dbcs: Vec<Dbc> = dbcs.map(|d| Dbc::from_bytes(&d.name, &d.bytes)).collect::<Result<_, _>>()?;
     let parse = |m: &NamedBytes| {
         let text = std::str::from_utf8(&m.bytes).map_err(|_| StartError::MapText(m.name.clone()))?;
         Ok(SignalMap::parse(&m.name, text)?)
@@ -300,7 +314,19 @@ fn decoder(settings: &Settings) -> Result<MappedDecoder, StartError> {
         // What a map of the user's takes from a bus stays there.
         maps.extend(parse(map)?.yielding_to(&maps));
     }
+    if settings.poll.as_ref().is_some_and(|poll| !poll.pids.is_empty()) {
+        add_obd(&mut dbcs, &mut maps)?;
+    }
     Ok(MappedDecoder::new(Decoder::compile(&dbcs)?, &maps)?)
+}
+
+/// What answers to OBD requests mean; signals that a map of the vehicle's own has stay its own.
+fn add_obd(dbcs: &mut Vec<Dbc>, maps: &mut Vec<SignalMap>) -> Result<(), StartError> {
+    let (dbc, map) = (obd::dbc(), obd::map());
+    let text = std::str::from_utf8(&map.bytes).map_err(|_| StartError::MapText(map.name.clone()))?;
+    maps.extend(SignalMap::parse(&map.name, text)?.yielding_to(maps));
+    dbcs.push(Dbc::from_bytes(&dbc.name, &dbc.bytes)?);
+    Ok(())
 }
 
 struct OpenedSource {

@@ -14,6 +14,7 @@ pub use faults::{FaultsConfig, J1939Config, ListenName};
 use crate::{
     agent::{FrameFilter, LiveSettings, NamedBytes, ReplaySettings, Settings, SourceSettings},
     collect::CollectSettings,
+    poll::config::PollConfig,
     simulate::{self, Powertrain, SimulateSettings},
     source::{gnss::Receiver, replay::Pace},
     spool::{SpoolSettings, SyncPolicy},
@@ -37,6 +38,8 @@ pub struct Config {
     pub map_files: Vec<PathBuf>,
     /// Where frames come from.
     pub source: SourceConfig,
+    /// What the vehicle is asked.
+    pub poll: PollConfig,
     /// How samples are collected.
     pub collect: CollectConfig,
     /// How J1939 is listened to.
@@ -160,6 +163,7 @@ impl Default for Config {
             dbc_files: Vec::new(),
             map_files: Vec::new(),
             source: SourceConfig::default(),
+            poll: PollConfig::default(),
             collect: CollectConfig::default(),
             j1939: J1939Config::default(),
             faults: FaultsConfig::default(),
@@ -250,6 +254,7 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
         }
         _ => {}
     }
+    let poll = crate::poll::config::check(&mut faults, &config.poll);
     let sync = faults.check("spool.sync", parse_sync(&config.spool.sync));
     let uplink = check_uplink(&mut faults, config.uplink);
     let j1939 = config.j1939.check(&mut faults);
@@ -277,6 +282,7 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
             source: source?,
             dbcs,
             maps,
+            poll,
             collect: CollectSettings {
                 batch_interval: config.collect.batch_interval.0,
                 signal_interval: config.collect.signal_interval.0,

@@ -38,6 +38,13 @@ pub(crate) const FAULT_EVENTS: &str = "roadlake_edge_fault_events_total";
 /// How J1939 messages of many frames ended, by `outcome`.
 pub(crate) const J1939_SESSIONS: &str = "roadlake_edge_j1939_sessions_total";
 
+/// Diagnostic requests that came to an end, by `outcome`.
+pub(crate) const POLLED: &str = "roadlake_edge_polled_requests_total";
+/// Bits of requests, answers and flow control on the bus, at their worst.
+pub(crate) const POLL_BITS: &str = "roadlake_edge_poll_bits_total";
+/// Lists of trouble codes read, by `protocol`.
+pub(crate) const FAULT_REPORTS: &str = "roadlake_edge_fault_reports_total";
+
 /// Every metric of the agent.
 pub const NAMES: &[&str] = &[
     FRAMES,
@@ -56,6 +63,9 @@ pub const NAMES: &[&str] = &[
     REFUSED,
     BUS_EVENTS,
     INTERFACES_OUT,
+    POLLED,
+    POLL_BITS,
+    FAULT_REPORTS,
 ];
 
 pub(crate) fn frames(count: u64) {
@@ -95,6 +105,20 @@ pub(crate) fn acked(batches: u64) {
 
 pub(crate) fn resent() {
     counter!(RESENDS).increment(1);
+}
+
+pub(crate) fn polled(outcome: &'static str, requests: u64) {
+    if requests > 0 {
+        counter!(POLLED, "outcome" => outcome).increment(requests);
+    }
+}
+
+pub(crate) fn poll_bits(bits: u64) {
+    counter!(POLL_BITS).increment(bits);
+}
+
+pub(crate) fn fault_report(protocol: crate::faults::Protocol) {
+    counter!(FAULT_REPORTS, "protocol" => protocol.name()).increment(1);
 }
 
 pub(crate) fn connected() {

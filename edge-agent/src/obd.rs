@@ -163,7 +163,7 @@ pub fn parse_supported(answer: &[u8]) -> Option<Vec<u8>> {
         [0x42, base, _frame, a, b, c, d, ..] => (*base, [*a, *b, *c, *d]),
         _ => return None,
     };
-    if base % 0x20 != 0 {
+    if !base.is_multiple_of(0x20) {
         return None;
     }
     let bits = u32::from_be_bytes(bits);

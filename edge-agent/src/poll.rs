@@ -10,7 +10,8 @@
 //! unit that does not answer is left alone for longer and longer; when another tester speaks, this
 //! one is silent for a while and never answers the other's messages.
 //!
-//! `schedule.rs` says when, `job.rs` what, `ecu.rs` whom, `scan.rs` how codes are read.
+//! `schedule.rs` says when, `job.rs` what, `ecu.rs` whom, `conclude.rs` what an answer leads to,
+//! `scan.rs` how codes are read.
 //!
 //! Bounds: [`EXCHANGES_MAX`] control units, 256 requests waiting for each; what is not taken out
 //! is bounded by [`TAKEN_MAX`].
@@ -18,7 +19,6 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use wire::time::Timestamp;
@@ -27,13 +27,13 @@ use crate::{
     faults::FaultReport,
     frame::{Frame, FrameId, FrameKind},
     isotp::{
-        Address, micros,
+        micros,
         pdu::{self, Pdu},
     },
-    obd::{self, Addressing, ValueReader, ValueReaderError},
-    uds::{NegativeCode, Outcome},
+    obd::{self, ValueReader, ValueReaderError},
 };
 
+mod conclude;
 pub mod config;
 mod ecu;
 mod job;
@@ -42,12 +42,17 @@ mod schedule;
 mod share;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use ecu::Ecu;
 use job::Job;
 use schedule::{Schedule, Topic};
 pub use share::frame_bits;
 use share::{Budget, bits_of};
+pub use types::{
+    ClearFault, ClearPermit, Cleared, DidPoll, EcuPoll, Identity, PidPoll, PollCounts, PollRefusal,
+    PollSettings,
+};
 
 /// Most control units that are spoken with.
 pub const EXCHANGES_MAX: usize = 32;
@@ -64,147 +69,6 @@ const DISCOVERY_AGAIN_MAX_US: i64 = 300_000_000;
 const SESSION_KEPT_US: i64 = 2_000_000;
 /// Own frames remembered, to know them when the interface gives them back.
 const ECHOES_MAX: usize = 64;
-/// Data bytes of a frame.
-const PAGE_BYTES: usize = crate::frame::FRAME_BYTES_MAX;
-
-/// What is asked, and how much that may cost.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PollSettings {
-    /// The interface asked on.
-    pub interface: Arc<str>,
-    /// Its bit rate.
-    pub bitrate: u32,
-    /// Most of it that requests, answers and flow control may take.
-    pub bus_share_max: f64,
-    /// How OBD is addressed.
-    pub addressing: Addressing,
-    /// Time without a frame but our answers after which the vehicle counts as asleep.
-    pub quiet_after: Duration,
-    /// How long to be silent after another tester's request.
-    pub tester_pause: Duration,
-    /// Values of now.
-    pub pids: Vec<PidPoll>,
-    /// How often OBD codes are read; `None` for never.
-    pub obd_faults_every: Option<Duration>,
-    /// Control units of UDS.
-    pub ecus: Vec<EcuPoll>,
-    /// Data identifiers.
-    pub dids: Vec<DidPoll>,
-}
-
-/// A PID and its period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PidPoll {
-    /// Of service 01.
-    pub pid: u8,
-    /// How often.
-    pub period: Duration,
-}
-
-/// A control unit of UDS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EcuPoll {
-    /// What reports call it.
-    pub name: String,
-    /// Where it listens and answers.
-    pub address: Address,
-    /// How often its codes are read; `None` for never.
-    pub faults_every: Option<Duration>,
-    /// Codes with any of these status bits are read.
-    pub status_mask: u8,
-    /// The session codes are read in, when it is not the default one.
-    pub session: Option<u8>,
-}
-
-/// A data identifier and its period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DidPoll {
-    /// Whose: a place in [`PollSettings::ecus`].
-    pub ecu: usize,
-    /// Which.
-    pub identifier: u16,
-    /// The id of the frame made of the answer; longer answers go on with the next ids.
-    pub frame_id: FrameId,
-    /// Most frames made of one answer.
-    pub frames_max: u8,
-    /// How often.
-    pub period: Duration,
-}
-
-/// What has happened so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PollCounts {
-    /// Requests put.
-    pub requests: u64,
-    /// Positive answers.
-    pub positive: u64,
-    /// Negative answers that were final.
-    pub negative: u64,
-    /// Requests without an answer.
-    pub silent: u64,
-    /// Requests or answers that did not get through whole.
-    pub failed: u64,
-    /// Times another tester was heard.
-    pub testers: u64,
-    /// Bits on the bus, of requests, answers and flow control.
-    pub bits: u64,
-    /// Answers longer than the frames they may have.
-    pub cut_answers: u64,
-}
-
-/// Something a control unit says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Whose.
-    pub ecu: String,
-    /// [`obd::INFO_VIN`], [`obd::INFO_CALIBRATION`] or [`obd::INFO_ECU_NAME`].
-    pub info_type: u8,
-    /// Its texts.
-    pub texts: Vec<String>,
-}
-
-/// The permission to clear codes. Whoever makes one has checked a command's signature and that
-/// the vehicle's own configuration allows it; polling never makes one.
-#[derive(Debug)]
-pub struct ClearPermit(());
-
-impl ClearPermit {
-    /// Of a command that was checked.
-    pub fn of_checked_command() -> Self {
-        Self(())
-    }
-}
-
-/// How a control unit took the order to clear its codes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cleared {
-    /// Whose.
-    pub ecu: String,
-    /// Whether they are cleared.
-    pub result: Result<(), ClearFault>,
-}
-
-/// Why codes were not cleared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ClearFault {
-    /// It refused.
-    #[error("the control unit refused: {0}")]
-    Refused(NegativeCode),
-    /// It did not answer.
-    #[error("the control unit did not answer")]
-    Silent,
-}
-
-/// Why nothing is asked now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PollRefusal {
-    /// The ignition is off or the bus is quiet.
-    #[error("the vehicle is asleep; ask again when its ignition is on")]
-    Asleep,
-    /// No control unit is known.
-    #[error("no control unit has answered yet; ask again later")]
-    NoControlUnit,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Discovery {
@@ -647,119 +511,6 @@ impl Poller {
         keep(&mut self.echoes, (frame.id, frame.data().to_vec()), ECHOES_MAX);
         keep(&mut self.outgoing, frame, TAKEN_MAX);
     }
-
-    /// Takes what a control unit's request led to.
-    fn settle(&mut self, i: usize, now: Timestamp) {
-        let ecu = &mut self.ecus[i];
-        let Some(outcome) = ecu.client.take_outcome() else { return };
-        ecu.bits_expected = 0;
-        let Some(job) = ecu.job.take() else { return };
-        let counts = &mut self.counts;
-        let (answer, time, refusal) = match outcome {
-            Outcome::Positive { answer, time } => {
-                counts.positive += 1;
-                ecu.note_answer();
-                (Some(answer), time, None)
-            }
-            Outcome::Negative { code, time } => {
-                counts.negative += 1;
-                ecu.note_answer();
-                (None, time, Some(code))
-            }
-            Outcome::Silent { time } => {
-                if job.is_answer_due() {
-                    counts.silent += 1;
-                    ecu.note_silence(now);
-                }
-                (None, time, None)
-            }
-            Outcome::Failed { time, .. } => {
-                counts.failed += 1;
-                ecu.note_silence(now);
-                (None, time, None)
-            }
-        };
-        let answer = answer.as_deref();
-        match job {
-            Job::Supported { base } => {
-                let pids = answer.and_then(obd::parse_supported).unwrap_or_default();
-                if let Some(next) = base.checked_add(0x20).filter(|next| pids.contains(next)) {
-                    ecu.push_first(&[Job::Supported { base: next }]);
-                }
-                ecu.pids.get_or_insert_default().extend(pids);
-            }
-            Job::Current { pid } => match answer {
-                Some(answer) => {
-                    let interface = Arc::clone(&self.settings.interface);
-                    let frame = obd::current_data_frame(answer, interface, time);
-                    frame.into_iter().for_each(|frame| keep(&mut self.answers, frame, TAKEN_MAX));
-                }
-                None if refusal.is_some_and(is_lasting) => {
-                    ecu.pids.iter_mut().for_each(|pids| {
-                        pids.remove(&pid);
-                    });
-                }
-                None => {}
-            },
-            Job::Info { info_type: 0 } => {
-                for info_type in answer.and_then(obd::parse_supported).unwrap_or_default() {
-                    if [obd::INFO_VIN, obd::INFO_CALIBRATION, obd::INFO_ECU_NAME].contains(&info_type) {
-                        ecu.push(Job::Info { info_type });
-                    }
-                }
-            }
-            Job::Info { info_type } => {
-                if let Some(texts) = answer.and_then(obd::parse_texts) {
-                    let identity = Identity { ecu: ecu.name.clone(), info_type, texts };
-                    keep(&mut self.identities, identity, TAKEN_MAX);
-                }
-            }
-            Job::Did { index, .. } => {
-                if let Some((answer, did)) = answer.zip(self.settings.dids.get(index)) {
-                    self.counts.cut_answers +=
-                        u64::from(answer.len() > usize::from(did.frames_max) * PAGE_BYTES);
-                    let frames = pages(answer, did, &self.settings.interface, time);
-                    frames.for_each(|frame| keep(&mut self.answers, frame, TAKEN_MAX));
-                }
-            }
-            Job::ClearObd | Job::ClearUds => {
-                let result = match (answer, refusal) {
-                    (Some(_), _) => Ok(()),
-                    (None, Some(code)) => Err(ClearFault::Refused(code)),
-                    (None, None) => Err(ClearFault::Silent),
-                };
-                keep(&mut self.cleared, Cleared { ecu: ecu.name.clone(), result }, TAKEN_MAX);
-                self.begin_scan(i);
-            }
-            Job::Session { .. } | Job::TesterPresent => {}
-            _ => {
-                scan::step(ecu, job, answer, time, &self.reader, &mut self.reports);
-                let surplus = self.reports.len().saturating_sub(TAKEN_MAX);
-                self.reports.drain(..surplus);
-            }
-        }
-    }
-}
-
-/// Whether a refusal will be the same next time: service, sub-function or identifier not there
-/// (ISO 14229-1 table A.1).
-fn is_lasting(code: NegativeCode) -> bool {
-    matches!(code.0, 0x11 | 0x12 | 0x31)
-}
-
-/// The frames of an answer to a data identifier: 64 bytes each, from the service's byte on.
-fn pages<'a>(
-    answer: &'a [u8],
-    did: &DidPoll,
-    interface: &'a Arc<str>,
-    time: Timestamp,
-) -> impl Iterator<Item = Frame> + 'a {
-    let (first, count) = (did.frame_id.raw, did.frames_max);
-    answer.chunks(PAGE_BYTES).zip((first..).take(usize::from(count))).filter_map(move |(page, raw)| {
-        let kind = if page.len() > 8 { FrameKind::Fd } else { FrameKind::Data };
-        let id = FrameId { raw, is_extended: true };
-        Frame::new(time, Arc::clone(interface), id, kind, page)
-    })
 }
 
 fn keep<T>(queue: &mut VecDeque<T>, item: T, count_max: usize) {

@@ -7,6 +7,7 @@
 //! was again and goes on from there. It knows no clock; who pulls the frames paces them.
 
 pub(crate) mod battery;
+mod diagnosis;
 pub mod ecu;
 pub(crate) mod engine;
 mod frames;
@@ -23,8 +24,9 @@ use wire::time::Timestamp;
 use crate::{
     agent::NamedBytes,
     frame::Frame,
-    source::{Source, SourceError},
+    source::{BusWriter, Source, SourceError},
 };
+use diagnosis::Diagnosis;
 use frames::FrameMaker;
 pub use track::TrackError;
 use vehicle::Vehicle;
@@ -122,6 +124,9 @@ pub fn tracks() -> Vec<NamedBytes> {
 pub struct Simulator {
     vehicle: Vehicle,
     maker: FrameMaker,
+    /// Its control unit, once somebody may ask it.
+    diagnosis: Option<Diagnosis>,
+    seed: u64,
     now: Timestamp,
     silent_until: Timestamp,
     until: Timestamp,
@@ -139,6 +144,8 @@ impl Simulator {
         Ok(Self {
             vehicle: Vehicle::new(track, settings.powertrain, settings.seed, start),
             maker: FrameMaker::new(settings.powertrain, settings.seed)?,
+            diagnosis: None,
+            seed: settings.seed,
             now: start,
             silent_until: resume_from.map_or(start, |t| t.plus_us(-WARM_UP_US)),
             until: settings.until.unwrap_or(Timestamp(i64::MAX)),
@@ -153,20 +160,45 @@ impl Simulator {
     }
 }
 
-impl Source for Simulator {
-    fn next(&mut self) -> Result<Option<Frame>, SourceError> {
-        loop {
-            if let Some(frame) = self.ready.pop_front() {
-                return Ok(Some(frame));
-            }
+impl Simulator {
+    /// Computes on until there is a frame to say.
+    fn fill(&mut self) -> bool {
+        while self.ready.is_empty() {
             let step_us = if self.vehicle.is_ignition_on() { TICK_US } else { PARKED_TICK_US };
             self.now = Timestamp(self.now.0.div_euclid(step_us).saturating_add(1).saturating_mul(step_us));
             if self.now >= self.until {
-                return Ok(None);
+                return false;
             }
             self.vehicle.step(self.now);
             let is_silent = self.now < self.silent_until;
             self.maker.make(&self.vehicle, self.now, is_silent, &mut self.ready);
         }
+        true
+    }
+}
+
+impl Source for Simulator {
+    fn next(&mut self) -> Result<Option<Frame>, SourceError> {
+        if !self.fill() {
+            return Ok(None);
+        }
+        if let (Some(diagnosis), Some(next)) = (&mut self.diagnosis, self.ready.front())
+            && let Some(frame) = diagnosis.frame_before(next.time, &self.vehicle)
+        {
+            return Ok(Some(frame));
+        }
+        let frame = self.ready.pop_front();
+        if let (Some(diagnosis), Some(frame)) = (&mut self.diagnosis, &frame) {
+            diagnosis.pass(frame.time);
+        }
+        Ok(frame)
+    }
+
+    fn bus_writer(&mut self, interface: &str) -> Option<Box<dyn BusWriter>> {
+        if interface != self.maker.interface() {
+            return None;
+        }
+        let diagnosis = self.diagnosis.get_or_insert_with(|| Diagnosis::new(interface, self.seed));
+        Some(diagnosis.writer())
     }
 }

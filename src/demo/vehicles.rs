@@ -62,6 +62,7 @@ pub(super) fn settings(plan: &Plan, names: &[(VehicleId, String)]) -> anyhow::Re
             source,
             dbcs,
             maps,
+            poll: None,
             collect: CollectSettings::default(),
             j1939: edge_agent::j1939::J1939Settings::default(),
             faults: edge_agent::faults::FaultSettings::default(),

@@ -32,6 +32,7 @@ pub(super) fn replay(folder: &std::path::Path, log: NamedBytes) -> Settings {
             data("tests/data/css-car-obd-gnss/canmod-gps.dbc"),
         ],
         maps: vec![data("configs/maps/css-car-obd-gnss.toml")],
+        poll: None,
         collect: CollectSettings::default(),
         j1939: crate::j1939::J1939Settings::default(),
         faults: crate::faults::FaultSettings::default(),
@@ -142,6 +143,28 @@ async fn a_simulation_goes_on_after_a_restart_without_a_sample_twice_or_missing(
         assert_eq!(found.len(), expected.len(), "{lane:?}");
         assert_eq!(found, expected, "{lane:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_to_polling_are_collected_beside_what_the_bus_says() {
+    let start = Timestamp(1_760_000_000_000_000);
+    let clock = ManualClock::at(start.0 + 86_400_000_000);
+    let (quiet, asked) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_, without) = spooled(simulation(quiet.path(), start, 40), clock.clone()).await;
+    let text = "enabled = true\ninterface = \"sim0\"\n[[obd]]\npids = [0x01, 0x0D, 0x11]\nperiod = \"10s\"";
+    let config: crate::poll::config::PollConfig = toml::from_str(text).unwrap();
+    let poll = crate::poll::config::check(&mut service::config::Faults::of("test"), &config);
+    let settings = Settings { poll, ..simulation(asked.path(), start, 40) };
+    let columns = decoder(&settings).unwrap();
+    let paths: Vec<&str> = columns.columns().iter().map(|c| c.vss.path).collect();
+    // Speed stays the bus's own; whether the lamp is on only OBD says.
+    assert_eq!(paths.iter().filter(|path| **path == "Vehicle.Speed").count(), 1);
+    assert!(paths.contains(&"Vehicle.OBD.IsMILOn"));
+    let (_, with) = spooled(settings, clock).await;
+    // The lamp and the count of codes once, as they do not change; the throttle with the drive.
+    let more = with.samples_of(Lane::Signals) - without.samples_of(Lane::Signals);
+    assert!((50..300).contains(&more), "{more}");
+    assert_eq!(with.samples_of(Lane::Readings), without.samples_of(Lane::Readings));
 }
 
 #[tokio::test(flavor = "multi_thread")]

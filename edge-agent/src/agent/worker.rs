@@ -4,11 +4,12 @@ use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use service::{Clock, SharedClock, logs::chain};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use wire::time::Timestamp;
 
 use super::{
     faults::FaultWatch,
+    polling::Polling,
     shared::{Shared, add},
     watch::SourceWatch,
     writer::{BatchWriter, WriteError},
@@ -118,6 +119,8 @@ pub(super) struct Worker {
     pub(super) watch: SourceWatch,
     /// Event time at which a live source's frames were last counted.
     pub(super) counted_at: Timestamp,
+    /// Asks the vehicle; only where it is configured.
+    pub(super) polling: Option<Polling>,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: SharedClock,
 }
@@ -145,7 +148,7 @@ impl Worker {
                         *frame
                     }
                     Ok(Polled::Quiet) => {
-                        self.be_quiet(&mut uncounted, &mut cuts)?;
+                        self.be_quiet(&mut uncounted, &mut samples, &mut cuts)?;
                         continue;
                     }
                     Ok(Polled::End) => return self.end(&mut cuts, uncounted),
@@ -166,6 +169,7 @@ impl Worker {
                 }
             }
             self.take(&frame, &mut samples, &mut cuts);
+            self.poll(&frame, &mut samples, &mut cuts);
             uncounted += 1;
             if uncounted >= FRAMES_AT_ONCE
                 || (self.keeper.is_live() && frame.time.since_us(self.counted_at) >= LIVE_COUNT_US)
@@ -190,10 +194,17 @@ impl Worker {
     }
 
     /// Lets time go on while nothing comes, so that batches end and readings are taken.
-    fn be_quiet(&mut self, uncounted: &mut u64, cuts: &mut Vec<Cut>) -> Result<(), CollectError> {
+    fn be_quiet(
+        &mut self,
+        uncounted: &mut u64,
+        samples: &mut Vec<MappedSample>,
+        cuts: &mut Vec<Cut>,
+    ) -> Result<(), CollectError> {
         self.count(uncounted);
         if self.keeper.is_live() {
-            self.collector.observe(Timestamp(self.clock.now_us()), 0, &[], cuts);
+            let now = Timestamp(self.clock.now_us());
+            self.collector.observe(now, 0, &[], cuts);
+            self.poll_step(now, samples, cuts);
             self.writer.write(cuts)?;
         }
         Ok(())
@@ -231,6 +242,27 @@ impl Worker {
             }
         });
         cuts.append(&mut long);
+    }
+
+    /// Shows the poller a frame that was taken, and its samples; takes the answers it has.
+    fn poll(&mut self, frame: &Frame, samples: &mut Vec<MappedSample>, cuts: &mut Vec<Cut>) {
+        let Some(polling) = &mut self.polling else { return };
+        polling.observe(frame, samples);
+        self.poll_step(frame.time, samples, cuts);
+    }
+
+    /// Lets the poller do what is due, also while the bus is quiet.
+    fn poll_step(&mut self, now: Timestamp, samples: &mut Vec<MappedSample>, cuts: &mut Vec<Cut>) {
+        let Some(polling) = &mut self.polling else { return };
+        let answers = polling.step(now);
+        let reports = polling.take_reports();
+        for answer in answers {
+            self.take(&answer, samples, cuts);
+        }
+        for report in &reports {
+            debug!(ecu = report.ecu, count = report.codes.len(), "trouble codes read");
+            self.faults.report(report, cuts);
+        }
     }
 
     fn count(&mut self, uncounted: &mut u64) {

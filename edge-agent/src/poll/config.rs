@@ -177,10 +177,10 @@ fn check_pids(faults: &mut Faults, config: &[ObdConfig]) -> Vec<PidPoll> {
             if reader.as_ref().is_some_and(|reader| !reader.knows(*pid)) {
                 let fault =
                     format!("has PID {pid:#04X}, which roadlake-obd.dbc does not describe; leave it out");
-                faults.add("poll.obd.pids", &fault);
+                faults.add("poll.obd.pids", fault);
             }
             if pids.iter().any(|known| known.pid == *pid) {
-                faults.add("poll.obd.pids", &format!("has PID {pid:#04X} twice; keep one of them"));
+                faults.add("poll.obd.pids", format!("has PID {pid:#04X} twice; keep one of them"));
             }
             pids.push(PidPoll { pid: *pid, period });
         }
@@ -190,20 +190,20 @@ fn check_pids(faults: &mut Faults, config: &[ObdConfig]) -> Vec<PidPoll> {
 
 fn check_ecus(faults: &mut Faults, config: &[EcuConfig]) -> Vec<EcuPoll> {
     if config.len() > EXCHANGES_MAX {
-        faults.add("poll.ecu", &format!("has more than {EXCHANGES_MAX} control units; leave some out"));
+        faults.add("poll.ecu", format!("has more than {EXCHANGES_MAX} control units; leave some out"));
     }
     let mut ecus: Vec<EcuPoll> = Vec::new();
     for entry in config {
         let name = &entry.name;
         let ids = [entry.request_id, entry.response_id];
         if ids.iter().any(|raw| *raw == 0 || *raw > 0x1FFF_FFFF || id(*raw).is_own()) || ids[0] == ids[1] {
-            faults.add("poll.ecu.request_id", &format!("or response_id of {name:?} is no id of a bus"));
+            faults.add("poll.ecu.request_id", format!("or response_id of {name:?} is no id of a bus"));
         }
         let address = Address::normal(id(entry.request_id), id(entry.response_id));
         let is_known =
             |other: &EcuPoll| other.name == *name || other.address.receive_id == address.receive_id;
         if name.is_empty() || ecus.iter().any(is_known) {
-            faults.add("poll.ecu.name", &format!("or response_id of {name:?} is empty or there twice"));
+            faults.add("poll.ecu.name", format!("or response_id of {name:?} is empty or there twice"));
         }
         if entry.session.is_some_and(|kind| kind == PROGRAMMING_SESSION || !(1..=0x7E).contains(&kind)) {
             faults.add("poll.ecu.session", "must be 1 to 126 and not 2, the programming session");
@@ -230,7 +230,7 @@ fn check_dids(faults: &mut Faults, config: &[DidConfig], ecus: &[EcuConfig]) -> 
     for entry in config {
         let name = format!("{:#06X} of {:?}", entry.did, entry.ecu);
         let Some(ecu) = ecus.iter().position(|ecu| ecu.name == entry.ecu) else {
-            faults.add("poll.did.ecu", &format!("{:?} is no name of a [[poll.ecu]]", entry.ecu));
+            faults.add("poll.did.ecu", format!("{:?} is no name of a [[poll.ecu]]", entry.ecu));
             continue;
         };
         let last = entry.frame_id.saturating_add(u32::from(entry.frames.max(1)) - 1);
@@ -239,14 +239,14 @@ fn check_dids(faults: &mut Faults, config: &[DidConfig], ecus: &[EcuConfig]) -> 
                 "and the {} frames of {FRAME_BYTES_MAX} bytes of {name} must lie in 0x1FFFF101 to 0x1FFFFEFF",
                 entry.frames
             );
-            faults.add("poll.did.frame_id", &fault);
+            faults.add("poll.did.frame_id", fault);
         }
         let is_shared = dids.iter().any(|other| {
             let other_last = other.frame_id.raw + u32::from(other.frames_max.max(1)) - 1;
             entry.frame_id <= other_last && other.frame_id.raw <= last
         });
         if is_shared {
-            faults.add("poll.did.frame_id", &format!("of {name} is another's; give each its own"));
+            faults.add("poll.did.frame_id", format!("of {name} is another's; give each its own"));
         }
         dids.push(DidPoll {
             ecu,

@@ -332,7 +332,7 @@ impl SimulatedEcu {
     fn current(&self, pid: u8) -> Option<Vec<u8>> {
         let known: BTreeSet<u8> = self.pids.keys().copied().chain([0x01]).collect();
         match pid {
-            _ if pid % 0x20 == 0 => supported(&known, pid),
+            _ if pid.is_multiple_of(0x20) => supported(&known, pid),
             0x01 => {
                 let confirmed = self.faults.iter().filter(|f| f.status & uds::STATUS_CONFIRMED != 0);
                 let count = u8::try_from(confirmed.count().min(127)).unwrap_or(127);
@@ -351,7 +351,7 @@ impl SimulatedEcu {
             return Some(fault.map_or_else(|| vec![0, 0], |f| f.code.0[..2].to_vec()));
         }
         let fault = fault?;
-        if pid % 0x20 == 0 {
+        if pid.is_multiple_of(0x20) {
             return supported(&fault.freeze.keys().copied().chain([0x02]).collect(), pid);
         }
         fault.freeze.get(&pid).cloned()

@@ -69,6 +69,11 @@ impl FrameMaker {
         Ok(maker)
     }
 
+    /// The interface of its frames.
+    pub(super) fn interface(&self) -> &str {
+        &self.interface
+    }
+
     fn check(&self) -> Result<(), EncodeError> {
         self.motion.encode(&motion_values(0.0, 0.0, 0.0, 0.0, 0.0))?;
         self.engine.encode(&engine_values(0.0, 0.0, 0.0, 0.0))?;

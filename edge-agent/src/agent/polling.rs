@@ -1,0 +1,125 @@
+//! Polling as the collecting thread does it: the poller between the source and the decoder.
+
+use service::logs::chain;
+use tracing::{debug, warn};
+use wire::time::Timestamp;
+
+use crate::{
+    faults::FaultReport,
+    frame::Frame,
+    map::{MappedDecoder, MappedSample, RawValue},
+    metrics,
+    poll::{PollCounts, PollSettings, Poller},
+    source::{BusWriter, Source},
+};
+
+/// The VSS signal that says whether the vehicle is on.
+const IGNITION: &str = "Vehicle.IsIgnitionOn";
+/// Frames that could not be sent and were logged one by one; the rest is only counted.
+const REFUSED_LOGGED_MAX: u64 = 5;
+
+/// A poller, its way onto the bus, and what it found.
+pub(super) struct Polling {
+    poller: Poller,
+    writer: Box<dyn BusWriter>,
+    ignition_column: Option<Ignition>,
+    counted: PollCounts,
+    refused: u64,
+}
+
+/// The column of the ignition, and how its raw value becomes one in its unit.
+#[derive(Debug, Clone, Copy)]
+struct Ignition {
+    column_id: u32,
+    scale: f64,
+    offset: f64,
+}
+
+impl Polling {
+    /// Polling by the settings; `None` where the source has no way onto that bus, as a recorded
+    /// log has none.
+    pub(super) fn open(
+        settings: PollSettings,
+        source: &mut dyn Source,
+        decoder: &MappedDecoder,
+    ) -> Result<Option<Self>, crate::obd::ValueReaderError> {
+        let Some(writer) = source.bus_writer(&settings.interface) else {
+            warn!(interface = %settings.interface, "source cannot send on this interface; nothing is polled");
+            return Ok(None);
+        };
+        let column = decoder.columns().iter().find(|column| column.vss.path == IGNITION);
+        let ignition_column = column.and_then(|column| {
+            let definition = decoder.catalog().columns.iter().find(|c| c.column_id == column.column_id)?;
+            let (scale, offset) = (definition.scale, definition.offset);
+            Some(Ignition { column_id: column.column_id, scale, offset })
+        });
+        let poller = Poller::new(settings)?;
+        Ok(Some(Self { poller, writer, ignition_column, counted: PollCounts::default(), refused: 0 }))
+    }
+
+    /// Takes a frame of the bus and the samples that were in it.
+    pub(super) fn observe(&mut self, frame: &Frame, samples: &[MappedSample]) {
+        if let Some(ignition) = self.ignition_column
+            && let Some(sample) = samples.iter().find(|s| s.column_id == ignition.column_id)
+        {
+            self.poller.set_ignition(ignition.is_on(sample.value));
+        }
+        self.poller.observe(frame);
+    }
+
+    /// Does what is due: sends, and gives answers as frames to decode. Called after each frame,
+    /// and while the bus is quiet.
+    pub(super) fn step(&mut self, now: Timestamp) -> Vec<Frame> {
+        self.poller.tick(now);
+        for frame in self.poller.take_outgoing() {
+            if let Err(error) = self.writer.send(&frame) {
+                self.refused += 1;
+                if self.refused <= REFUSED_LOGGED_MAX {
+                    warn!(error = %chain(&error), "request could not be sent");
+                }
+            }
+        }
+        for identity in self.poller.take_identities() {
+            debug!(ecu = identity.ecu, info_type = identity.info_type, "control unit told its identity");
+        }
+        for cleared in self.poller.take_cleared() {
+            match cleared.result {
+                Ok(()) => debug!(ecu = cleared.ecu, "codes cleared"),
+                Err(error) => warn!(ecu = cleared.ecu, error = %chain(&error), "codes not cleared"),
+            }
+        }
+        self.count();
+        self.poller.take_answers()
+    }
+
+    /// The lists of codes that were read since the last call, counted.
+    pub(super) fn take_reports(&mut self) -> Vec<FaultReport> {
+        let reports = self.poller.take_fault_reports();
+        for report in &reports {
+            metrics::fault_report(report.protocol);
+        }
+        reports
+    }
+
+    fn count(&mut self) {
+        let (now, before) = (self.poller.counts(), self.counted);
+        if now != before {
+            metrics::polled("positive", now.positive - before.positive);
+            metrics::polled("negative", now.negative - before.negative);
+            metrics::polled("silent", now.silent - before.silent);
+            metrics::polled("failed", now.failed - before.failed);
+            metrics::poll_bits(now.bits - before.bits);
+            self.counted = now;
+        }
+    }
+}
+
+impl Ignition {
+    #[allow(clippy::cast_precision_loss, reason = "a switch's raw value is small")]
+    fn is_on(self, value: RawValue) -> bool {
+        match value {
+            RawValue::Raw(raw) => raw as f64 * self.scale + self.offset > 0.0,
+            RawValue::Number(number) => number > 0.0,
+        }
+    }
+}
