@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{decode_cli::DecodeArgs, run_cli::RunArgs};
+use crate::{check_cli::CheckArgs, decode_cli::DecodeArgs, run_cli::RunArgs, top_cli::TopArgs};
 
 /// Everything on the vehicle: reads the buses, decodes, collects, spools and sends.
 #[derive(Debug, Parser)]
@@ -20,4 +20,8 @@ pub enum Command {
     Decode(DecodeArgs),
     /// Run the agent of one vehicle: collect, spool and send.
     Run(RunArgs),
+    /// Check configuration, files, certificates, clock, spool and broker, without running.
+    Check(CheckArgs),
+    /// Show a running agent: signals, rates, spool and link.
+    Top(TopArgs),
 }

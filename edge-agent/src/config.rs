@@ -1,19 +1,27 @@
 //! The agent's configuration file: raw [`Config`], checked into [`Settings`], and nothing else.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
-use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
+use service::{
+    config::{ByteSize, ConfigError, DurationText, Faults, Loaded},
+    logs::chain,
+};
 use std::time::Duration;
-use wire::time::Timestamp;
+use wire::{signature::BatchVerifier, time::Timestamp};
 
 use crate::{
-    agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
+    agent::{self, NamedBytes, ReplaySettings, Settings, SourceSettings},
     collect::CollectSettings,
+    command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
     spool::{SpoolSettings, SyncPolicy},
     uplink::{ClientCertificate, TlsSettings, UplinkSettings},
+    unit::UnitSettings,
 };
 
 /// `configs/edge-agent.toml`, as written.
@@ -36,6 +44,28 @@ pub struct Config {
     pub spool: SpoolConfig,
     /// Where batches go.
     pub uplink: UplinkConfig,
+    /// What is shown on the unit.
+    pub unit: UnitConfig,
+    /// What the cloud may ask of it.
+    pub commands: CommandConfig,
+}
+
+/// `[commands]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommandConfig {
+    /// The key that signs commands; none is taken without it.
+    pub public_key_file: Option<PathBuf>,
+    /// Whether a command may clear faults.
+    pub allow_clear_dtcs: bool,
+}
+
+/// `[unit]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnitConfig {
+    /// Loopback address of the HTTP responder; none when absent.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[source]`.
@@ -139,6 +169,8 @@ impl Default for Config {
             collect: CollectConfig::default(),
             spool: SpoolConfig::default(),
             uplink: UplinkConfig::default(),
+            unit: UnitConfig::default(),
+            commands: CommandConfig::default(),
         }
     }
 }
@@ -220,6 +252,8 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
     }
     let sync = faults.check("spool.sync", parse_sync(&config.spool.sync));
     let uplink = check_uplink(&mut faults, config.uplink);
+    let unit = check_unit(&mut faults, &config.unit);
+    let commands = check_commands(&mut faults, &config.commands);
     for (key, duration) in [
         ("collect.batch_interval", config.collect.batch_interval.0),
         ("spool.spool_age_max", config.spool.spool_age_max.0),
@@ -254,6 +288,8 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
                 age_max: config.spool.spool_age_max.0,
             },
             uplink: uplink?,
+            unit,
+            commands,
         })
     })();
     faults.finish(settings)
@@ -330,6 +366,25 @@ fn check_uplink(faults: &mut Faults, uplink: UplinkConfig) -> Option<UplinkSetti
     })
 }
 
+fn check_unit(faults: &mut Faults, unit: &UnitConfig) -> UnitSettings {
+    if unit.listen.is_some_and(|address| !address.ip().is_loopback()) {
+        faults.add("unit.listen", "must be a loopback address such as \"127.0.0.1:9464\"; it asks nobody who they are");
+    }
+    UnitSettings { listen: unit.listen }
+}
+
+fn check_commands(faults: &mut Faults, commands: &CommandConfig) -> CommandSettings {
+    let key = "commands.public_key_file";
+    let verifier = commands.public_key_file.as_ref().and_then(|path| {
+        let key_bytes = faults.check(key, agent::read_key(path).map_err(|e| chain(&e).to_string()))?;
+        faults.check(key, BatchVerifier::from_public(&key_bytes))
+    });
+    if commands.allow_clear_dtcs && commands.public_key_file.is_none() {
+        faults.add(key, "is missing; without it no command is taken, allowed or not");
+    }
+    CommandSettings { verifier, allow_clear_dtcs: commands.allow_clear_dtcs }
+}
+
 fn read_all(faults: &mut Faults, key: &str, paths: &[PathBuf]) -> Vec<NamedBytes> {
     paths.iter().filter_map(|path| read(faults, key, path)).collect()
 }
@@ -396,10 +451,11 @@ mod tests {
         loaded.config.source.log_file = Some(PathBuf::from("no/such.log"));
         loaded.config.spool.sync = "sometimes".to_owned();
         loaded.config.uplink.broker = "localhost".to_owned();
+        loaded.config.unit.listen = Some("0.0.0.0:9464".parse().unwrap());
         loaded.config.uplink.cert_file = Some(PathBuf::from("a.pem"));
         let message = check(loaded, Timestamp(0)).unwrap_err().to_string();
         for key in
-            ["vehicle_id", "source.speed", "no/such.log", "spool.sync", "uplink.broker", "uplink.cert_file"]
+            ["vehicle_id", "source.speed", "no/such.log", "spool.sync", "uplink.broker", "uplink.cert_file", "unit.listen"]
         {
             assert!(message.contains(key), "{key} in {message}");
         }

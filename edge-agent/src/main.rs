@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use edge_agent::{
     cli::{Cli, Command},
-    decode_cli, run_cli,
+    check_cli, decode_cli, run_cli, top_cli,
 };
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Decode(args) => decode_cli::main(&args),
         Command::Run(args) => run_cli::main(&args),
+        Command::Check(args) => check_cli::main(&args),
+        Command::Top(args) => top_cli::main(&args),
     }
 }

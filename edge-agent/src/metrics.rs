@@ -1,6 +1,6 @@
 //! The agent's metrics, all of them. Labels come from closed sets; never an id.
 
-use metrics::counter;
+use metrics::{counter, gauge};
 
 use crate::spool::Lane;
 
@@ -25,9 +25,17 @@ pub(crate) const CORRUPT: &str = "roadlake_edge_corrupt_lines_total";
 /// Samples dropped, by `reason`.
 pub(crate) const DROPPED: &str = "roadlake_edge_dropped_samples_total";
 
+/// Bytes of the spool's files, when last asked.
+pub(crate) const SPOOL_BYTES: &str = "roadlake_edge_spool_bytes";
+/// Batches waiting for a durable ack, when last asked.
+pub(crate) const SPOOL_BATCHES: &str = "roadlake_edge_spool_batches";
+
+/// Commands taken up, by `kind` and `outcome`.
+pub(crate) const COMMANDS: &str = "roadlake_edge_commands_total";
+
 /// Every metric of the agent.
 pub const NAMES: &[&str] =
-    &[FRAMES, SAMPLES, BATCHES, SENT, SENT_BYTES, ACKED, RESENDS, CONNECTIONS, CORRUPT, DROPPED];
+    &[FRAMES, SAMPLES, BATCHES, SENT, SENT_BYTES, ACKED, RESENDS, CONNECTIONS, CORRUPT, DROPPED, SPOOL_BYTES, SPOOL_BATCHES, COMMANDS];
 
 pub(crate) fn frames(count: u64) {
     counter!(FRAMES).increment(count);
@@ -62,4 +70,14 @@ pub(crate) fn resent() {
 
 pub(crate) fn connected() {
     counter!(CONNECTIONS).increment(1);
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a gauge")]
+pub(crate) fn spool_now(bytes: u64, batches: u64) {
+    gauge!(SPOOL_BYTES).set(bytes as f64);
+    gauge!(SPOOL_BATCHES).set(batches as f64);
+}
+
+pub(crate) fn command(kind: &'static str, outcome: &'static str) {
+    counter!(COMMANDS, "kind" => kind, "outcome" => outcome).increment(1);
 }

@@ -15,10 +15,12 @@ use analytics::Analytics;
 use edge_agent::{
     agent::{self, NamedBytes, ReplaySettings, SourceSettings},
     collect::CollectSettings,
+    command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
     spool::SpoolSettings,
     uplink::UplinkSettings,
+    unit::UnitSettings,
 };
 use service::{SharedClock, Tasks, clock::SystemClock, config::Loaded, health::Health};
 use wire::{ids::VehicleId, time::Timestamp};
@@ -137,6 +139,8 @@ pub fn real_car(spool: &Path, broker: SocketAddr, pace: Pace) -> agent::Settings
         collect: CollectSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
+        unit: UnitSettings::default(),
+        commands: CommandSettings::default(),
     }
 }
 
@@ -168,6 +172,8 @@ pub fn simulated(
         collect: CollectSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
+        unit: UnitSettings::default(),
+        commands: CommandSettings::default(),
     }
 }
 

@@ -3,13 +3,15 @@
 use std::{
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use tokio::sync::Notify;
 
+use super::live::LiveTable;
+use crate::uplink::LinkState;
 use crate::spool::{DropReason, Lane, Spool, SpoolCounts};
 
 /// A replay or a simulation waits while more of the cap than this is in use, so that it never
@@ -56,6 +58,8 @@ pub struct Stats {
     pub is_source_done: bool,
     /// Whether the broker has accepted the agent.
     pub is_online: bool,
+    /// How the way to the cloud is.
+    pub link: LinkState,
     /// Event time of the last frame, in microseconds since 1970; 0 before the first.
     pub last_event_time_us: i64,
 }
@@ -94,7 +98,10 @@ pub(crate) struct Counters {
     pub(crate) connects: AtomicU64,
     pub(crate) resends: AtomicU64,
     pub(crate) is_source_done: AtomicBool,
-    pub(crate) is_online: AtomicBool,
+    pub(crate) link: AtomicU8,
+    /// Monotonic time when the collecting thread and the uplink last went on.
+    pub(crate) collect_pulse_us: AtomicI64,
+    pub(crate) uplink_pulse_us: AtomicI64,
     pub(crate) last_event_time_us: AtomicI64,
 }
 
@@ -113,6 +120,7 @@ pub(crate) struct Shared {
     pub(crate) settled: Notify,
     has_room: Condvar,
     pub(crate) counters: Counters,
+    pub(crate) live: LiveTable,
 }
 
 impl Shared {
@@ -125,6 +133,7 @@ impl Shared {
             settled: Notify::new(),
             has_room: Condvar::new(),
             counters: Counters::default(),
+            live: LiveTable::default(),
         }
     }
 
@@ -149,11 +158,24 @@ impl Shared {
         !waited.timed_out()
     }
 
+    /// Which part has not gone on for longer than that, if any has not.
+    pub(crate) fn stalled(&self, monotonic_us: i64, longer_than: Duration) -> Option<&'static str> {
+        let c = &self.counters;
+        let is_late = |pulse: &AtomicI64| {
+            monotonic_us.saturating_sub(pulse.load(Ordering::Relaxed)) > service::clock::micros(longer_than)
+        };
+        if !c.is_source_done.load(Ordering::Acquire) && is_late(&c.collect_pulse_us) {
+            return Some("collect");
+        }
+        is_late(&c.uplink_pulse_us).then_some("uplink")
+    }
+
     /// The counts of now. Locks the spool for a moment, which a slow disk may make longer.
     pub(crate) fn stats(&self) -> Stats {
         let SpoolCounts { batches, samples, bytes, acked_batches, acked_samples, dropped_samples, .. } =
             self.spool().counts();
         let c = &self.counters;
+        let link = LinkState::ALL.get(usize::from(c.link.load(Ordering::Relaxed))).copied().unwrap_or_default();
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             frames: get(&c.frames),
@@ -173,7 +195,8 @@ impl Shared {
             resends: get(&c.resends),
             spool_bytes: bytes,
             is_source_done: c.is_source_done.load(Ordering::Acquire),
-            is_online: c.is_online.load(Ordering::Relaxed),
+            is_online: link != LinkState::Offline,
+            link,
             last_event_time_us: c.last_event_time_us.load(Ordering::Relaxed),
         }
     }

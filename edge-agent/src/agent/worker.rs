@@ -17,6 +17,7 @@ use crate::{
     map::{FrameOutcome, MappedDecoder, MappedSample},
     metrics,
     simulate::SimulateSettings,
+    spool::SpoolError,
     source::{
         Source, SourceError,
         replay::{Pace, Pacer},
@@ -111,6 +112,8 @@ pub(super) struct Worker {
 pub(super) enum CollectError {
     #[error("cannot read on from the source")]
     Source(#[from] SourceError),
+    #[error("cannot make the last batches durable")]
+    Sync(#[from] SpoolError),
     #[error("cannot keep a batch")]
     Write(#[from] WriteError),
 }
@@ -121,6 +124,7 @@ impl Worker {
         let (mut samples, mut cuts, mut uncounted) = (Vec::new(), Vec::new(), 0);
         let mut wait_again: Option<Frame> = None;
         while !stop.is_cancelled() {
+            self.pulse();
             let frame = match wait_again.take() {
                 Some(frame) => frame,
                 None => match self.source.next() {
@@ -152,7 +156,9 @@ impl Worker {
             }
             if !cuts.is_empty() {
                 self.count(&mut uncounted);
-                while !self.shared.wait_for_room(WAIT_MAX) && !stop.is_cancelled() {}
+                while !self.shared.wait_for_room(WAIT_MAX) && !stop.is_cancelled() {
+                    self.pulse();
+                }
                 self.writer.write(&mut cuts)?;
             }
         }
@@ -180,8 +186,14 @@ impl Worker {
         if !matches!(outcome, FrameOutcome::Mapped(_)) {
             add(&self.shared.counters.frames_undecoded, 1);
         }
+        self.shared.live.observe(frame.time, samples);
         self.collector.observe(frame.time, message_key(frame.id), samples, cuts);
         self.shared.counters.last_event_time_us.store(frame.time.0, Ordering::Relaxed);
+    }
+
+    /// Says that this thread is alive.
+    fn pulse(&self) {
+        self.shared.counters.collect_pulse_us.store(self.clock.monotonic_us(), Ordering::Relaxed);
     }
 
     fn count(&self, uncounted: &mut u64) {
