@@ -16,6 +16,7 @@ use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use service::{SharedClock, Tasks};
 use sha2::{Digest, Sha256};
+use tracing::info;
 use uuid::Uuid;
 use wire::{
     catalog::Catalog,
@@ -33,12 +34,12 @@ use crate::{
     simulate::{SimulateError, SimulateSettings, Simulator},
     source::{CandumpReader, Source, SourceError, replay::Pace},
     spool::{DiskStorage, Lane, OpenFolderError, Spool, SpoolError, SpoolSettings},
-    uplink::{TlsError, Uplink, UplinkSettings},
     unit::{
         UnitSettings,
         http::{ListenError, Responder},
         state::{self, UnitCounts, UnitState},
     },
+    uplink::{TlsError, Uplink, UplinkSettings},
 };
 use shared::Shared;
 pub use shared::Stats;
@@ -273,6 +274,7 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         tasks.spawn("commands", Arc::clone(desk).run(inbox, stop.clone()));
     }
     if let Some(responder) = responder {
+        info!(address = %responder.address(), "answering on loopback");
         handle.address = Some(responder.address());
         tasks.spawn("loopback", responder.run(handle.clone(), stop));
     }
@@ -428,7 +430,6 @@ pub(crate) fn read_key(path: &std::path::Path) -> Result<[u8; 32], KeyError> {
 }
 
 pub(crate) fn read_signing_key(path: &std::path::Path) -> Result<BatchSigner, StartError> {
-    let key = read_key(path)
-        .map_err(|KeyError { path, source }| StartError::SigningKey { path, source })?;
+    let key = read_key(path).map_err(|KeyError { path, source }| StartError::SigningKey { path, source })?;
     Ok(BatchSigner::from_secret(&key))
 }

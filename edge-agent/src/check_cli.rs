@@ -104,9 +104,11 @@ pub fn run(args: &CheckArgs, clock: &SharedClock) -> (Vec<Check>, bool) {
     let settings = match settings {
         Ok(settings) => settings,
         Err(ConfigError::Faults { faults, .. }) => {
-            checks.extend(faults.into_iter().map(|fault| {
-                Check::fail("config", fault, format!("edit {}", args.config.display()))
-            }));
+            checks.extend(
+                faults
+                    .into_iter()
+                    .map(|fault| Check::fail("config", fault, format!("edit {}", args.config.display()))),
+            );
             return (checks, false);
         }
         Err(error) => {
@@ -141,7 +143,8 @@ fn broker(settings: &Settings) -> Vec<Check> {
     let reached = match probes::tcp(&settings.uplink.host, settings.uplink.port) {
         Ok(peer) => Check::ok("broker tcp", format!("{address} answers at {peer}")),
         Err(error) => {
-            let remedy = "check `uplink.broker`, the modem and the firewall; until then batches wait in the spool";
+            let remedy =
+                "check `uplink.broker`, the modem and the firewall; until then batches wait in the spool";
             return vec![Check::fail("broker tcp", format!("{address}: {error}"), remedy)];
         }
     };

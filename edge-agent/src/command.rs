@@ -281,9 +281,7 @@ impl Desk {
     fn execute(&self, command: &Command) -> CommandReply {
         let done = self.reply(command, CommandOutcome::Done, String::new());
         let failed = |error: DiagnosticError| match error {
-            DiagnosticError::NotConfigured => {
-                self.reply(command, CommandOutcome::Refused, error.to_string())
-            }
+            DiagnosticError::NotConfigured => self.reply(command, CommandOutcome::Refused, error.to_string()),
             DiagnosticError::Failed(_) => self.reply(command, CommandOutcome::Failed, error.to_string()),
         };
         match command.kind {
@@ -331,7 +329,8 @@ fn reported(reports: &[FaultReport]) -> Vec<ReportedDtc> {
             code: String::new(),
             time: report.time,
         };
-        let with_code = |code: &crate::faults::FaultCode| ReportedDtc { code: code.code.clone(), ..base.clone() };
+        let with_code =
+            |code: &crate::faults::FaultCode| ReportedDtc { code: code.code.clone(), ..base.clone() };
         report.codes.iter().map(with_code).collect::<Vec<_>>()
     };
     reports.iter().flat_map(of_report).take(DTC_COUNT_MAX).collect()

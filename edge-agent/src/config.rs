@@ -19,9 +19,9 @@ use crate::{
     command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
-    spool::{SpoolSettings, SyncPolicy},
-    uplink::{ClientCertificate, TlsSettings, UplinkSettings},
+    spool::{CatchUp, SpoolKey, SpoolSettings, SyncPolicy},
     unit::UnitSettings,
+    uplink::{ClientCertificate, TlsSettings, UplinkSettings},
 };
 
 /// `configs/edge-agent.toml`, as written.
@@ -134,6 +134,8 @@ pub struct SpoolConfig {
     pub spool_bytes_max: ByteSize,
     /// Age at which data is given up.
     pub spool_age_max: DurationText,
+    /// The key that seals what is written.
+    pub key_file: Option<PathBuf>,
 }
 
 /// `[uplink]`.
@@ -148,6 +150,8 @@ pub struct UplinkConfig {
     pub resend_after: DurationText,
     /// Time between pings.
     pub keep_alive: DurationText,
+    /// What is sent first after an outage.
+    pub catch_up: CatchUpName,
     /// Authority of the broker's certificate: turns TLS on.
     pub ca_file: Option<PathBuf>,
     /// The vehicle's certificate.
@@ -156,6 +160,16 @@ pub struct UplinkConfig {
     pub key_file: Option<PathBuf>,
     /// The vehicle's signing key.
     pub signing_key_file: Option<PathBuf>,
+}
+
+/// What is sent first after an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatchUpName {
+    /// What waits longest.
+    OldestFirst,
+    /// What is collected now.
+    LatestFirst,
 }
 
 impl Default for Config {
@@ -206,6 +220,7 @@ impl Default for SpoolConfig {
             segment_bytes: ByteSize(settings.segment_bytes),
             spool_bytes_max: ByteSize(settings.bytes_max),
             spool_age_max: DurationText(settings.age_max),
+            key_file: None,
         }
     }
 }
@@ -218,6 +233,7 @@ impl Default for UplinkConfig {
             in_flight_max: settings.in_flight_max,
             resend_after: DurationText(settings.resend_after),
             keep_alive: DurationText(settings.keep_alive),
+            catch_up: CatchUpName::OldestFirst,
             ca_file: None,
             cert_file: None,
             key_file: None,
@@ -251,6 +267,14 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
         _ => {}
     }
     let sync = faults.check("spool.sync", parse_sync(&config.spool.sync));
+    let catch_up = match config.uplink.catch_up {
+        CatchUpName::OldestFirst => CatchUp::OldestFirst,
+        CatchUpName::LatestFirst => CatchUp::LatestFirst,
+    };
+    let spool_key = config.spool.key_file.as_ref().and_then(|path| {
+        let key = agent::read_key(path).map_err(|e| chain(&e).to_string());
+        faults.check("spool.key_file", key).map(SpoolKey::new)
+    });
     let uplink = check_uplink(&mut faults, config.uplink);
     let unit = check_unit(&mut faults, &config.unit);
     let commands = check_commands(&mut faults, &config.commands);
@@ -286,6 +310,8 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
                 segment_bytes: config.spool.segment_bytes.0,
                 bytes_max: config.spool.spool_bytes_max.0,
                 age_max: config.spool.spool_age_max.0,
+                catch_up,
+                key: spool_key,
             },
             uplink: uplink?,
             unit,
@@ -368,7 +394,10 @@ fn check_uplink(faults: &mut Faults, uplink: UplinkConfig) -> Option<UplinkSetti
 
 fn check_unit(faults: &mut Faults, unit: &UnitConfig) -> UnitSettings {
     if unit.listen.is_some_and(|address| !address.ip().is_loopback()) {
-        faults.add("unit.listen", "must be a loopback address such as \"127.0.0.1:9464\"; it asks nobody who they are");
+        faults.add(
+            "unit.listen",
+            "must be a loopback address such as \"127.0.0.1:9464\"; it asks nobody who they are",
+        );
     }
     UnitSettings { listen: unit.listen }
 }
@@ -454,9 +483,15 @@ mod tests {
         loaded.config.unit.listen = Some("0.0.0.0:9464".parse().unwrap());
         loaded.config.uplink.cert_file = Some(PathBuf::from("a.pem"));
         let message = check(loaded, Timestamp(0)).unwrap_err().to_string();
-        for key in
-            ["vehicle_id", "source.speed", "no/such.log", "spool.sync", "uplink.broker", "uplink.cert_file", "unit.listen"]
-        {
+        for key in [
+            "vehicle_id",
+            "source.speed",
+            "no/such.log",
+            "spool.sync",
+            "uplink.broker",
+            "uplink.cert_file",
+            "unit.listen",
+        ] {
             assert!(message.contains(key), "{key} in {message}");
         }
     }

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use edge_agent::{
+    check_cli,
     cli::{Cli, Command},
-    check_cli, decode_cli, run_cli, top_cli,
+    decode_cli, run_cli, top_cli,
 };
 
 fn main() -> ExitCode {

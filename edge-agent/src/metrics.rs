@@ -30,12 +30,28 @@ pub(crate) const SPOOL_BYTES: &str = "roadlake_edge_spool_bytes";
 /// Batches waiting for a durable ack, when last asked.
 pub(crate) const SPOOL_BATCHES: &str = "roadlake_edge_spool_batches";
 
+/// Bytes the spool has written on this UTC day: the wear of the disk.
+pub(crate) const SPOOL_WRITTEN: &str = "roadlake_edge_spool_written_today_bytes";
 /// Commands taken up, by `kind` and `outcome`.
 pub(crate) const COMMANDS: &str = "roadlake_edge_commands_total";
 
 /// Every metric of the agent.
-pub const NAMES: &[&str] =
-    &[FRAMES, SAMPLES, BATCHES, SENT, SENT_BYTES, ACKED, RESENDS, CONNECTIONS, CORRUPT, DROPPED, SPOOL_BYTES, SPOOL_BATCHES, COMMANDS];
+pub const NAMES: &[&str] = &[
+    FRAMES,
+    SAMPLES,
+    BATCHES,
+    SENT,
+    SENT_BYTES,
+    ACKED,
+    RESENDS,
+    CONNECTIONS,
+    CORRUPT,
+    DROPPED,
+    SPOOL_BYTES,
+    SPOOL_BATCHES,
+    SPOOL_WRITTEN,
+    COMMANDS,
+];
 
 pub(crate) fn frames(count: u64) {
     counter!(FRAMES).increment(count);
@@ -73,7 +89,8 @@ pub(crate) fn connected() {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a gauge")]
-pub(crate) fn spool_now(bytes: u64, batches: u64) {
+pub(crate) fn spool_now(bytes: u64, batches: u64, written_today_bytes: u64) {
+    gauge!(SPOOL_WRITTEN).set(written_today_bytes as f64);
     gauge!(SPOOL_BYTES).set(bytes as f64);
     gauge!(SPOOL_BATCHES).set(batches as f64);
 }

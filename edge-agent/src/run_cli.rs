@@ -84,9 +84,7 @@ impl RunError {
             Self::Start(StartError::Folder(OpenFolderError::InUse { .. })) => exit::CONFLICT,
             Self::Start(
                 StartError::Folder(_) | StartError::Spool(_) | StartError::Tls(_) | StartError::Book(_),
-            ) => {
-                exit::UNAVAILABLE
-            }
+            ) => exit::UNAVAILABLE,
             Self::Start(StartError::Listen(_)) => exit::UNAVAILABLE,
             Self::Start(StartError::Source(SourceError::Open { .. }) | StartError::SigningKey { .. }) => {
                 exit::UNAVAILABLE

@@ -19,11 +19,11 @@ use std::{
     time::Duration,
 };
 
+use rumqttc::TlsConfiguration;
 use rumqttc::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet,
     Publish, QoS, Transport,
 };
-use rumqttc::{TlsConfiguration};
 use service::{SharedClock, clock::micros, logs::chain, tasks::TaskError};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -36,17 +36,13 @@ use wire::{
     topics::{Channel, topic},
 };
 
-use crate::{
-    agent::shared::Shared,
-    command::Desk,
-    spool::SpoolError,
-};
+use crate::{agent::shared::Shared, command::Desk, spool::SpoolError};
 use rotation::Rotation;
 use session::{End, Session};
 
 pub use settings::UplinkSettings;
-pub use wire::ack::LinkState;
 pub use tls::{ClientCertificate, TlsError, TlsSettings};
+pub use wire::ack::LinkState;
 
 /// Beside its payload a packet has a topic and a header.
 const PACKET_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 1024;
@@ -100,9 +96,7 @@ impl Uplink {
     pub(crate) fn transport(settings: &UplinkSettings) -> Result<Transport, TlsError> {
         match &settings.tls {
             None => Ok(Transport::tcp()),
-            Some(tls) => {
-                Ok(secured(tls.client_config()?))
-            }
+            Some(tls) => Ok(secured(tls.client_config()?)),
         }
     }
 

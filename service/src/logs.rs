@@ -34,9 +34,9 @@ pub fn init(default_filter: &str, format: LogFormat) {
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(has_colour).with_writer(|| Output);
     let started = match format {
-        LogFormat::Text if is_journal() => {
-            builder.event_format(Prioritized(format::Format::default().without_time().with_level(false))).try_init()
-        }
+        LogFormat::Text if is_journal() => builder
+            .event_format(Prioritized(format::Format::default().without_time().with_level(false)))
+            .try_init(),
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
@@ -192,7 +192,10 @@ mod tests {
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let mut lines = text.lines();
         let first = lines.next().unwrap();
-        assert!(first.starts_with("<3>") && first.contains("it broke") && first.contains("bytes=7"), "{first}");
+        assert!(
+            first.starts_with("<3>") && first.contains("it broke") && first.contains("bytes=7"),
+            "{first}"
+        );
         assert!(lines.next().unwrap().starts_with("<6>"));
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use tokio::sync::Notify;
 
 use super::live::LiveTable;
-use crate::uplink::LinkState;
 use crate::spool::{DropReason, Lane, Spool, SpoolCounts};
+use crate::uplink::LinkState;
 
 /// A replay or a simulation waits while more of the cap than this is in use, so that it never
 /// drops what it could collect later.
@@ -54,6 +54,8 @@ pub struct Stats {
     pub resends: u64,
     /// Bytes of the spool's files.
     pub spool_bytes: u64,
+    /// Bytes the spool has written on this UTC day, restarts included.
+    pub spool_written_today_bytes: u64,
     /// Whether the source has ended.
     pub is_source_done: bool,
     /// Whether the broker has accepted the agent.
@@ -99,6 +101,8 @@ pub(crate) struct Counters {
     pub(crate) resends: AtomicU64,
     pub(crate) is_source_done: AtomicBool,
     pub(crate) link: AtomicU8,
+    /// Raised when what is collected from now on is to be in streams of its own.
+    pub(crate) stream_epoch: AtomicU64,
     /// Monotonic time when the collecting thread and the uplink last went on.
     pub(crate) collect_pulse_us: AtomicI64,
     pub(crate) uplink_pulse_us: AtomicI64,
@@ -172,10 +176,19 @@ impl Shared {
 
     /// The counts of now. Locks the spool for a moment, which a slow disk may make longer.
     pub(crate) fn stats(&self) -> Stats {
-        let SpoolCounts { batches, samples, bytes, acked_batches, acked_samples, dropped_samples, .. } =
-            self.spool().counts();
+        let SpoolCounts {
+            batches,
+            samples,
+            bytes,
+            acked_batches,
+            acked_samples,
+            dropped_samples,
+            written_today_bytes,
+            ..
+        } = self.spool().counts();
         let c = &self.counters;
-        let link = LinkState::ALL.get(usize::from(c.link.load(Ordering::Relaxed))).copied().unwrap_or_default();
+        let link =
+            LinkState::ALL.get(usize::from(c.link.load(Ordering::Relaxed))).copied().unwrap_or_default();
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             frames: get(&c.frames),
@@ -194,6 +207,7 @@ impl Shared {
             reconnects: get(&c.connects).saturating_sub(1),
             resends: get(&c.resends),
             spool_bytes: bytes,
+            spool_written_today_bytes: written_today_bytes,
             is_source_done: c.is_source_done.load(Ordering::Acquire),
             is_online: link != LinkState::Offline,
             link,

@@ -205,8 +205,7 @@ async fn a_running_agent_shows_its_signals_counts_and_health_on_loopback() {
         assert_eq!(state.link, crate::uplink::LinkState::Offline);
         let speed = state.signals.iter().find(|s| s.signal == "Vehicle.Speed").unwrap();
         assert!(speed.count > 0 && speed.value.is_some() && speed.unit == "km/h", "{speed:?}");
-        let args =
-            crate::top_cli::TopArgs { address, interval: 0.1, once: true };
+        let args = crate::top_cli::TopArgs { address, interval: 0.1, once: true };
         let mut text = Vec::new();
         crate::top_cli::run(&args, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
@@ -220,7 +219,8 @@ async fn a_running_agent_shows_its_signals_counts_and_health_on_loopback() {
 #[tokio::test]
 async fn a_part_without_progress_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let spool = Spool::open(Box::new(DiskStorage::open(folder.path()).unwrap()), SpoolSettings::default()).unwrap();
+    let spool =
+        Spool::open(Box::new(DiskStorage::open(folder.path()).unwrap()), SpoolSettings::default()).unwrap();
     let shared = Shared::new(spool);
     let minute = Duration::from_secs(60);
     assert_eq!(shared.stalled(50_000_000, minute), None);
@@ -253,4 +253,40 @@ async fn a_stop_takes_less_than_two_seconds_and_leaves_every_sample_on_the_disk(
     let storage = DiskStorage::open(folder.path()).unwrap();
     let spool = Spool::open(Box::new(storage), SpoolSettings::default()).unwrap();
     assert_eq!((spool.counts().samples, spool.counts().torn_tails), (stats.samples_in_spool, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_is_fed_only_while_there_is_progress() {
+    use std::os::unix::net::UnixDatagram;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = Arc::new(UnixDatagram::bind(&path).unwrap());
+    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let notifier =
+        crate::unit::systemd::Notifier::new(path.as_os_str(), Some(Duration::from_secs(60))).unwrap();
+    let told = async |handle: &Handle| {
+        let manager = Arc::clone(&manager);
+        let two = tokio::task::spawn_blocking(move || {
+            [(); 2].map(|()| {
+                let mut bytes = [0; 300];
+                let len = manager.recv(&mut bytes).unwrap();
+                String::from_utf8_lossy(&bytes[..len]).into_owned()
+            })
+        });
+        tokio::select! {
+            () = notifier.attend(handle) => unreachable!("it goes on"),
+            two = two => two.unwrap(),
+        }
+    };
+    let clock = ManualClock::at(1_790_000_000_000_000);
+    let tasks = Tasks::new();
+    let handle = start(replay(folder.path(), start_of_log(100)), &tasks, clock.clone()).await.unwrap();
+    let [ready, status] = told(&handle).await;
+    assert_eq!(ready, "READY=1");
+    assert!(status.starts_with("STATUS=offline, ") && status.ends_with("\nWATCHDOG=1"), "{status}");
+    tasks.stop(Duration::from_secs(20)).await.unwrap();
+    clock.advance(Duration::from_secs(31));
+    let [_, status] = told(&handle).await;
+    assert!(status.starts_with("STATUS=") && !status.contains("WATCHDOG"), "{status}");
 }

@@ -17,11 +17,11 @@ use crate::{
     map::{FrameOutcome, MappedDecoder, MappedSample},
     metrics,
     simulate::SimulateSettings,
-    spool::SpoolError,
     source::{
         Source, SourceError,
         replay::{Pace, Pacer},
     },
+    spool::SpoolError,
 };
 
 /// Shorter waits are not waited: frames then come in bursts, which costs a thread less.

@@ -62,7 +62,8 @@ pub fn interface(name: &str, net_folder: &Path) -> Check {
             "check the name with `ip link`; load the driver, or fit the overlay of the CAN controller",
         );
     }
-    let read = |file: &str| fs::read_to_string(folder.join(file)).map(|t| t.trim().to_owned()).unwrap_or_default();
+    let read =
+        |file: &str| fs::read_to_string(folder.join(file)).map(|t| t.trim().to_owned()).unwrap_or_default();
     if read("type") != CAN_INTERFACE_TYPE {
         return Check::fail("interface", format!("{name} is no CAN interface"), "name one whose type is can");
     }
@@ -75,7 +76,11 @@ pub fn interface(name: &str, net_folder: &Path) -> Check {
     let (received, errors) = (read("statistics/rx_packets"), read("statistics/rx_errors"));
     let finding = format!("{name} is up, {mtu}, {received} frames and {errors} errors received");
     if received == "0" {
-        return Check::warn("interface", finding, "nothing was ever received: ignition off, or a wrong bit rate");
+        return Check::warn(
+            "interface",
+            finding,
+            "nothing was ever received: ignition off, or a wrong bit rate",
+        );
     }
     Check::ok("interface", finding)
 }
@@ -90,24 +95,35 @@ pub fn spool(folder: &Path, bytes_max: u64) -> Check {
             return Check::warn(subject, error.to_string(), "an agent runs; stop it to check its folder");
         }
         Err(error) => {
-            return Check::fail(subject, chain(&error).to_string(), "make the folder and give it to the agent's user");
+            return Check::fail(
+                subject,
+                chain(&error).to_string(),
+                "make the folder and give it to the agent's user",
+            );
         }
     }
     let probe = folder.join("check.new");
     let written = fs::write(&probe, [0; 4096]).and_then(|()| fs::remove_file(&probe));
     if let Err(error) = written {
-        return Check::fail(subject, format!("{shown}: {error}"), "free some space, or mount the disk for writing");
+        return Check::fail(
+            subject,
+            format!("{shown}: {error}"),
+            "free some space, or mount the disk for writing",
+        );
     }
     match rustix::fs::statvfs(folder) {
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-            let finding = format!("{shown} is writable, {} MiB free for a cap of {} MiB", free >> 20, bytes_max >> 20);
+            let finding =
+                format!("{shown} is writable, {} MiB free for a cap of {} MiB", free >> 20, bytes_max >> 20);
             if free < bytes_max {
                 return Check::warn(subject, finding, "lower `spool.spool_bytes_max`, or free some space");
             }
             Check::ok(subject, finding)
         }
-        Err(error) => Check::warn(subject, format!("{shown} is writable, its free space unknown: {error}"), ""),
+        Err(error) => {
+            Check::warn(subject, format!("{shown} is writable, its free space unknown: {error}"), "")
+        }
     }
 }
 
@@ -139,7 +155,9 @@ pub(super) fn certificates(settings: &Settings, now: Timestamp) -> Vec<Check> {
     if let Some(path) = &settings.uplink.signing_key_file {
         checks.push(match crate::agent::read_signing_key(path) {
             Ok(_) => Check::ok("signing key", path.display().to_string()),
-            Err(error) => Check::fail("signing key", chain(&error).to_string(), "write 64 hexadecimal digits"),
+            Err(error) => {
+                Check::fail("signing key", chain(&error).to_string(), "write 64 hexadecimal digits")
+            }
         });
     }
     checks
@@ -157,10 +175,18 @@ fn dates(subject: &'static str, facts: &CertificateFacts, now: Timestamp) -> Che
         return Check::fail(subject, format!("not valid before {from}"), "set the clock, or wait");
     }
     if now > to {
-        return Check::fail(subject, format!("expired at {to}"), "get a new certificate; the agent takes it without a restart");
+        return Check::fail(
+            subject,
+            format!("expired at {to}"),
+            "get a new certificate; the agent takes it without a restart",
+        );
     }
     if to.since_us(now) < SOON_US {
-        return Check::warn(subject, format!("expires at {to}"), "renew it; the agent takes it without a restart");
+        return Check::warn(
+            subject,
+            format!("expires at {to}"),
+            "renew it; the agent takes it without a restart",
+        );
     }
     Check::ok(subject, format!("valid until {to}"))
 }

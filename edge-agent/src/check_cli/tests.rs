@@ -6,7 +6,11 @@ use super::*;
 use service::clock::ManualClock;
 
 fn verdict_of(checks: &[Check], subject: &str) -> Option<(Verdict, String)> {
-    checks.iter().filter(|c| c.subject == subject).max_by_key(|c| c.verdict).map(|c| (c.verdict, c.finding.clone()))
+    checks
+        .iter()
+        .filter(|c| c.subject == subject)
+        .max_by_key(|c| c.verdict)
+        .map(|c| (c.verdict, c.finding.clone()))
 }
 
 fn arguments(folder: &std::path::Path, more: &str) -> CheckArgs {
@@ -80,7 +84,10 @@ fn an_interface_is_looked_at_by_type_flags_and_traffic() {
     assert_eq!(verdict("can0"), Verdict::Ok);
     assert!(probes::interface("can0", net.path()).finding.contains("CAN FD, 1207 frames"));
     assert_eq!((verdict("can1"), verdict("can2")), (Verdict::Fail, Verdict::Warn));
-    assert_eq!((verdict("eth0"), verdict("can9"), verdict("../x")), (Verdict::Fail, Verdict::Fail, Verdict::Fail));
+    assert_eq!(
+        (verdict("eth0"), verdict("can9"), verdict("../x")),
+        (Verdict::Fail, Verdict::Fail, Verdict::Fail)
+    );
 }
 
 #[test]

@@ -120,7 +120,10 @@ fn clearing_needs_the_agents_own_leave_and_a_failure_is_told() {
     let desk = rig.desk(false);
     take_up(&desk, &command("a", 1, CommandKind::ClearDtcs));
     let reply = reply_to(&desk, "a");
-    assert!(reply.outcome == CommandOutcome::Refused && reply.reason.contains("allow_clear_dtcs"), "{reply:?}");
+    assert!(
+        reply.outcome == CommandOutcome::Refused && reply.reason.contains("allow_clear_dtcs"),
+        "{reply:?}"
+    );
     assert_eq!(rig.port.clears.load(Ordering::SeqCst), 0);
     let desk = rig.desk(true);
     take_up(&desk, &command("b", 2, CommandKind::ClearDtcs));
@@ -135,8 +138,16 @@ fn stale_early_and_endless_commands_are_refused_with_the_reason() {
     let base = command("x", 1, CommandKind::ReadDtcs);
     let hour = 3_600_000_000;
     let cases = [
-        ("expired", Command { issued_at: now().plus_us(-2 * hour), expires_at: now(), ..base.clone() }, "expired at"),
-        ("early", Command { issued_at: now().plus_us(hour), expires_at: now().plus_us(2 * hour), ..base.clone() }, "still to come"),
+        (
+            "expired",
+            Command { issued_at: now().plus_us(-2 * hour), expires_at: now(), ..base.clone() },
+            "expired at",
+        ),
+        (
+            "early",
+            Command { issued_at: now().plus_us(hour), expires_at: now().plus_us(2 * hour), ..base.clone() },
+            "still to come",
+        ),
         ("endless", Command { expires_at: now().plus_us(8 * DAY_US), ..base.clone() }, "more than 7 days"),
     ];
     for (id, command, reason) in cases {

@@ -89,10 +89,11 @@ fn head(now: &UnitState, before: Option<&UnitState>) -> Vec<String> {
             c.corrupt_lines
         ),
         format!(
-            "spool   {} batches, {} samples, {}",
+            "spool   {} batches, {} samples, {}, {} written today",
             c.batches_in_spool,
             c.samples_in_spool,
-            shown_bytes(c.spool_bytes)
+            shown_bytes(c.spool_bytes),
+            shown_bytes(c.spool_written_today_bytes)
         ),
         format!(
             "samples {} collected, {} durable, dropped:{}",
@@ -151,7 +152,7 @@ mod tests {
     use wire::time::Timestamp;
 
     use super::*;
-    use crate::{uplink::LinkState, unit::state::UnitCounts};
+    use crate::{unit::state::UnitCounts, uplink::LinkState};
 
     fn state(monotonic_us: i64, count: u64) -> UnitState {
         let signal = |signal: &str, unit: &str, value| SignalState {

@@ -136,7 +136,7 @@ async fn answer(request: &[u8], handle: &Handle) -> Answer {
         "/ready" => Answer::text("200 OK", "ready\n"),
         "/metrics" => {
             let stats = blocking(move || handle.stats()).await;
-            metrics::spool_now(stats.spool_bytes, stats.batches_in_spool);
+            metrics::spool_now(stats.spool_bytes, stats.batches_in_spool, stats.spool_written_today_bytes);
             Answer { status: "200 OK", kind: PROMETHEUS, body: service::metrics::render() }
         }
         "/v1/state" => {
@@ -170,8 +170,13 @@ mod tests {
 
     #[test]
     fn a_request_line_is_a_method_and_a_path() {
-        assert_eq!(request_line(b"GET /v1/state?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"), Some(("GET", "/v1/state")));
-        for bad in [&b"GET /"[..], b"GET / SPDY/3\r\n", b"", b"\xff\xfe / HTTP/1.1\r\n", b"GET / HTTP/1.1 x\r\n"] {
+        assert_eq!(
+            request_line(b"GET /v1/state?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+            Some(("GET", "/v1/state"))
+        );
+        for bad in
+            [&b"GET /"[..], b"GET / SPDY/3\r\n", b"", b"\xff\xfe / HTTP/1.1\r\n", b"GET / HTTP/1.1 x\r\n"]
+        {
             assert_eq!(request_line(bad), None, "{bad:?}");
         }
     }

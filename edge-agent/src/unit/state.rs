@@ -55,6 +55,8 @@ pub struct UnitCounts {
     pub batches_in_spool: u64,
     /// Bytes of the spool's files.
     pub spool_bytes: u64,
+    /// Bytes the spool has written on this UTC day.
+    pub spool_written_today_bytes: u64,
     /// Bytes of payloads sent.
     pub bytes_sent: u64,
     /// Connections made after the first.
@@ -101,6 +103,7 @@ impl UnitCounts {
             samples_dropped: dropped.filter(|(_, count)| *count > 0).collect(),
             batches_in_spool: stats.batches_in_spool,
             spool_bytes: stats.spool_bytes,
+            spool_written_today_bytes: stats.spool_written_today_bytes,
             bytes_sent: stats.bytes_sent,
             reconnects: stats.reconnects,
             resends: stats.resends,

@@ -36,9 +36,9 @@ impl Notifier {
     /// By `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`; `None` when no manager waits.
     pub fn from_env() -> Option<Self> {
         let name = env::var_os("NOTIFY_SOCKET")?;
-        let is_ours =
-            env::var("WATCHDOG_PID").map_or(true, |pid| pid.parse() == Ok(std::process::id()));
-        let watchdog = env::var("WATCHDOG_USEC").ok().and_then(|us| us.parse().ok()).map(Duration::from_micros);
+        let is_ours = env::var("WATCHDOG_PID").map_or(true, |pid| pid.parse() == Ok(std::process::id()));
+        let watchdog =
+            env::var("WATCHDOG_USEC").ok().and_then(|us| us.parse().ok()).map(Duration::from_micros);
         match Self::new(&name, watchdog.filter(|w| is_ours && !w.is_zero())) {
             Ok(notifier) => Some(notifier),
             Err(error) => {

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     agent::shared::add,
     metrics,
-    spool::{SpoolError, StoredBatch},
+    spool::{CatchUp, SpoolError, StoredBatch},
 };
 
 /// The state of one connection.
@@ -150,6 +150,7 @@ impl Uplink {
                 add(&self.shared.counters.connects, 1);
                 metrics::connected();
                 session.since = Timestamp(self.clock.now_us());
+                self.begin_streams_if_behind().await?;
                 let subscribed = client.try_subscribe(self.topic(Channel::Ack), QoS::AtLeastOnce);
                 subscribed.map_err(|e| SessionError::Client(Box::new(e)))?;
                 session.told_link = LinkState::CatchingUp;
@@ -199,6 +200,21 @@ impl Uplink {
                     warn!(vehicle_id = %self.vehicle_id, error = %chain(&error), "ack not understood");
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Where the latest goes first and more waits than a window: what is collected from now on
+    /// gets streams of its own, since an ack covers a stream only from its start.
+    async fn begin_streams_if_behind(&self) -> Result<(), SessionError> {
+        let window = self.settings.in_flight_max as u64;
+        let is_behind = self
+            .with_spool(move |spool| {
+                Ok(spool.settings().catch_up == CatchUp::LatestFirst && spool.counts().batches > window)
+            })
+            .await?;
+        if is_behind {
+            add(&self.shared.counters.stream_epoch, 1);
         }
         Ok(())
     }

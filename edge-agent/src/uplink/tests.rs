@@ -14,8 +14,8 @@ use rumqttc::mqttbytes::v4::{
 };
 use service::{Tasks, clock::SystemClock};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     io::{AsyncRead, AsyncWrite},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     sync::watch,
 };
@@ -29,7 +29,7 @@ use wire::{
 };
 
 use super::*;
-use crate::spool::{DiskStorage, DropReason, Lane, RecordMeta, Spool, SpoolSettings};
+use crate::spool::{CatchUp, DiskStorage, DropReason, Lane, RecordMeta, Spool, SpoolSettings};
 
 /// What the cloud has seen and how it behaves.
 #[derive(Debug, Default)]
@@ -455,4 +455,20 @@ async fn a_payload_the_cloud_can_never_take_is_given_up_alone_and_counted() {
     let next = rig.shared.spool().next_batch(Lane::Readings, stream(1));
     assert_eq!((next.sequence, next.oldest_sequence), (21, 21));
     rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_outage_the_latest_gets_streams_of_its_own_where_it_goes_first() {
+    let outage = |catch_up, count| async move {
+        let settings = SpoolSettings { catch_up, ..SpoolSettings::default() };
+        let rig = Rig::new(settings, |_, shared| fill(shared, Lane::Readings, stream(1), count)).await;
+        rig.drained().await;
+        let epoch = rig.shared.counters.stream_epoch.load(Ordering::Relaxed);
+        rig.stop().await;
+        epoch
+    };
+    assert_eq!(outage(CatchUp::LatestFirst, 20).await, 1);
+    // What fits the window is no backlog.
+    assert_eq!(outage(CatchUp::LatestFirst, 5).await, 0);
+    assert_eq!(outage(CatchUp::OldestFirst, 20).await, 0);
 }

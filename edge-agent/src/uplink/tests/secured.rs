@@ -66,13 +66,18 @@ async fn batches_travel_over_mutual_tls_signed_by_the_vehicles_own_key() {
     authority.issue(files.path(), "car-1", 2100);
     let signer = BatchSigner::from_secret(&[7; 32]);
     let verifier = BatchVerifier::from_public(&signer.public_key()).unwrap();
-    let rig =
-        Rig::with(SpoolSettings::default(), Some(authority.files(files.path())), Some(signer), None, |cloud, shared| {
+    let rig = Rig::with(
+        SpoolSettings::default(),
+        Some(authority.files(files.path())),
+        Some(signer),
+        None,
+        |cloud, shared| {
             *cloud.tls.lock().unwrap() = Some(authority.server());
             *cloud.verifier.lock().unwrap() = Some(verifier);
             fill(shared, Lane::Readings, stream(1), 12);
-        })
-        .await;
+        },
+    )
+    .await;
     rig.drained().await;
     assert_eq!(rig.cloud.counts(), vec![1; 12]);
     assert_eq!(rig.cloud.cloud.lock().unwrap().names, ["car-1"]);
@@ -84,10 +89,16 @@ async fn a_broker_of_another_authority_gets_nothing() {
     let files = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     authority.issue(files.path(), "car-1", 2100);
-    let rig = Rig::with(SpoolSettings::default(), Some(authority.files(files.path())), None, None, |cloud, shared| {
-        *cloud.tls.lock().unwrap() = Some(Authority::new().server());
-        fill(shared, Lane::Readings, stream(1), 3);
-    })
+    let rig = Rig::with(
+        SpoolSettings::default(),
+        Some(authority.files(files.path())),
+        None,
+        None,
+        |cloud, shared| {
+            *cloud.tls.lock().unwrap() = Some(Authority::new().server());
+            fill(shared, Lane::Readings, stream(1), 3);
+        },
+    )
     .await;
     let settings = UplinkSettings {
         port: rig.cloud.port,
@@ -105,10 +116,16 @@ async fn new_certificates_are_used_without_a_restart() {
     let files = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     authority.issue(files.path(), "car-1", 2100);
-    let rig = Rig::with(SpoolSettings::default(), Some(authority.files(files.path())), None, None, |cloud, shared| {
-        *cloud.tls.lock().unwrap() = Some(authority.server());
-        fill(shared, Lane::Readings, stream(1), 3);
-    })
+    let rig = Rig::with(
+        SpoolSettings::default(),
+        Some(authority.files(files.path())),
+        None,
+        None,
+        |cloud, shared| {
+            *cloud.tls.lock().unwrap() = Some(authority.server());
+            fill(shared, Lane::Readings, stream(1), 3);
+        },
+    )
     .await;
     rig.drained().await;
     let mut changed = rig.cloud.changed.subscribe();
