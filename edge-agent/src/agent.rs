@@ -6,6 +6,7 @@
 //! room in the spool; a live bus does not wait, the spool drops by its own order.
 
 mod faults;
+pub(crate) mod latest;
 mod live;
 mod polling;
 pub(crate) mod shared;
@@ -15,10 +16,11 @@ mod watch;
 mod worker;
 mod writer;
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use service::{SharedClock, Tasks};
 use sha2::{Digest, Sha256};
+use tracing::info;
 use uuid::Uuid;
 use wire::{
     catalog::Catalog,
@@ -29,6 +31,7 @@ use wire::{
 
 use crate::{
     collect::{CollectSettings, Collector},
+    command::{self, CommandSettings, Desk, Inbox, NoDiagnostics, book::BookError},
     dbc::{Dbc, DbcError},
     decode::{CompileDbcError, Decoder},
     faults::FaultSettings,
@@ -39,6 +42,11 @@ use crate::{
     simulate::{SimulateError, SimulateSettings, Simulator},
     source::{LogReader, OwnFramesError, Source, SourceError, replay::Pace},
     spool::{DiskStorage, Lane, OpenFolderError, Spool, SpoolError, SpoolSettings},
+    unit::{
+        UnitSettings,
+        http::{ListenError, Responder},
+        state::{self, UnitCounts, UnitState},
+    },
     uplink::{TlsError, Uplink, UplinkSettings},
 };
 use faults::FaultWatch;
@@ -48,7 +56,7 @@ use polling::Polling;
 use shared::Shared;
 pub use shared::Stats;
 use watch::SourceWatch;
-use worker::{Keeper, Worker};
+use worker::{CollectError, Keeper, Worker};
 use writer::{BatchWriter, Streams};
 
 /// A file by its content, read or compiled in; messages call it `name`.
@@ -97,6 +105,10 @@ pub struct Settings {
     pub spool: SpoolSettings,
     /// Where batches go.
     pub uplink: UplinkSettings,
+    /// What is shown on the unit.
+    pub unit: UnitSettings,
+    /// What the cloud may ask of it.
+    pub commands: CommandSettings,
 }
 
 /// Where frames come from.
@@ -168,6 +180,12 @@ pub enum StartError {
         /// Why, when it could not be read at all.
         source: Option<io::Error>,
     },
+    /// What is known of earlier commands.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The responder on loopback.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The thread that opens all this ended.
     #[error("the starting thread failed")]
     Thread(#[from] tokio::task::JoinError),
@@ -179,6 +197,9 @@ pub struct Handle {
     vehicle_id: VehicleId,
     catalog: Arc<Catalog>,
     shared: Arc<Shared>,
+    clock: SharedClock,
+    address: Option<SocketAddr>,
+    desk: Option<Arc<Desk>>,
 }
 
 impl Handle {
@@ -190,6 +211,38 @@ impl Handle {
     /// What its column ids mean.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// Where it answers on loopback, when it does.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Waits until a command asks for the agent to be started again.
+    pub async fn restart_asked(&self) {
+        match &self.desk {
+            Some(desk) => desk.restart.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Which part has made no progress for longer than that, if any.
+    pub fn stalled(&self, longer_than: Duration) -> Option<&'static str> {
+        self.shared.stalled(self.clock.monotonic_us(), longer_than)
+    }
+
+    /// What it shows of itself. Locks the spool for a moment.
+    pub fn state(&self) -> UnitState {
+        let stats = self.stats();
+        UnitState {
+            vehicle_id: self.vehicle_id.to_string(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            now: Timestamp(self.clock.now_us()),
+            monotonic_us: self.clock.monotonic_us(),
+            link: stats.link,
+            counts: UnitCounts::of(&stats),
+            signals: state::signals(&self.catalog, &self.shared.latest.rows()),
+        }
     }
 
     /// Its counts of now.
@@ -218,21 +271,43 @@ struct Opened {
     worker: Worker,
     uplink: Uplink,
     handle: Handle,
+    inbox: Option<Inbox>,
 }
 
 /// Opens everything and starts the agent's tasks.
 pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Result<Handle, StartError> {
     let stop = tasks.stop_token();
-    let Opened { worker, uplink, handle } =
+    let responder = match settings.unit.listen {
+        Some(address) => {
+            service::metrics::install();
+            Some(Responder::bind(address).await?)
+        }
+        None => None,
+    };
+    let Opened { worker, uplink, mut handle, inbox } =
         tokio::task::spawn_blocking(move || open(settings, clock)).await??;
     let collect_stop = stop.clone();
     tasks.spawn("collect", async move {
         let stopped = collect_stop.clone();
-        tokio::task::spawn_blocking(move || worker.run(&collect_stop)).await??;
+        tokio::task::spawn_blocking(move || {
+            let shared = Arc::clone(&worker.shared);
+            worker.run(&collect_stop)?;
+            // What was collected outlives a power cut that follows the stop.
+            shared.spool().sync().map_err(SpoolError::Append).map_err(CollectError::from)
+        })
+        .await??;
         stopped.cancelled().await;
         Ok(())
     });
-    tasks.spawn("uplink", uplink.run(stop));
+    tasks.spawn("uplink", uplink.run(stop.clone()));
+    if let (Some(desk), Some(inbox)) = (&handle.desk, inbox) {
+        tasks.spawn("commands", Arc::clone(desk).run(inbox, stop.clone()));
+    }
+    if let Some(responder) = responder {
+        info!(address = %responder.address(), "answering on loopback");
+        handle.address = Some(responder.address());
+        tasks.spawn("loopback", responder.run(handle.clone(), stop));
+    }
     Ok(handle)
 }
 
@@ -266,6 +341,15 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
 
     let shared = Arc::new(Shared::new(spool));
     let vehicle_id = settings.vehicle_id;
+    let desk = match settings.commands.verifier {
+        Some(_) => {
+            let book = command::open_book(&settings.spool_folder, &clock)?;
+            let port = Arc::new(NoDiagnostics);
+            Desk::new(settings.commands, vehicle_id.clone(), book, port, Arc::clone(&clock))
+        }
+        None => None,
+    };
+    let (desk, inbox) = desk.unzip();
     let writer = BatchWriter::new(
         writer::Identity { vehicle_id: vehicle_id.clone(), boot_id, catalog_hash },
         source.streams,
@@ -292,13 +376,15 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
         settings: settings.uplink,
         signer,
         transport,
+        desk: desk.clone(),
         shared: Arc::clone(&shared),
-        clock,
+        clock: Arc::clone(&clock),
     };
-    Ok(Opened { worker, uplink, handle: Handle { vehicle_id, catalog: Arc::new(catalog), shared } })
+    let handle = Handle { vehicle_id, catalog: Arc::new(catalog), shared, clock, address: None, desk };
+    Ok(Opened { worker, uplink, handle, inbox })
 }
 
-fn decoder(settings: &Settings) -> Result<MappedDecoder, StartError> {
+pub(crate) fn decoder(settings: &Settings) -> Result<MappedDecoder, StartError> {
     let own = match &settings.source {
         SourceSettings::Live(live) => live.own_files(),
         SourceSettings::Replay(_) | SourceSettings::Simulate(_) => OwnFiles::default(),
@@ -394,17 +480,30 @@ fn replay_stream(settings: &Settings, replay: &ReplaySettings, catalog_hash: &[u
     StreamId::of_source(&settings.vehicle_id, &source)
 }
 
-fn read_signing_key(path: &std::path::Path) -> Result<BatchSigner, StartError> {
-    let refused = |source| StartError::SigningKey { path: path.to_owned(), source };
+/// A key of 32 bytes, written as 64 hexadecimal digits.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read key {path}; it must be 64 hexadecimal digits")]
+pub(crate) struct KeyError {
+    path: PathBuf,
+    source: Option<io::Error>,
+}
+
+pub(crate) fn read_key(path: &std::path::Path) -> Result<[u8; 32], KeyError> {
+    let refused = |source| KeyError { path: path.to_owned(), source };
     let text = fs::read_to_string(path).map_err(|e| refused(Some(e)))?;
     let digits = text.trim();
-    let mut secret = [0_u8; 32];
+    let mut key = [0_u8; 32];
     if digits.len() != 64 || !digits.is_ascii() {
         return Err(refused(None));
     }
-    for (i, byte) in secret.iter_mut().enumerate() {
+    for (i, byte) in key.iter_mut().enumerate() {
         let pair = digits.get(2 * i..2 * i + 2).unwrap_or_default();
         *byte = u8::from_str_radix(pair, 16).map_err(|_| refused(None))?;
     }
-    Ok(BatchSigner::from_secret(&secret))
+    Ok(key)
+}
+
+pub(crate) fn read_signing_key(path: &std::path::Path) -> Result<BatchSigner, StartError> {
+    let key = read_key(path).map_err(|KeyError { path, source }| StartError::SigningKey { path, source })?;
+    Ok(BatchSigner::from_secret(&key))
 }

@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{decode_cli::DecodeArgs, play_cli::PlayArgs, run_cli::RunArgs};
+use crate::{
+    check_cli::CheckArgs, decode_cli::DecodeArgs, play_cli::PlayArgs, run_cli::RunArgs, top_cli::TopArgs,
+};
 
 /// Everything on the vehicle: reads the buses, decodes, collects, spools and sends.
 #[derive(Debug, Parser)]
@@ -22,4 +24,8 @@ pub enum Command {
     Play(PlayArgs),
     /// Run the agent of one vehicle: collect, spool and send.
     Run(RunArgs),
+    /// Check configuration, files, certificates, clock, spool and broker, without running.
+    Check(CheckArgs),
+    /// Show a running agent: signals, rates, spool and link.
+    Top(TopArgs),
 }

@@ -1,23 +1,31 @@
 //! The agent's configuration file: raw [`Config`], checked into [`Settings`], and nothing else.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
-use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
+use service::{
+    config::{ByteSize, ConfigError, DurationText, Faults, Loaded},
+    logs::chain,
+};
 use std::time::Duration;
-use wire::time::Timestamp;
+use wire::{signature::BatchVerifier, time::Timestamp};
 
 mod faults;
 
 pub use faults::{FaultsConfig, J1939Config, ListenName};
 
 use crate::{
-    agent::{FrameFilter, LiveSettings, NamedBytes, ReplaySettings, Settings, SourceSettings},
+    agent::{self, FrameFilter, LiveSettings, NamedBytes, ReplaySettings, Settings, SourceSettings},
     collect::CollectSettings,
+    command::CommandSettings,
     poll::config::PollConfig,
     simulate::{self, Powertrain, SimulateSettings},
     source::{gnss::Receiver, replay::Pace},
-    spool::{SpoolSettings, SyncPolicy},
+    spool::{CatchUp, SpoolKey, SpoolSettings, SyncPolicy},
+    unit::UnitSettings,
     uplink::{ClientCertificate, TlsSettings, UplinkSettings},
 };
 
@@ -50,6 +58,28 @@ pub struct Config {
     pub spool: SpoolConfig,
     /// Where batches go.
     pub uplink: UplinkConfig,
+    /// What is shown on the unit.
+    pub unit: UnitConfig,
+    /// What the cloud may ask of it.
+    pub commands: CommandConfig,
+}
+
+/// `[commands]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommandConfig {
+    /// The key that signs commands; none is taken without it.
+    pub public_key_file: Option<PathBuf>,
+    /// Whether a command may clear faults.
+    pub allow_clear_dtcs: bool,
+}
+
+/// `[unit]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnitConfig {
+    /// Loopback address of the HTTP responder; none when absent.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[source]`.
@@ -131,6 +161,8 @@ pub struct SpoolConfig {
     pub spool_bytes_max: ByteSize,
     /// Age at which data is given up.
     pub spool_age_max: DurationText,
+    /// The key that seals what is written.
+    pub key_file: Option<PathBuf>,
 }
 
 /// `[uplink]`.
@@ -145,6 +177,8 @@ pub struct UplinkConfig {
     pub resend_after: DurationText,
     /// Time between pings.
     pub keep_alive: DurationText,
+    /// What is sent first after an outage.
+    pub catch_up: CatchUpName,
     /// Authority of the broker's certificate: turns TLS on.
     pub ca_file: Option<PathBuf>,
     /// The vehicle's certificate.
@@ -153,6 +187,16 @@ pub struct UplinkConfig {
     pub key_file: Option<PathBuf>,
     /// The vehicle's signing key.
     pub signing_key_file: Option<PathBuf>,
+}
+
+/// What is sent first after an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatchUpName {
+    /// What waits longest.
+    OldestFirst,
+    /// What is collected now.
+    LatestFirst,
 }
 
 impl Default for Config {
@@ -169,6 +213,8 @@ impl Default for Config {
             faults: FaultsConfig::default(),
             spool: SpoolConfig::default(),
             uplink: UplinkConfig::default(),
+            unit: UnitConfig::default(),
+            commands: CommandConfig::default(),
         }
     }
 }
@@ -209,6 +255,7 @@ impl Default for SpoolConfig {
             segment_bytes: ByteSize(settings.segment_bytes),
             spool_bytes_max: ByteSize(settings.bytes_max),
             spool_age_max: DurationText(settings.age_max),
+            key_file: None,
         }
     }
 }
@@ -221,6 +268,7 @@ impl Default for UplinkConfig {
             in_flight_max: settings.in_flight_max,
             resend_after: DurationText(settings.resend_after),
             keep_alive: DurationText(settings.keep_alive),
+            catch_up: CatchUpName::OldestFirst,
             ca_file: None,
             cert_file: None,
             key_file: None,
@@ -256,9 +304,19 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
     }
     let poll = crate::poll::config::check(&mut faults, &config.poll);
     let sync = faults.check("spool.sync", parse_sync(&config.spool.sync));
+    let catch_up = match config.uplink.catch_up {
+        CatchUpName::OldestFirst => CatchUp::OldestFirst,
+        CatchUpName::LatestFirst => CatchUp::LatestFirst,
+    };
+    let spool_key = config.spool.key_file.as_ref().and_then(|path| {
+        let key = agent::read_key(path).map_err(|e| chain(&e).to_string());
+        faults.check("spool.key_file", key).map(SpoolKey::new)
+    });
     let uplink = check_uplink(&mut faults, config.uplink);
     let j1939 = config.j1939.check(&mut faults);
     let followed = config.faults.check(&mut faults);
+    let unit = check_unit(&mut faults, &config.unit);
+    let commands = check_commands(&mut faults, &config.commands);
     for (key, duration) in [
         ("collect.batch_interval", config.collect.batch_interval.0),
         ("spool.spool_age_max", config.spool.spool_age_max.0),
@@ -294,8 +352,12 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
                 segment_bytes: config.spool.segment_bytes.0,
                 bytes_max: config.spool.spool_bytes_max.0,
                 age_max: config.spool.spool_age_max.0,
+                catch_up,
+                key: spool_key,
             },
             uplink: uplink?,
+            unit,
+            commands,
         })
     })();
     faults.finish(settings)
@@ -406,6 +468,28 @@ fn check_uplink(faults: &mut Faults, uplink: UplinkConfig) -> Option<UplinkSetti
     })
 }
 
+fn check_unit(faults: &mut Faults, unit: &UnitConfig) -> UnitSettings {
+    if unit.listen.is_some_and(|address| !address.ip().is_loopback()) {
+        faults.add(
+            "unit.listen",
+            "must be a loopback address such as \"127.0.0.1:9464\"; it asks nobody who they are",
+        );
+    }
+    UnitSettings { listen: unit.listen }
+}
+
+fn check_commands(faults: &mut Faults, commands: &CommandConfig) -> CommandSettings {
+    let key = "commands.public_key_file";
+    let verifier = commands.public_key_file.as_ref().and_then(|path| {
+        let key_bytes = faults.check(key, agent::read_key(path).map_err(|e| chain(&e).to_string()))?;
+        faults.check(key, BatchVerifier::from_public(&key_bytes))
+    });
+    if commands.allow_clear_dtcs && commands.public_key_file.is_none() {
+        faults.add(key, "is missing; without it no command is taken, allowed or not");
+    }
+    CommandSettings { verifier, allow_clear_dtcs: commands.allow_clear_dtcs }
+}
+
 fn read_all(faults: &mut Faults, key: &str, paths: &[PathBuf]) -> Vec<NamedBytes> {
     paths.iter().filter_map(|path| read(faults, key, path)).collect()
 }
@@ -472,11 +556,18 @@ mod tests {
         loaded.config.source.log_file = Some(PathBuf::from("no/such.log"));
         loaded.config.spool.sync = "sometimes".to_owned();
         loaded.config.uplink.broker = "localhost".to_owned();
+        loaded.config.unit.listen = Some("0.0.0.0:9464".parse().unwrap());
         loaded.config.uplink.cert_file = Some(PathBuf::from("a.pem"));
         let message = check(loaded, Timestamp(0)).unwrap_err().to_string();
-        for key in
-            ["vehicle_id", "source.speed", "no/such.log", "spool.sync", "uplink.broker", "uplink.cert_file"]
-        {
+        for key in [
+            "vehicle_id",
+            "source.speed",
+            "no/such.log",
+            "spool.sync",
+            "uplink.broker",
+            "uplink.cert_file",
+            "unit.listen",
+        ] {
             assert!(message.contains(key), "{key} in {message}");
         }
     }

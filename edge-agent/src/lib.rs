@@ -7,19 +7,22 @@
 //! [`simulate`]), [`decode`]
 //! reads its signals by a [`dbc`], [`map`] names them by VSS, [`collect`] decides which samples
 //! are kept and where a batch ends, [`spool`] keeps the batch on disk, [`uplink`] sends it until
-//! a durable ack covers it. [`agent`] starts one vehicle's share of all this; [`encode`] is
-//! decoding turned around, for the simulator.
+//! a durable ack covers it; [`command`] answers what comes down. [`agent`] starts one vehicle's
+//! share of all this; [`encode`] is decoding turned around, for the simulator.
 //!
-//! Around it: [`config`], [`metrics`], and the command lines [`cli`], [`decode_cli`],
-//! [`play_cli`], [`run_cli`].
+//! Around it: [`config`], [`metrics`], [`unit`] (loopback HTTP, systemd), and the command lines
+//! [`cli`], [`decode_cli`], [`play_cli`], [`run_cli`], [`check_cli`], [`top_cli`].
 //!
 //! Bounds: one batch a lane in memory, the spool's caps in bytes and age, the uplink's window.
 //! When the spool is full a live bus is *shed* by priority and told as gaps; a replay or a
 //! simulation is *blocked* instead.
 
 pub mod agent;
+pub mod check_cli;
 pub mod cli;
+pub mod clock;
 pub mod collect;
+pub mod command;
 pub mod config;
 pub mod dbc;
 pub mod decode;
@@ -38,5 +41,7 @@ pub mod run_cli;
 pub mod simulate;
 pub mod source;
 pub mod spool;
+pub mod top_cli;
 pub mod uds;
+pub mod unit;
 pub mod uplink;

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use edge_agent::{
+    check_cli,
     cli::{Cli, Command},
-    decode_cli, play_cli, run_cli,
+    decode_cli, play_cli, run_cli, top_cli,
 };
 
 fn main() -> ExitCode {
@@ -13,5 +14,7 @@ fn main() -> ExitCode {
         Command::Decode(args) => decode_cli::main(&args),
         Command::Play(args) => play_cli::main(&args),
         Command::Run(args) => run_cli::main(&args),
+        Command::Check(args) => check_cli::main(&args),
+        Command::Top(args) => top_cli::main(&args),
     }
 }

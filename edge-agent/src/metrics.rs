@@ -45,6 +45,16 @@ pub(crate) const POLL_BITS: &str = "roadlake_edge_poll_bits_total";
 /// Lists of trouble codes read, by `protocol`.
 pub(crate) const FAULT_REPORTS: &str = "roadlake_edge_fault_reports_total";
 
+/// Bytes of the spool's files, when last asked.
+pub(crate) const SPOOL_BYTES: &str = "roadlake_edge_spool_bytes";
+/// Batches waiting for a durable ack, when last asked.
+pub(crate) const SPOOL_BATCHES: &str = "roadlake_edge_spool_batches";
+
+/// Bytes the spool has written on this UTC day: the wear of the disk.
+pub(crate) const SPOOL_WRITTEN: &str = "roadlake_edge_spool_written_today_bytes";
+/// Commands taken up, by `kind` and `outcome`.
+pub(crate) const COMMANDS: &str = "roadlake_edge_commands_total";
+
 /// Every metric of the agent.
 pub const NAMES: &[&str] = &[
     FRAMES,
@@ -66,6 +76,10 @@ pub const NAMES: &[&str] = &[
     POLLED,
     POLL_BITS,
     FAULT_REPORTS,
+    SPOOL_BYTES,
+    SPOOL_BATCHES,
+    SPOOL_WRITTEN,
+    COMMANDS,
 ];
 
 pub(crate) fn frames(count: u64) {
@@ -149,4 +163,15 @@ pub(crate) fn source_counts(before: &SourceCounts, now: &SourceCounts) {
     }
     counter!(REFUSED).increment(now.refused.saturating_sub(before.refused));
     gauge!(INTERFACES_OUT).set(now.interfaces_out as f64);
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a gauge")]
+pub(crate) fn spool_now(bytes: u64, batches: u64, written_today_bytes: u64) {
+    gauge!(SPOOL_WRITTEN).set(written_today_bytes as f64);
+    gauge!(SPOOL_BYTES).set(bytes as f64);
+    gauge!(SPOOL_BATCHES).set(batches as f64);
+}
+
+pub(crate) fn command(kind: &'static str, outcome: &'static str) {
+    counter!(COMMANDS, "kind" => kind, "outcome" => outcome).increment(1);
 }

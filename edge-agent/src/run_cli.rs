@@ -19,10 +19,13 @@ use crate::{
     config::{self, Config},
     source::SourceError,
     spool::OpenFolderError,
+    unit::systemd::Notifier,
 };
 
 /// How long a stop may take.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// Log kept in memory for a command that asks for it.
+const LOG_KEPT_BYTES: usize = 128 * 1024;
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Arguments of `edge-agent run`. A flag overrides the file.
@@ -85,9 +88,10 @@ impl RunError {
         match self {
             Self::Config(_) => exit::CONFIG,
             Self::Start(StartError::Folder(OpenFolderError::InUse { .. })) => exit::CONFLICT,
-            Self::Start(StartError::Folder(_) | StartError::Spool(_) | StartError::Tls(_)) => {
-                exit::UNAVAILABLE
-            }
+            Self::Start(
+                StartError::Folder(_) | StartError::Spool(_) | StartError::Tls(_) | StartError::Book(_),
+            ) => exit::UNAVAILABLE,
+            Self::Start(StartError::Listen(_)) => exit::UNAVAILABLE,
             Self::Start(StartError::Source(SourceError::Open { .. }) | StartError::SigningKey { .. }) => {
                 exit::UNAVAILABLE
             }
@@ -102,9 +106,11 @@ impl RunError {
 
 /// Runs an agent until it is stopped, or done.
 pub fn main(args: &RunArgs) -> ExitCode {
+    logs::keep_recent(LOG_KEPT_BYTES);
     logs::init(logs::DEFAULT_FILTER, LogFormat::Text);
     match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Restart) => ExitCode::from(exit::RESTART),
         Err(error) => {
             eprintln!("edge-agent: {}", chain(&error));
             ExitCode::from(error.exit_code())
@@ -112,7 +118,15 @@ pub fn main(args: &RunArgs) -> ExitCode {
     }
 }
 
-fn run(args: &RunArgs) -> Result<(), RunError> {
+/// How a run ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Done,
+    /// A command asked for it; the supervisor starts the agent again.
+    Restart,
+}
+
+fn run(args: &RunArgs) -> Result<End, RunError> {
     let clock = SystemClock::shared();
     let settings = settings(args, Timestamp(clock.now_us()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -136,14 +150,26 @@ fn run(args: &RunArgs) -> Result<(), RunError> {
                 let s = handle.stats();
                 let (count, waiting) = (s.batches_acked, s.batches_in_spool);
                 let (frames, lost) = (s.frames, s.frames_lost);
-                info!(frames, lost, count, waiting, online = s.is_online, "progress");
+                info!(frames, lost, count, waiting, stage = s.link.name(), "progress");
+            }
+        };
+        let notifier = Notifier::from_env();
+        let attended = async {
+            match &notifier {
+                Some(notifier) => notifier.attend(&handle).await,
+                None => std::future::pending().await,
             }
         };
         let result = tokio::select! {
-            result = tasks.until_signal() => result,
-            () = done => Ok(()),
-            () = progress => Ok(()),
+            result = tasks.until_signal() => result.map(|()| End::Done),
+            () = done => Ok(End::Done),
+            () = handle.restart_asked() => Ok(End::Restart),
+            () = progress => Ok(End::Done),
+            () = attended => Ok(End::Done),
         };
+        if let Some(notifier) = &notifier {
+            notifier.send("STOPPING=1");
+        }
         let stopped = tasks.stop(SHUTDOWN_GRACE).await;
         let s = handle.stats();
         let (collected, dropped) = (s.samples_collected_total(), s.samples_dropped_total());
@@ -157,7 +183,7 @@ fn run(args: &RunArgs) -> Result<(), RunError> {
             dropped,
             "agent stopped"
         );
-        result.and(stopped).map_err(RunError::from)
+        result.and_then(|end| stopped.map(|()| end)).map_err(RunError::from)
     })
 }
 

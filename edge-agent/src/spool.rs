@@ -14,6 +14,7 @@ mod format;
 mod open;
 mod read;
 mod reject;
+mod seal;
 mod state;
 mod storage;
 #[cfg(test)]
@@ -31,14 +32,19 @@ use wire::{
 };
 
 pub use format::RecordMeta;
-use format::SegmentHeader;
+use format::{FRAME_HEADER_BYTES, SegmentHeader, frame};
+pub use seal::SpoolKey;
+use seal::{SEAL_BYTES, Sealer};
 use state::State;
 pub use state::StreamPosition;
+use storage::Metered;
 pub use storage::{DiskStorage, OpenFolderError, Storage};
 pub use types::{
-    DropReason, Lane, NextBatch, SpoolCounts, SpoolError, SpoolSettings, StoredBatch, SyncPolicy,
+    CatchUp, DropReason, Lane, NextBatch, SpoolCounts, SpoolError, SpoolSettings, StoredBatch, SyncPolicy,
 };
 
+/// Bytes written after which the state is told.
+const WEAR_NOTE_BYTES: u64 = 1 << 20;
 /// Most gaps told in one batch.
 const GAPS_PER_BATCH_MAX: usize = 32;
 
@@ -82,14 +88,17 @@ impl Segment {
 
 /// The disk log of one vehicle.
 pub struct Spool {
-    storage: Box<dyn Storage>,
+    storage: Metered,
     settings: SpoolSettings,
+    sealer: Option<Sealer>,
     state: State,
     lanes: [VecDeque<Segment>; 3],
     /// Gaps told by a batch that waits, by gap.
     told: BTreeMap<u64, (StreamId, u64)>,
     next_segment: u64,
     last_sync_us: i64,
+    /// Bytes written that the state does not know of.
+    wear_unnoted_bytes: u64,
     counts: SpoolCounts,
 }
 
@@ -159,13 +168,14 @@ impl Spool {
             return Err(SpoolError::Order { given: meta.sequence, last: position.last_sequence });
         }
         position.reach(meta.sequence, meta.last_time);
-        let bytes = meta.encode(body);
+        let content = meta.encode(body);
+        let framed = content.len() + FRAME_HEADER_BYTES + if self.sealer.is_some() { SEAL_BYTES } else { 0 };
         loop {
-            let is_over = self.counts.bytes + bytes.len() as u64 > self.settings.bytes_max;
+            let is_over = self.counts.bytes + framed as u64 > self.settings.bytes_max;
             let result = if is_over {
                 Err(io::Error::from(io::ErrorKind::StorageFull))
             } else {
-                self.write(lane, (stream_id, catalog_hash), meta, &bytes, now_us)
+                self.write(lane, (stream_id, catalog_hash), meta, &content, now_us)
             };
             match result {
                 Ok(()) => break,
@@ -200,7 +210,7 @@ impl Spool {
         lane: Lane,
         (stream_id, catalog_hash): (StreamId, CatalogHash),
         meta: &RecordMeta,
-        bytes: &[u8],
+        content: &[u8],
         now_us: i64,
     ) -> io::Result<()> {
         let fits = self.lanes[lane.index()].back().is_some_and(|s| {
@@ -216,7 +226,11 @@ impl Spool {
         let Some(segment) = self.lanes[lane.index()].back_mut() else {
             return Err(io::Error::other("a segment was just begun"));
         };
-        if let Err(e) = self.storage.append(&segment.name, bytes) {
+        let bytes = match &self.sealer {
+            Some(sealer) => frame(&sealer.seal(&segment.header.content(), content)?),
+            None => frame(content),
+        };
+        if let Err(e) = self.storage.append(&segment.name, &bytes) {
             // Part of it may be there. If it cannot be cut off, a new segment follows and the
             // torn tail is found when the spool is opened.
             segment.is_writable = self.storage.truncate(&segment.name, segment.len).is_ok();
@@ -247,7 +261,14 @@ impl Spool {
             self.sync()?;
         }
         self.remove_acked(lane)?;
-        let header = SegmentHeader { lane, stream_id, catalog_hash, first_sequence, created_us: now_us };
+        let header = SegmentHeader {
+            lane,
+            stream_id,
+            catalog_hash,
+            first_sequence,
+            created_us: now_us,
+            key_id: self.sealer.as_ref().map(Sealer::key_id),
+        };
         let name = format!("{:016}.segment", self.next_segment);
         let bytes = header.encode();
         let made = self.storage.create(&name).and_then(|()| self.storage.append(&name, &bytes));
@@ -288,6 +309,7 @@ impl Spool {
             self.last_sync_us = monotonic_us;
             self.sync().map_err(SpoolError::Append)?;
         }
+        self.note_wear(now_us);
         let oldest_us = now_us.saturating_sub(service::clock::micros(self.settings.age_max));
         for lane in Lane::ALL {
             while self.lanes[lane.index()].front().is_some_and(|s| s.header.created_us < oldest_us) {
@@ -295,6 +317,25 @@ impl Spool {
             }
         }
         Ok(())
+    }
+
+    /// Adds what was written to the day's wear. The state hears of it now and then, as telling it
+    /// is wear itself: a crash may forget the last [`WEAR_NOTE_BYTES`].
+    fn note_wear(&mut self, now_us: i64) {
+        let bytes = self.storage.take_written();
+        let day = Timestamp(now_us).utc_day();
+        self.counts.written_today_bytes = self.state.add_wear(day, bytes);
+        self.wear_unnoted_bytes += bytes;
+        if self.wear_unnoted_bytes >= WEAR_NOTE_BYTES {
+            self.wear_unnoted_bytes = 0;
+            // What the disk does not take now goes with the next whole write.
+            drop(self.state.write_wear(&mut self.storage, day));
+        }
+    }
+
+    /// Bytes written by UTC day (days since 1970), for at most a month.
+    pub fn wear(&self) -> BTreeMap<i32, u64> {
+        self.state.wear.clone()
     }
 
     /// Lets go of every batch of a stream up to and including a sequence. Returns how many
@@ -325,10 +366,10 @@ impl Spool {
         self.counts.samples -= samples;
         self.counts.acked_batches += batches;
         self.counts.acked_samples += samples;
-        self.state.write_position(self.storage.as_mut(), stream_id).map_err(SpoolError::State)?;
+        self.state.write_position(&mut self.storage, stream_id).map_err(SpoolError::State)?;
         for id in told {
             self.told.remove(&id);
-            self.state.forget_gap(self.storage.as_mut(), id).map_err(SpoolError::State)?;
+            self.state.forget_gap(&mut self.storage, id).map_err(SpoolError::State)?;
         }
         self.pass_rejected_end(lane, stream_id)?;
         self.remove_acked(lane).map_err(SpoolError::State)?;
@@ -350,7 +391,7 @@ impl Spool {
             std::mem::take(&mut self.lanes[lane.index()]).into_iter().partition(is_done);
         self.lanes[lane.index()] = kept;
         // The acks must be durable before what they cover is gone.
-        self.state.sync(self.storage.as_mut())?;
+        self.state.sync(&mut self.storage)?;
         for segment in done {
             self.forget_rejected_in(&segment);
             self.counts.bytes -= segment.len;

@@ -8,35 +8,41 @@
 //!
 //! [`Spool`]: crate::spool::Spool
 
+mod rotation;
+mod session;
+mod settings;
 mod tls;
+pub(crate) mod x509;
 
 use std::{
-    collections::{HashMap, VecDeque},
-    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use rumqttc::{AsyncClient, ClientError, Event, EventLoop, LastWill, MqttOptions, Packet, QoS, Transport};
+use rumqttc::TlsConfiguration;
+use rumqttc::{
+    AsyncClient, ClientError, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet,
+    Publish, QoS, Transport,
+};
 use service::{SharedClock, clock::micros, logs::chain, tasks::TaskError};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 use wire::{
-    ack::{AckMessage, VehicleStatus, payload_crc32},
-    batch::{Batch, DecodeBatchError, EncodeBatchError, Envelope, PAYLOAD_BYTES_MAX},
-    ids::{BootId, CatalogHash, StreamId, VehicleId},
+    ack::VehicleStatus,
+    batch::{DecodeBatchError, EncodeBatchError, PAYLOAD_BYTES_MAX},
+    ids::{BootId, CatalogHash, VehicleId},
     signature::BatchSigner,
     time::Timestamp,
     topics::{Channel, topic},
 };
 
-use crate::{
-    agent::shared::{Shared, add},
-    metrics,
-    spool::{SpoolError, StoredBatch},
-};
+use crate::{agent::shared::Shared, command::Desk, spool::SpoolError};
+use rotation::Rotation;
+use session::{End, Session};
 
+pub use settings::UplinkSettings;
 pub use tls::{ClientCertificate, TlsError, TlsSettings};
+pub use wire::ack::LinkState;
 
 /// Beside its payload a packet has a topic and a header.
 const PACKET_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 1024;
@@ -48,47 +54,18 @@ const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 /// How often time itself is looked at: syncs, ages, resends.
 const TICK: Duration = Duration::from_millis(250);
+/// How long a link state must have held before `status` tells it.
+const LINK_HELD_US: i64 = 5_000_000;
+/// Longest a probe of the broker may take.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a stop may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// Where batches go and how.
-#[derive(Debug, Clone)]
-pub struct UplinkSettings {
-    /// Host name or address of the broker.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// TLS, or none.
-    pub tls: Option<TlsSettings>,
-    /// Most batches without a durable ack.
-    pub in_flight_max: usize,
-    /// Time without a durable ack after which the window is sent again.
-    pub resend_after: Duration,
-    /// Time between pings.
-    pub keep_alive: Duration,
-    /// The file of the vehicle's secret key, when batches are signed.
-    pub signing_key_file: Option<PathBuf>,
-}
-
-impl Default for UplinkSettings {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 1883,
-            tls: None,
-            in_flight_max: 64,
-            resend_after: Duration::from_secs(30),
-            keep_alive: Duration::from_secs(30),
-            signing_key_file: None,
-        }
-    }
-}
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 enum SessionError {
     #[error("no connection to broker {host}:{port}")]
-    Connection { host: String, port: u16, source: Box<rumqttc::ConnectionError> },
+    Connection { host: String, port: u16, source: Box<ConnectionError> },
     #[error("cannot hand a message to the client")]
     Client(#[source] Box<ClientError>),
     #[error("cannot use the spool")]
@@ -109,37 +86,9 @@ pub(crate) struct Uplink {
     pub(crate) settings: UplinkSettings,
     pub(crate) signer: Option<BatchSigner>,
     pub(crate) transport: Transport,
+    pub(crate) desk: Option<Arc<Desk>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: SharedClock,
-}
-
-/// The state of one connection.
-#[derive(Default)]
-struct Session {
-    is_connected: bool,
-    /// Whether the spool may have more to send.
-    has_more: bool,
-    sent: HashMap<StreamId, u64>,
-    in_flight: VecDeque<InFlight>,
-    /// Monotonic time of the last durable ack, or of the first batch in an empty window.
-    progress_us: i64,
-}
-
-/// A batch sent and not yet durable.
-#[derive(Debug, Clone, Copy)]
-struct InFlight {
-    stream_id: StreamId,
-    sequence: u64,
-    /// Of the payload as it was sent: what a rejection names.
-    crc32: u32,
-}
-
-/// How a session went on.
-enum Step {
-    Event(Result<Event, rumqttc::ConnectionError>),
-    Stop,
-    Appended,
-    Tick,
 }
 
 impl Uplink {
@@ -147,19 +96,26 @@ impl Uplink {
     pub(crate) fn transport(settings: &UplinkSettings) -> Result<Transport, TlsError> {
         match &settings.tls {
             None => Ok(Transport::tcp()),
-            Some(tls) => {
-                Ok(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(tls.client_config()?)))
-            }
+            Some(tls) => Ok(secured(tls.client_config()?)),
         }
     }
 
-    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), TaskError> {
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), TaskError> {
         let mut back_off = BACK_OFF_MIN;
+        let mut rotation = Rotation::of(self.settings.tls.clone(), &self.vehicle_id).await;
         loop {
             let mut session = Session::default();
-            let result = self.session(&mut session, &stop).await;
-            self.set_online(false);
-            let Err(error) = result else { return Ok(()) };
+            let result = self.session(&mut session, &mut rotation, &stop).await;
+            self.set_link(LinkState::Offline);
+            let error = match result {
+                Ok(End::Stopped) => return Ok(()),
+                Ok(End::Rotated(transport)) => {
+                    info!(vehicle_id = %self.vehicle_id, "certificates have changed, connecting anew");
+                    self.transport = transport;
+                    continue;
+                }
+                Err(error) => error,
+            };
             if session.is_connected {
                 back_off = BACK_OFF_MIN;
             }
@@ -169,6 +125,9 @@ impl Uplink {
             back_off = (back_off * 2).min(BACK_OFF_MAX);
             if self.wait_between(wait, &stop).await {
                 return Ok(());
+            }
+            if let Some(transport) = rotation.changed(self.clock.as_ref()).await {
+                self.transport = transport;
             }
         }
     }
@@ -182,53 +141,12 @@ impl Uplink {
                 () = stop.cancelled() => return true,
                 () = &mut until => return false,
                 () = tokio::time::sleep(TICK) => {
+                    self.pulse();
                     if let Err(error) = self.maintain().await {
                         warn!(error = %chain(&error), "spool upkeep failed");
                     }
                 }
             }
-        }
-    }
-
-    async fn session(&self, session: &mut Session, stop: &CancellationToken) -> Result<(), SessionError> {
-        let (client, mut event_loop) =
-            AsyncClient::new(self.options(), self.settings.in_flight_max + REQUEST_ROOM);
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            // The poll in progress is kept across ticks: dropping it would drop a connection
-            // being made or a packet half written.
-            let mut poll = Box::pin(event_loop.poll());
-            let event = loop {
-                let step = tokio::select! {
-                    event = &mut poll => Step::Event(event),
-                    () = stop.cancelled() => Step::Stop,
-                    () = self.shared.appended.notified() => Step::Appended,
-                    _ = ticks.tick() => Step::Tick,
-                };
-                match step {
-                    Step::Event(event) => break Some(event),
-                    Step::Stop => break None,
-                    Step::Appended => session.has_more = true,
-                    Step::Tick => {
-                        self.maintain().await?;
-                        self.resend_if_due(session);
-                        // What could not be read a moment ago may be readable now.
-                        session.has_more |= session.in_flight.is_empty();
-                    }
-                }
-                self.feed(session, &client).await?;
-            };
-            drop(poll);
-            match event {
-                None => return self.say_goodbye(session, &client, event_loop).await,
-                Some(Ok(event)) => self.on_event(session, &client, event).await?,
-                Some(Err(source)) => {
-                    let (host, port) = (self.settings.host.clone(), self.settings.port);
-                    return Err(SessionError::Connection { host, port, source: Box::new(source) });
-                }
-            }
-            self.feed(session, &client).await?;
         }
     }
 
@@ -238,8 +156,8 @@ impl Uplink {
         options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
         options.set_clean_session(true);
         options.set_transport(self.transport.clone());
-        let will = LastWill::new(self.topic(Channel::Status), self.status(false), QoS::AtLeastOnce, true);
-        options.set_last_will(will);
+        let gone = self.status(LinkState::Offline, Timestamp(self.clock.now_us()));
+        options.set_last_will(LastWill::new(self.topic(Channel::Status), gone, QoS::AtLeastOnce, true));
         options
     }
 
@@ -247,260 +165,66 @@ impl Uplink {
         topic(&self.vehicle_id, channel)
     }
 
-    fn status(&self, is_online: bool) -> Vec<u8> {
+    fn status(&self, link: LinkState, since: Timestamp) -> Vec<u8> {
         let status = VehicleStatus {
-            is_online,
+            is_online: link != LinkState::Offline,
+            link,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: self.boot_id,
             catalog_hash: self.catalog_hash,
-            since: Timestamp(self.clock.now_us()),
+            since,
         };
         status.encode()
     }
 
-    fn set_online(&self, is_online: bool) {
-        self.shared.counters.is_online.store(is_online, Ordering::Relaxed);
+    fn set_link(&self, link: LinkState) {
+        self.shared.counters.link.store(link as u8, Ordering::Relaxed);
     }
 
-    async fn on_event(
-        &self,
-        session: &mut Session,
-        client: &AsyncClient,
-        event: Event,
-    ) -> Result<(), SessionError> {
-        match event {
-            Event::Incoming(Packet::ConnAck(_)) => {
-                session.is_connected = true;
-                session.has_more = true;
-                session.progress_us = self.clock.monotonic_us();
-                add(&self.shared.counters.connects, 1);
-                metrics::connected();
-                self.set_online(true);
-                let subscribed = client.try_subscribe(self.topic(Channel::Ack), QoS::AtLeastOnce);
-                subscribed.map_err(|e| SessionError::Client(Box::new(e)))?;
-                self.publish(client, Channel::Status, true, self.status(true))?;
-                self.publish_catalogs(client, None).await?;
-                info!(vehicle_id = %self.vehicle_id, host = self.settings.host, "uplink connected");
-            }
-            Event::Incoming(Packet::Publish(message)) => match AckMessage::decode(&message.payload) {
-                Ok(acks) => self.on_acks(session, client, acks).await?,
-                Err(error) => {
-                    warn!(vehicle_id = %self.vehicle_id, error = %chain(&error), "ack not understood")
-                }
-            },
-            _ => {}
-        }
-        Ok(())
-    }
-
-    async fn on_acks(
-        &self,
-        session: &mut Session,
-        client: &AsyncClient,
-        acks: AckMessage,
-    ) -> Result<(), SessionError> {
-        let durable = acks.durable.clone();
-        let count = self
-            .with_spool(move |spool| {
-                let mut count = 0;
-                for ack in &durable {
-                    count += spool.ack(ack.stream_id, ack.up_to_sequence)?;
-                }
-                Ok(count)
-            })
-            .await?;
-        for ack in &acks.durable {
-            session.in_flight.retain(|b| b.stream_id != ack.stream_id || b.sequence > ack.up_to_sequence);
-        }
-        self.on_rejected(session, &acks.rejected).await?;
-        if count > 0 {
-            session.progress_us = self.clock.monotonic_us();
-            session.has_more = true;
-            metrics::acked(count);
-            self.shared.ring_settled();
-            debug!(vehicle_id = %self.vehicle_id, count, "batches durable");
-        }
-        if !acks.need_catalog.is_empty() {
-            debug!(vehicle_id = %self.vehicle_id, "catalogue asked for");
-            self.publish_catalogs(client, Some(&acks.need_catalog)).await?;
-            session.send_again();
-        }
-        Ok(())
-    }
-
-    /// Gives up what the cloud can never take: only what is in flight just so, as rejections of
-    /// an earlier sending come again with the next.
-    async fn on_rejected(&self, session: &mut Session, crcs: &[u32]) -> Result<(), SessionError> {
-        let (rejected, kept): (VecDeque<_>, VecDeque<_>) =
-            session.in_flight.drain(..).partition(|b| crcs.contains(&b.crc32));
-        session.in_flight = kept;
-        for InFlight { stream_id, sequence, .. } in rejected {
-            if self.with_spool(move |spool| spool.reject(stream_id, sequence)).await? {
-                error!(vehicle_id = %self.vehicle_id, sequence, reason = "rejected", "batch given up");
-                session.progress_us = self.clock.monotonic_us();
-                session.has_more = true;
-                self.shared.ring_settled();
-            }
-        }
-        Ok(())
-    }
-
-    /// Publishes the catalogues of all that waits and of what is to come, or those asked for.
-    async fn publish_catalogs(
-        &self,
-        client: &AsyncClient,
-        only: Option<&[CatalogHash]>,
-    ) -> Result<(), SessionError> {
-        let own = self.catalog_hash;
-        let wanted: Option<Vec<CatalogHash>> = only.map(<[_]>::to_vec);
-        let catalogs = self
-            .with_spool(move |spool| {
-                let mut hashes = spool.catalog_hashes();
-                if !hashes.contains(&own) {
-                    hashes.push(own);
-                }
-                hashes.retain(|h| wanted.as_ref().is_none_or(|w| w.contains(h)));
-                Ok(hashes.into_iter().filter_map(|h| spool.catalog(h)).collect::<Vec<_>>())
-            })
-            .await?;
-        for catalog in catalogs {
-            self.publish(client, Channel::Catalog, false, catalog)?;
-        }
-        Ok(())
-    }
-
-    fn publish(
-        &self,
-        client: &AsyncClient,
-        channel: Channel,
-        retain: bool,
-        payload: Vec<u8>,
-    ) -> Result<(), SessionError> {
-        client
-            .try_publish(self.topic(channel), QoS::AtLeastOnce, retain, payload)
-            .map_err(|e| SessionError::Client(Box::new(e)))
-    }
-
-    /// Fills the window.
-    async fn feed(&self, session: &mut Session, client: &AsyncClient) -> Result<(), SessionError> {
-        while session.is_connected && session.has_more {
-            let room =
-                self.settings.in_flight_max.saturating_sub(session.in_flight.len()).min(READ_COUNT_MAX);
-            if room == 0 {
-                return Ok(());
-            }
-            let sent = session.sent.clone();
-            let batches = self.with_spool(move |spool| spool.next_batches(&sent, room)).await?;
-            session.has_more = batches.len() == room;
-            for batch in batches {
-                let (stream_id, sequence) = (batch.stream_id, batch.meta.sequence);
-                let payload = self.payload(batch)?;
-                let bytes = payload.len() as u64;
-                let crc32 = payload_crc32(&payload);
-                let topic = self.topic(Channel::Telemetry);
-                match client.try_publish(topic, QoS::AtLeastOnce, false, payload) {
-                    Ok(()) => {}
-                    // The library is busy; the next event comes here again.
-                    Err(ClientError::TryRequest(_)) => {
-                        session.has_more = true;
-                        return Ok(());
-                    }
-                    Err(e) => return Err(SessionError::Client(Box::new(e))),
-                }
-                if session.in_flight.is_empty() {
-                    session.progress_us = self.clock.monotonic_us();
-                }
-                session.in_flight.push_back(InFlight { stream_id, sequence, crc32 });
-                session.sent.insert(stream_id, sequence);
-                add(&self.shared.counters.batches_sent, 1);
-                add(&self.shared.counters.bytes_sent, bytes);
-                metrics::sent(bytes);
-            }
-        }
-        Ok(())
-    }
-
-    /// The bytes to publish: signed now, and where older batches of the stream were dropped
-    /// since, with the lowest sequence that may still come.
-    fn payload(&self, stored: StoredBatch) -> Result<Vec<u8>, SessionError> {
-        let body = match stored.floor {
-            Some(floor) if floor > stored.meta.oldest_sequence => {
-                let mut batch = Batch::decode_body(&stored.body)?;
-                batch.oldest_sequence = floor.min(batch.sequence);
-                batch.encode_body()?
-            }
-            _ => stored.body,
-        };
-        let signature = self.signer.as_ref().map(|s| s.sign(&body)).unwrap_or_default();
-        Ok(Envelope { body, signature }.encode()?)
-    }
-
-    fn resend_if_due(&self, session: &mut Session) {
-        let waited_us = self.clock.monotonic_us().saturating_sub(session.progress_us);
-        if !session.in_flight.is_empty() && waited_us >= micros(self.settings.resend_after) {
-            session.progress_us = self.clock.monotonic_us();
-            session.send_again();
-            add(&self.shared.counters.resends, 1);
-            metrics::resent();
-            warn!(vehicle_id = %self.vehicle_id, "no durable ack, sending again");
-        }
-    }
-
-    async fn maintain(&self) -> Result<(), SessionError> {
-        let (now_us, monotonic_us) = (self.clock.now_us(), self.clock.monotonic_us());
-        let dropped = self
-            .with_spool(move |spool| {
-                let before = spool.counts().dropped_batches;
-                spool.maintain(now_us, monotonic_us)?;
-                Ok(spool.counts().dropped_batches - before)
-            })
-            .await?;
-        if dropped > 0 {
-            self.shared.ring_settled();
-        }
-        Ok(())
-    }
-
-    async fn with_spool<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut crate::spool::Spool) -> Result<T, SpoolError> + Send + 'static,
-    ) -> Result<T, SessionError> {
-        let shared = Arc::clone(&self.shared);
-        Ok(tokio::task::spawn_blocking(move || work(&mut shared.spool())).await??)
-    }
-
-    /// Tells the cloud that the agent goes, if it can be told quickly.
-    async fn say_goodbye(
-        &self,
-        session: &Session,
-        client: &AsyncClient,
-        mut event_loop: EventLoop,
-    ) -> Result<(), SessionError> {
-        if !session.is_connected {
-            return Ok(());
-        }
-        self.publish(client, Channel::Status, true, self.status(false))?;
-        client.try_disconnect().map_err(|e| SessionError::Client(Box::new(e)))?;
-        let flush = async {
-            while let Ok(event) = event_loop.poll().await {
-                if matches!(event, Event::Outgoing(rumqttc::Outgoing::Disconnect)) {
-                    break;
-                }
-            }
-        };
-        // Not said in time: the last will says it.
-        drop(tokio::time::timeout(GOODBYE, flush).await);
-        Ok(())
+    /// Says that this task is alive.
+    fn pulse(&self) {
+        self.shared.counters.uplink_pulse_us.store(self.clock.monotonic_us(), Ordering::Relaxed);
     }
 }
 
-impl Session {
-    /// Everything above the last durable ack is to be sent again.
-    fn send_again(&mut self) {
-        self.sent.clear();
-        self.in_flight.clear();
-        self.has_more = true;
-    }
+fn secured(config: Arc<rustls::ClientConfig>) -> Transport {
+    Transport::tls_with_config(TlsConfiguration::Rustls(config))
+}
+
+/// Why a broker did not accept a trial connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error("no connection")]
+    Connection(#[source] Box<ConnectionError>),
+    #[error("no answer within {} s", PROBE_TIME_MAX.as_secs())]
+    Silence,
+}
+
+/// Asks the broker whether it would accept this vehicle: by a client id of its own, as the
+/// running agent's would be thrown out by a second connection under the same.
+pub(crate) fn probe(settings: &UplinkSettings, vehicle_id: &VehicleId) -> Result<(), ProbeError> {
+    let mut options = MqttOptions::new(format!("{vehicle_id}-check"), &settings.host, settings.port);
+    options.set_clean_session(true);
+    options.set_transport(Uplink::transport(settings)?);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProbeError::Runtime)?;
+    runtime.block_on(async {
+        let (_client, mut event_loop) = AsyncClient::new(options, 1);
+        let accepted = async {
+            loop {
+                match event_loop.poll().await {
+                    Ok(Event::Incoming(Packet::ConnAck(_))) => return Ok(()),
+                    Ok(_) => {}
+                    Err(error) => return Err(ProbeError::Connection(Box::new(error))),
+                }
+            }
+        };
+        tokio::time::timeout(PROBE_TIME_MAX, accepted).await.unwrap_or(Err(ProbeError::Silence))
+    })
 }
 
 /// Between half of the wait and all of it.

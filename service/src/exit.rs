@@ -12,3 +12,5 @@ pub const DATA: u8 = 65;
 pub const UNAVAILABLE: u8 = 66;
 /// Another writer owns the same shards, or a stop that did not finish in time.
 pub const CONFLICT: u8 = 75;
+/// Ended because it was asked to start again; a supervisor does.
+pub const RESTART: u8 = 79;

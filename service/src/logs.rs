@@ -1,8 +1,20 @@
 //! Logs: `tracing`, constant messages, facts as fields.
 
-use std::{error::Error, fmt};
+use std::{
+    collections::VecDeque,
+    error::Error,
+    fmt,
+    io::{self, IsTerminal, Write},
+    os::unix::fs::MetadataExt,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format},
+    registry::LookupSpan,
+};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,16 +30,112 @@ pub const DEFAULT_FILTER: &str = "info,rumqttd=warn,rumqttc=warn,buoyant_kernel=
     buoyant_kernel_engine=warn,deltalake_core=warn,datafusion=warn,sqlx=warn";
 
 /// Starts logging to standard error. `ROADLAKE_LOG` (as `RUST_LOG`) overrides `default_filter`.
-/// A second call does nothing.
+/// A second call does nothing. Where standard error is the journal of systemd, every line begins
+/// with its priority (`<3>`, sd-daemon(3)) and has neither time nor colour: the journal has both.
 pub fn init(default_filter: &str, format: LogFormat) {
     let filter = EnvFilter::try_from_env("ROADLAKE_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let has_colour = io::stderr().is_terminal() && RECENT.get().is_none();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(has_colour).with_writer(|| Output);
     let started = match format {
+        LogFormat::Text if is_journal() => builder
+            .event_format(Prioritized(format::Format::default().without_time().with_level(false)))
+            .try_init(),
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     // A test process starts it more than once.
     drop(started);
+}
+
+/// Whether standard error is the journal's own stream: the variable names its device and inode
+/// (systemd.exec(5)), which a redirected child does not share.
+fn is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    std::fs::metadata("/proc/self/fd/2").is_ok_and(|m| stream == format!("{}:{}", m.dev(), m.ino()))
+}
+
+/// Lines with the priority of syslog(3) in front.
+struct Prioritized<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Prioritized<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: format::Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "<{}>", priority(*event.metadata().level()))?;
+        self.0.format_event(context, writer, event)
+    }
+}
+
+/// LOG_ERR is 3, LOG_WARNING 4, LOG_INFO 6, LOG_DEBUG 7.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+/// The last lines logged, for one who cannot come to the machine.
+struct Recent {
+    bytes_max: usize,
+    bytes: Mutex<VecDeque<u8>>,
+}
+
+static RECENT: OnceLock<Recent> = OnceLock::new();
+
+/// Keeps the last `bytes_max` bytes of the log in memory for [`recent`]. Call before [`init`].
+pub fn keep_recent(bytes_max: usize) {
+    RECENT.get_or_init(|| Recent { bytes_max, bytes: Mutex::default() });
+}
+
+/// At most the last `bytes_max` bytes of the log, from the start of a line; empty unless
+/// [`keep_recent`] was called.
+pub fn recent(bytes_max: usize) -> String {
+    let Some(recent) = RECENT.get() else { return String::new() };
+    let bytes = recent.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+    tail(bytes.iter().copied(), bytes.len(), bytes_max)
+}
+
+fn tail(bytes: impl Iterator<Item = u8>, len: usize, bytes_max: usize) -> String {
+    let skip = len.saturating_sub(bytes_max);
+    let bytes: Vec<u8> = bytes.skip(skip).collect();
+    let text = String::from_utf8_lossy(&bytes);
+    match text.split_once('\n') {
+        // The first line may have lost its start.
+        Some((_, rest)) if skip > 0 => rest.to_owned(),
+        _ => text.into_owned(),
+    }
+}
+
+/// Standard error, and what is kept of it.
+struct Output;
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(recent) = RECENT.get() {
+            let mut kept = recent.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend(bytes);
+            let excess = kept.len().saturating_sub(recent.bytes_max);
+            kept.drain(..excess);
+        }
+        // A log that cannot be written must not stop what is logged.
+        drop(io::stderr().write_all(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Shows an error with its causes, `a: b: c`.
@@ -46,5 +154,52 @@ impl fmt::Display for Chain<'_> {
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_the_log_begins_with_a_whole_line() {
+        let log = b"first line\nsecond line\nthird\n";
+        assert_eq!(tail(log.iter().copied(), log.len(), 12), "third\n");
+        assert_eq!(tail(log.iter().copied(), log.len(), 1000), "first line\nsecond line\nthird\n");
+        assert_eq!(tail(std::iter::empty(), 0, 10), "");
+    }
+
+    #[test]
+    fn a_journal_line_says_its_priority() {
+        #[derive(Clone, Default)]
+        struct Lines(std::sync::Arc<Mutex<Vec<u8>>>);
+        impl Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let format = Prioritized(format::Format::default().without_time().with_level(false));
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .event_format(format)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(bytes = 7, "it broke");
+            tracing::info!("it runs");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let mut lines = text.lines();
+        let first = lines.next().unwrap();
+        assert!(
+            first.starts_with("<3>") && first.contains("it broke") && first.contains("bytes=7"),
+            "{first}"
+        );
+        assert!(lines.next().unwrap().starts_with("<6>"));
     }
 }

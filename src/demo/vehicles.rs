@@ -5,10 +5,12 @@ use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 use edge_agent::{
     agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
     collect::CollectSettings,
+    command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
     spool::SpoolSettings,
     uplink::UplinkSettings,
+    unit::UnitSettings,
 };
 use wire::{ids::VehicleId, time::Timestamp};
 
@@ -73,6 +75,8 @@ pub(super) fn settings(plan: &Plan, names: &[(VehicleId, String)]) -> anyhow::Re
                 resend_after: Duration::from_secs(20),
                 ..UplinkSettings::default()
             },
+            unit: UnitSettings::default(),
+            commands: CommandSettings::default(),
         }
     });
     Ok(all.collect())

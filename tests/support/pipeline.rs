@@ -15,10 +15,12 @@ use analytics::Analytics;
 use edge_agent::{
     agent::{self, NamedBytes, ReplaySettings, SourceSettings},
     collect::CollectSettings,
+    command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
     spool::SpoolSettings,
     uplink::UplinkSettings,
+    unit::UnitSettings,
 };
 use service::{SharedClock, Tasks, clock::SystemClock, config::Loaded, health::Health};
 use wire::{ids::VehicleId, time::Timestamp};
@@ -140,6 +142,8 @@ pub fn real_car(spool: &Path, broker: SocketAddr, pace: Pace) -> agent::Settings
         faults: edge_agent::faults::FaultSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
+        unit: UnitSettings::default(),
+        commands: CommandSettings::default(),
     }
 }
 
@@ -174,6 +178,8 @@ pub fn simulated(
         faults: edge_agent::faults::FaultSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
+        unit: UnitSettings::default(),
+        commands: CommandSettings::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What ingest tells a vehicle, and what a vehicle tells of itself.
 
 use prost::Message;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{BootId, CatalogHash, IdError, StreamId},
@@ -48,6 +49,54 @@ pub struct VehicleStatus {
     pub catalog_hash: CatalogHash,
     /// Vehicle clock when it connected.
     pub since: Timestamp,
+    /// How its way to the cloud is.
+    pub link: LinkState,
+}
+
+/// How a vehicle's way to the cloud is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// No broker has accepted the agent: it spools.
+    #[default]
+    Offline,
+    /// Connected, and more waits than the window lets out.
+    CatchingUp,
+    /// Connected, and everything collected has been sent.
+    Live,
+}
+
+impl LinkState {
+    /// Every state.
+    pub const ALL: [LinkState; 3] = [LinkState::Offline, LinkState::CatchingUp, LinkState::Live];
+
+    /// As shown to people.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkState::Offline => "offline",
+            LinkState::CatchingUp => "catching_up",
+            LinkState::Live => "live",
+        }
+    }
+
+    fn to_proto(self) -> i32 {
+        match self {
+            LinkState::Offline => proto::LinkState::Offline as i32,
+            LinkState::CatchingUp => proto::LinkState::CatchingUp as i32,
+            LinkState::Live => proto::LinkState::Live as i32,
+        }
+    }
+
+    /// Unknown states read as what `is_online` says.
+    fn from_proto(value: i32, is_online: bool) -> Self {
+        match proto::LinkState::try_from(value) {
+            Ok(proto::LinkState::Offline) => LinkState::Offline,
+            Ok(proto::LinkState::CatchingUp) => LinkState::CatchingUp,
+            Ok(proto::LinkState::Live) => LinkState::Live,
+            _ if is_online => LinkState::Live,
+            _ => LinkState::Offline,
+        }
+    }
 }
 
 /// Why bytes are no such message.
@@ -109,6 +158,7 @@ impl VehicleStatus {
             boot_id: self.boot_id.as_bytes().to_vec(),
             catalog_hash: self.catalog_hash.as_bytes().to_vec(),
             since_us: self.since.0,
+            link: self.link.to_proto(),
         };
         message.encode_to_vec()
     }
@@ -123,6 +173,7 @@ impl VehicleStatus {
             boot_id: BootId::from_slice(&message.boot_id)?,
             catalog_hash: CatalogHash::from_slice(&message.catalog_hash)?,
             since: Timestamp(message.since_us),
+            link: LinkState::from_proto(message.link, message.online),
         })
     }
 }

@@ -13,7 +13,7 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 use uuid::Uuid;
 use wire::{
-    ack::{AckMessage, DurableAck, VehicleStatus},
+    ack::{AckMessage, DurableAck, LinkState, VehicleStatus},
     batch::{Batch, Column, DecodeBatchError, Envelope, Gap, Group, PAYLOAD_BYTES_MAX, Table, Values},
     catalog::{Catalog, ColumnDef, ValueKind},
     ids::{BootId, CatalogHash, StreamId},
@@ -203,6 +203,8 @@ fn golden_status() -> VehicleStatus {
         boot_id: BootId(id(1)),
         catalog_hash: golden_catalog().hash(),
         since: Timestamp(1_627_274_455_000_000),
+        // Its golden bytes are of before this field: an online vehicle reads as live.
+        link: LinkState::Live,
     }
 }
 
@@ -236,4 +238,12 @@ fn version_1_reads_for_ever() {
 fn a_payload_is_named_by_the_crc_32_of_ieee_802_3() {
     // The check value of CRC-32/ISO-HDLC in the RevEng catalogue.
     assert_eq!(wire::ack::payload_crc32(b"123456789"), 0xCBF4_3926);
+}
+
+#[test]
+fn every_link_state_comes_back() {
+    for link in LinkState::ALL {
+        let status = VehicleStatus { link, ..golden_status() };
+        assert_eq!(VehicleStatus::decode(&status.encode()).unwrap(), status);
+    }
 }

@@ -3,14 +3,16 @@
 use std::{
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use tokio::sync::Notify;
 
+use super::latest::LatestTable;
 use crate::spool::{DropReason, Lane, Spool, SpoolCounts};
+use crate::uplink::LinkState;
 
 /// A replay or a simulation waits while more of the cap than this is in use, so that it never
 /// drops what it could collect later.
@@ -62,10 +64,14 @@ pub struct Stats {
     pub resends: u64,
     /// Bytes of the spool's files.
     pub spool_bytes: u64,
+    /// Bytes the spool has written on this UTC day, restarts included.
+    pub spool_written_today_bytes: u64,
     /// Whether the source has ended.
     pub is_source_done: bool,
     /// Whether the broker has accepted the agent.
     pub is_online: bool,
+    /// How the way to the cloud is.
+    pub link: LinkState,
     /// Event time of the last frame, in microseconds since 1970; 0 before the first.
     pub last_event_time_us: i64,
 }
@@ -109,7 +115,12 @@ pub(crate) struct Counters {
     pub(crate) connects: AtomicU64,
     pub(crate) resends: AtomicU64,
     pub(crate) is_source_done: AtomicBool,
-    pub(crate) is_online: AtomicBool,
+    pub(crate) link: AtomicU8,
+    /// Raised when what is collected from now on is to be in streams of its own.
+    pub(crate) stream_epoch: AtomicU64,
+    /// Monotonic time when the collecting thread and the uplink last went on.
+    pub(crate) collect_pulse_us: AtomicI64,
+    pub(crate) uplink_pulse_us: AtomicI64,
     pub(crate) last_event_time_us: AtomicI64,
 }
 
@@ -128,6 +139,7 @@ pub(crate) struct Shared {
     pub(crate) settled: Notify,
     has_room: Condvar,
     pub(crate) counters: Counters,
+    pub(crate) latest: LatestTable,
 }
 
 impl Shared {
@@ -140,6 +152,7 @@ impl Shared {
             settled: Notify::new(),
             has_room: Condvar::new(),
             counters: Counters::default(),
+            latest: LatestTable::default(),
         }
     }
 
@@ -164,11 +177,33 @@ impl Shared {
         !waited.timed_out()
     }
 
+    /// Which part has not gone on for longer than that, if any has not.
+    pub(crate) fn stalled(&self, monotonic_us: i64, longer_than: Duration) -> Option<&'static str> {
+        let c = &self.counters;
+        let is_late = |pulse: &AtomicI64| {
+            monotonic_us.saturating_sub(pulse.load(Ordering::Relaxed)) > service::clock::micros(longer_than)
+        };
+        if !c.is_source_done.load(Ordering::Acquire) && is_late(&c.collect_pulse_us) {
+            return Some("collect");
+        }
+        is_late(&c.uplink_pulse_us).then_some("uplink")
+    }
+
     /// The counts of now. Locks the spool for a moment, which a slow disk may make longer.
     pub(crate) fn stats(&self) -> Stats {
-        let SpoolCounts { batches, samples, bytes, acked_batches, acked_samples, dropped_samples, .. } =
-            self.spool().counts();
+        let SpoolCounts {
+            batches,
+            samples,
+            bytes,
+            acked_batches,
+            acked_samples,
+            dropped_samples,
+            written_today_bytes,
+            ..
+        } = self.spool().counts();
         let c = &self.counters;
+        let link =
+            LinkState::ALL.get(usize::from(c.link.load(Ordering::Relaxed))).copied().unwrap_or_default();
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             frames: get(&c.frames),
@@ -192,8 +227,10 @@ impl Shared {
             reconnects: get(&c.connects).saturating_sub(1),
             resends: get(&c.resends),
             spool_bytes: bytes,
+            spool_written_today_bytes: written_today_bytes,
             is_source_done: c.is_source_done.load(Ordering::Acquire),
-            is_online: c.is_online.load(Ordering::Relaxed),
+            is_online: link != LinkState::Offline,
+            link,
             last_event_time_us: c.last_event_time_us.load(Ordering::Relaxed),
         }
     }

@@ -39,6 +39,8 @@ pub(super) fn replay(folder: &std::path::Path, log: NamedBytes) -> Settings {
         spool: SpoolSettings::default(),
         // Nobody listens there.
         uplink: UplinkSettings { port: 1, ..UplinkSettings::default() },
+        unit: UnitSettings::default(),
+        commands: CommandSettings::default(),
     }
 }
 
@@ -182,4 +184,134 @@ async fn a_start_that_cannot_be_says_what_and_where() {
     settings.uplink.signing_key_file = Some(file);
     let message = refused(settings).await;
     assert!(message.contains("64 hexadecimal"), "{message}");
+}
+
+/// An answer of the loopback responder.
+fn get(address: std::net::SocketAddr, request: &str) -> String {
+    use std::io::{Read, Write};
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_agent_shows_its_signals_counts_and_health_on_loopback() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = replay(folder.path(), start_of_log(3_000));
+    settings.unit.listen = Some("127.0.0.1:0".parse().unwrap());
+    let tasks = Tasks::new();
+    let handle = start(settings, &tasks, SystemClock::shared()).await.unwrap();
+    let address = handle.address().unwrap();
+    let shown = async {
+        loop {
+            let settled = handle.shared.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            if handle.stats().is_source_done {
+                return;
+            }
+            settled.await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), shown).await.unwrap();
+    tokio::task::spawn_blocking(move || {
+        let ask = |path: &str| get(address, &format!("GET {path} HTTP/1.1\r\nHost: unit\r\n\r\n"));
+        assert!(ask("/health").starts_with("HTTP/1.1 200 "));
+        assert!(ask("/ready").ends_with("ready\n"));
+        assert!(ask("/metrics").contains("\nroadlake_edge_spool_batches "), "{}", ask("/metrics"));
+        assert!(ask("/etc/passwd").starts_with("HTTP/1.1 404 "));
+        assert!(get(address, "POST /v1/state HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
+        assert!(get(address, &"x".repeat(4096)).starts_with("HTTP/1.1 431 "));
+
+        let state = crate::top_cli::fetch(address).unwrap();
+        assert_eq!((state.vehicle_id.as_str(), state.counts.frames), ("car-3ba199e2", 3_000));
+        assert_eq!(state.link, crate::uplink::LinkState::Offline);
+        let speed = state.signals.iter().find(|s| s.signal == "Vehicle.Speed").unwrap();
+        assert!(speed.count > 0 && speed.value.is_some() && speed.unit == "km/h", "{speed:?}");
+        let args = crate::top_cli::TopArgs { address, interval: 0.1, once: true };
+        let mut text = Vec::new();
+        crate::top_cli::run(&args, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("link offline") && text.contains("\nVehicle.Speed "), "{text}");
+    })
+    .await
+    .unwrap();
+    tasks.stop(Duration::from_secs(20)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_part_without_progress_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool =
+        Spool::open(Box::new(DiskStorage::open(folder.path()).unwrap()), SpoolSettings::default()).unwrap();
+    let shared = Shared::new(spool);
+    let minute = Duration::from_secs(60);
+    assert_eq!(shared.stalled(50_000_000, minute), None);
+    assert_eq!(shared.stalled(61_000_000, minute), Some("collect"));
+    shared.counters.collect_pulse_us.store(60_000_000, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(shared.stalled(61_000_000, minute), Some("uplink"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_takes_less_than_two_seconds_and_leaves_every_sample_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let begin = Timestamp(1_760_000_000_000_000);
+    let clock = ManualClock::at(begin.0 + 30 * 86_400_000_000);
+    let mut settings = simulation(folder.path(), begin, 14 * 24 * 60);
+    settings.uplink.port = deaf.local_addr().unwrap().port();
+    let tasks = Tasks::new();
+    let handle = start(settings, &tasks, clock).await.unwrap();
+    let some = async {
+        while handle.stats().batches_spooled < 20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), some).await.unwrap();
+    tasks.stop(Duration::from_secs(2)).await.expect("stopped in time");
+    let stats = handle.stats();
+    assert_eq!(stats.samples_collected_total(), stats.samples_in_spool);
+    assert!(!stats.is_source_done);
+    drop(handle);
+    let storage = DiskStorage::open(folder.path()).unwrap();
+    let spool = Spool::open(Box::new(storage), SpoolSettings::default()).unwrap();
+    assert_eq!((spool.counts().samples, spool.counts().torn_tails), (stats.samples_in_spool, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_is_fed_only_while_there_is_progress() {
+    use std::os::unix::net::UnixDatagram;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = Arc::new(UnixDatagram::bind(&path).unwrap());
+    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let notifier =
+        crate::unit::systemd::Notifier::new(path.as_os_str(), Some(Duration::from_secs(60))).unwrap();
+    let told = async |handle: &Handle| {
+        let manager = Arc::clone(&manager);
+        let two = tokio::task::spawn_blocking(move || {
+            [(); 2].map(|()| {
+                let mut bytes = [0; 300];
+                let len = manager.recv(&mut bytes).unwrap();
+                String::from_utf8_lossy(&bytes[..len]).into_owned()
+            })
+        });
+        tokio::select! {
+            () = notifier.attend(handle) => unreachable!("it goes on"),
+            two = two => two.unwrap(),
+        }
+    };
+    let clock = ManualClock::at(1_790_000_000_000_000);
+    let tasks = Tasks::new();
+    let handle = start(replay(folder.path(), start_of_log(100)), &tasks, clock.clone()).await.unwrap();
+    let [ready, status] = told(&handle).await;
+    assert_eq!(ready, "READY=1");
+    assert!(status.starts_with("STATUS=offline, ") && status.ends_with("\nWATCHDOG=1"), "{status}");
+    tasks.stop(Duration::from_secs(20)).await.unwrap();
+    clock.advance(Duration::from_secs(31));
+    let [_, status] = told(&handle).await;
+    assert!(status.starts_with("STATUS=") && !status.contains("WATCHDOG"), "{status}");
 }

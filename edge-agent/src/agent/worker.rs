@@ -24,6 +24,7 @@ use crate::{
         Polled, Source, SourceError,
         replay::{Pace, Pacer},
     },
+    spool::SpoolError,
 };
 
 /// Shorter waits are not waited: frames then come in bursts, which costs a thread less.
@@ -130,6 +131,8 @@ pub(super) struct Worker {
 pub(super) enum CollectError {
     #[error("cannot read on from the source")]
     Source(#[from] SourceError),
+    #[error("cannot make the last batches durable")]
+    Sync(#[from] SpoolError),
     #[error("cannot keep a batch")]
     Write(#[from] WriteError),
 }
@@ -140,6 +143,7 @@ impl Worker {
         let (mut samples, mut cuts, mut uncounted) = (Vec::new(), Vec::new(), 0);
         let mut wait_again: Option<Frame> = None;
         while !stop.is_cancelled() {
+            self.pulse();
             let frame = match wait_again.take() {
                 Some(frame) => frame,
                 None => match self.source.next_within(WAIT_MAX) {
@@ -181,6 +185,7 @@ impl Worker {
                 self.count(&mut uncounted);
                 // A live bus does not wait: the spool drops by its own order, and counts it.
                 while !self.keeper.is_live() && !self.shared.wait_for_room(WAIT_MAX) && !stop.is_cancelled() {
+                    self.pulse();
                 }
                 self.writer.write(&mut cuts)?;
             }
@@ -226,6 +231,7 @@ impl Worker {
         if !matches!(outcome, FrameOutcome::Mapped(_)) {
             add(&self.shared.counters.frames_undecoded, 1);
         }
+        self.shared.latest.observe(frame.time, samples);
         self.collector.observe(frame.time, message_key(frame.id), samples, cuts);
         self.take_long(frame, samples, cuts);
         self.shared.counters.last_event_time_us.store(frame.time.0, Ordering::Relaxed);
@@ -263,6 +269,11 @@ impl Worker {
             debug!(ecu = report.ecu, count = report.codes.len(), "trouble codes read");
             self.faults.report(report, cuts);
         }
+    }
+
+    /// Says that this thread is alive.
+    fn pulse(&self) {
+        self.shared.counters.collect_pulse_us.store(self.clock.monotonic_us(), Ordering::Relaxed);
     }
 
     fn count(&mut self, uncounted: &mut u64) {

@@ -1,6 +1,6 @@
 //! From the content of a batch to a record in the spool.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use service::{SharedClock, logs::chain};
 use tracing::error;
@@ -48,6 +48,8 @@ pub(super) struct BatchWriter {
     /// Sequences the spool has had before this start, by lane.
     had: [u64; 3],
     dropped_told: [u64; DropReason::COUNT],
+    /// The epoch its streams are of.
+    epoch: u64,
     shared: Arc<Shared>,
     clock: SharedClock,
 }
@@ -60,7 +62,16 @@ impl BatchWriter {
                 ids.map(|id| shared.spool().position(id).map_or(0, |p| p.last_sequence))
             }
         };
-        Self { identity, streams, made: [0; 3], had, dropped_told: [0; DropReason::COUNT], shared, clock }
+        Self {
+            identity,
+            streams,
+            made: [0; 3],
+            had,
+            dropped_told: [0; DropReason::COUNT],
+            epoch: 0,
+            shared,
+            clock,
+        }
     }
 
     /// Appends the cuts to the spool, in order.
@@ -78,6 +89,7 @@ impl BatchWriter {
 
     fn write_one(&mut self, cut: Cut) -> Result<(), WriteError> {
         let lane = cut.lane;
+        self.begin_streams_if_asked();
         let (Streams::Live(ids) | Streams::Recorded(ids)) = self.streams;
         let stream_id = ids[lane.index()];
         self.made[lane.index()] += 1;
@@ -124,6 +136,18 @@ impl BatchWriter {
         add(&self.shared.counters.batches_spooled, 1);
         metrics::spooled(lane, samples);
         Ok(())
+    }
+
+    /// After an outage, where the latest goes first: what is collected now need not wait for the
+    /// acks of what waited. A recorded log's streams are given and stay.
+    fn begin_streams_if_asked(&mut self) {
+        let epoch = self.shared.counters.stream_epoch.load(Ordering::Relaxed);
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            if let Streams::Live(ids) = &mut self.streams {
+                *ids = ids.map(|_| StreamId(uuid::Uuid::new_v4()));
+            }
+        }
     }
 
     /// A batch the format refuses is a fault of ours; it is not counted as collected.

@@ -2,7 +2,7 @@
 
 use wire::{batch::Gap, ids::StreamId};
 
-use super::{DropReason, Lane, Record, Spool, SpoolError};
+use super::{DropReason, Lane, Record, Spool, SpoolError, Storage};
 
 impl Spool {
     /// Makes room for a batch of `lane`: the oldest segment of the least valuable lane that is
@@ -57,11 +57,11 @@ impl Spool {
         let noted = gaps.into_iter().try_for_each(|gap| self.note_gap(gap, reason));
         // The gap is durable before the data goes, unless the disk is so full that only the
         // data's going lets it be written: it stands in memory, and is written next time.
-        drop(noted.and_then(|()| self.state.sync(self.storage.as_mut())));
+        drop(noted.and_then(|()| self.state.sync(&mut self.storage)));
         self.forget_rejected_in(&segment);
         self.counts.bytes -= segment.len;
         let removed = self.storage.remove(&segment.name);
-        drop(self.state.sync(self.storage.as_mut()));
+        drop(self.state.sync(&mut self.storage));
         removed.map_err(SpoolError::State)
     }
 
@@ -75,7 +75,7 @@ impl Spool {
         let reason = DropReason::SpoolFull;
         // It stands in memory if the full disk does not take it; see `State::put_gap`.
         let noted = self.note_gap(gap_of(stream_id, sequence, &record, reason), reason);
-        drop(noted.and_then(|()| self.state.sync(self.storage.as_mut())));
+        drop(noted.and_then(|()| self.state.sync(&mut self.storage)));
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Spool {
             Some((id, before)) => (Some(*id), joined(before, &gap)),
             None => (None, gap),
         };
-        self.state.put_gap(self.storage.as_mut(), id, gap)
+        self.state.put_gap(&mut self.storage, id, gap)
     }
 }
 

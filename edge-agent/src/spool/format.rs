@@ -9,13 +9,16 @@ use wire::{
     time::Timestamp,
 };
 
-use super::Lane;
+use super::{Lane, seal::KeyId};
 
 /// Bytes of a frame beside its content.
 pub(super) const FRAME_HEADER_BYTES: usize = 8;
 /// Longest content of a frame: a batch and its fields.
 const CONTENT_BYTES_MAX: usize = 1024 * 1024;
-const MAGIC: &[u8; 4] = b"RLS1";
+/// A segment of plain records.
+const MAGIC_PLAIN: &[u8; 4] = b"RLS1";
+/// A segment of sealed records; the id of their key ends its header.
+const MAGIC_SEALED: &[u8; 4] = b"RLS2";
 
 /// Frames `content`.
 pub(super) fn frame(content: &[u8]) -> Vec<u8> {
@@ -30,7 +33,8 @@ pub(super) fn frame(content: &[u8]) -> Vec<u8> {
 pub(super) fn unframe(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let mut fields = Fields(bytes);
     let (len, crc) = (fields.u32()? as usize, fields.u32()?);
-    if len > CONTENT_BYTES_MAX {
+    // Nothing is written empty: sectors of zeros, as a crash leaves them, are no frames.
+    if len == 0 || len > CONTENT_BYTES_MAX {
         return None;
     }
     let content = fields.take(len)?;
@@ -76,30 +80,41 @@ pub(super) struct SegmentHeader {
     pub(super) first_sequence: u64,
     /// Wall clock when it was begun.
     pub(super) created_us: i64,
+    /// The key its records are sealed by, when they are.
+    pub(super) key_id: Option<KeyId>,
 }
 
 impl SegmentHeader {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
+        frame(&self.content())
+    }
+
+    /// Its bytes, which are authenticated with every sealed record.
+    pub(super) fn content(&self) -> Vec<u8> {
+        let mut out = if self.key_id.is_some() { MAGIC_SEALED } else { MAGIC_PLAIN }.to_vec();
         out.push(self.lane.code());
         out.extend_from_slice(self.stream_id.as_bytes());
         out.extend_from_slice(self.catalog_hash.as_bytes());
         out.extend_from_slice(&self.first_sequence.to_le_bytes());
         out.extend_from_slice(&self.created_us.to_le_bytes());
-        frame(&out)
+        out.extend(self.key_id.into_iter().flatten());
+        out
     }
 
     pub(super) fn decode(content: &[u8]) -> Option<Self> {
         let mut f = Fields(content);
-        if f.take(4)? != MAGIC {
-            return None;
-        }
+        let is_sealed = match f.take(4)? {
+            magic if magic == MAGIC_PLAIN => false,
+            magic if magic == MAGIC_SEALED => true,
+            _ => return None,
+        };
         Some(Self {
             lane: Lane::from_code(f.u8()?)?,
             stream_id: f.stream()?,
             catalog_hash: CatalogHash::from_slice(f.take(16)?).ok()?,
             first_sequence: f.u64()?,
             created_us: f.i64()?,
+            key_id: if is_sealed { Some(f.array()?) } else { None },
         })
     }
 }
@@ -122,6 +137,7 @@ pub struct RecordMeta {
 }
 
 impl RecordMeta {
+    /// The content of its frame.
     pub(super) fn encode(&self, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + body.len());
         out.extend_from_slice(&self.sequence.to_le_bytes());
@@ -134,7 +150,7 @@ impl RecordMeta {
             out.extend_from_slice(&id.to_le_bytes());
         }
         out.extend_from_slice(body);
-        frame(&out)
+        out
     }
 
     pub(super) fn decode(content: &[u8]) -> Option<(Self, &[u8])> {

@@ -10,26 +10,32 @@ use wire::{batch::Gap, ids::StreamId, time::Timestamp};
 
 use super::{
     DropReason, Record, Segment, Spool, SpoolCounts, SpoolError, SpoolSettings, StreamPosition, catalog_name,
-    format::{RecordMeta, SegmentHeader, unframe},
+    format::{SegmentHeader, unframe},
+    read::read_record,
+    seal::Sealer,
     state::State,
-    storage::Storage,
+    storage::{Metered, Storage},
 };
 
 impl Spool {
     /// Opens the spool in `storage`.
-    pub fn open(mut storage: Box<dyn Storage>, settings: SpoolSettings) -> Result<Self, SpoolError> {
-        let state = State::open(storage.as_mut()).map_err(SpoolError::Open)?;
+    pub fn open(storage: Box<dyn Storage>, settings: SpoolSettings) -> Result<Self, SpoolError> {
+        let mut storage = Metered::new(storage);
+        let sealer = settings.key.as_ref().map(Sealer::new).transpose().map_err(SpoolError::Open)?;
+        let state = State::open(&mut storage).map_err(SpoolError::Open)?;
         let mut spool = Self {
             storage,
             settings,
+            sealer,
             state,
             lanes: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
             told: std::collections::BTreeMap::new(),
             next_segment: 1,
             last_sync_us: 0,
+            wear_unnoted_bytes: 0,
             counts: SpoolCounts::default(),
         };
-        spool.read_segments().map_err(SpoolError::Open)?;
+        spool.read_segments()?;
         spool.reach_by_gaps();
         spool.mark_rejected();
         spool.drop_settled().map_err(SpoolError::Open)?;
@@ -38,28 +44,30 @@ impl Spool {
         spool.remove_unused_catalogs().map_err(SpoolError::Open)?;
         let lanes = &spool.lanes;
         spool.state.prune(|id| lanes.iter().flatten().any(|s| s.header.stream_id == id));
-        spool.state.rewrite(spool.storage.as_mut()).map_err(SpoolError::Open)?;
+        spool.state.rewrite(&mut spool.storage).map_err(SpoolError::Open)?;
         Ok(spool)
     }
 
-    fn read_segments(&mut self) -> io::Result<()> {
-        for (name, len) in self.storage.list()? {
+    fn read_segments(&mut self) -> Result<(), SpoolError> {
+        let of_disk = SpoolError::Open;
+        for (name, len) in self.storage.list().map_err(of_disk)? {
             let Some(number) = name.strip_suffix(".segment").and_then(|n| n.parse::<u64>().ok()) else {
                 if name.ends_with(".new") {
-                    self.storage.remove(&name)?;
+                    self.storage.remove(&name).map_err(of_disk)?;
                 }
                 continue;
             };
             self.next_segment = self.next_segment.max(number + 1);
-            let bytes = self.storage.read_at(&name, 0, usize::try_from(len).unwrap_or(usize::MAX))?;
-            let Some(segment) = parse_segment(&name, &bytes) else {
+            let whole = usize::try_from(len).unwrap_or(usize::MAX);
+            let bytes = self.storage.read_at(&name, 0, whole).map_err(of_disk)?;
+            let Some(segment) = parse_segment(&name, &bytes, self.sealer.as_ref())? else {
                 self.counts.torn_tails += 1;
-                self.storage.remove(&name)?;
+                self.storage.remove(&name).map_err(of_disk)?;
                 continue;
             };
             if segment.len < len {
                 self.counts.torn_tails += 1;
-                self.storage.truncate(&name, segment.len)?;
+                self.storage.truncate(&name, segment.len).map_err(of_disk)?;
             }
             let header = segment.header;
             let position =
@@ -205,10 +213,14 @@ fn covers(gap: &Gap, stream_id: StreamId, sequence: u64) -> bool {
     gap.stream_id == stream_id && (gap.from_sequence..=gap.to_sequence).contains(&sequence)
 }
 
-/// Reads a segment up to its last whole record in order.
-fn parse_segment(name: &str, bytes: &[u8]) -> Option<Segment> {
-    let (content, len) = unframe(bytes)?;
-    let header = SegmentHeader::decode(content)?;
+/// Reads a segment up to its last whole record in order; `None` when it has no header.
+fn parse_segment(name: &str, bytes: &[u8], sealer: Option<&Sealer>) -> Result<Option<Segment>, SpoolError> {
+    let header = unframe(bytes).and_then(|(content, len)| Some((SegmentHeader::decode(content)?, len)));
+    let Some((header, len)) = header else { return Ok(None) };
+    // Without its key every record would look torn, and be cut away.
+    if header.key_id.is_some() && header.key_id != sealer.map(Sealer::key_id) {
+        return Err(SpoolError::Key { name: name.to_owned() });
+    }
     let mut segment = Segment {
         name: name.to_owned(),
         header,
@@ -220,7 +232,7 @@ fn parse_segment(name: &str, bytes: &[u8]) -> Option<Segment> {
     };
     let mut rest = &bytes[len..];
     while let Some((content, len)) = unframe(rest) {
-        let Some((meta, _)) = RecordMeta::decode(content) else { break };
+        let Some((meta, _)) = read_record(&header, content, sealer) else { break };
         if meta.sequence != segment.end_sequence() {
             break;
         }
@@ -234,5 +246,5 @@ fn parse_segment(name: &str, bytes: &[u8]) -> Option<Segment> {
         segment.len += len as u64;
         rest = &rest[len..];
     }
-    Some(segment)
+    Ok(Some(segment))
 }

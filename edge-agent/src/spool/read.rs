@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use wire::ids::StreamId;
 
 use super::{
-    DropReason, Lane, RecordMeta, Spool, SpoolError, StoredBatch,
-    format::{FRAME_HEADER_BYTES, unframe},
+    CatchUp, DropReason, Lane, RecordMeta, Spool, SpoolError, Storage, StoredBatch,
+    format::{FRAME_HEADER_BYTES, SegmentHeader, unframe},
+    seal::Sealer,
 };
 
 /// Most bytes read from a segment at once.
@@ -22,7 +23,7 @@ impl Spool {
     ) -> Result<Vec<StoredBatch>, SpoolError> {
         let mut out = Vec::new();
         for lane in Lane::ALL {
-            for i in 0..self.lanes[lane.index()].len() {
+            for i in self.sending_order(lane) {
                 let room = count_max.saturating_sub(out.len());
                 if room == 0 {
                     return Ok(out);
@@ -34,6 +35,24 @@ impl Spool {
             }
         }
         Ok(out)
+    }
+
+    /// The segments of a lane in the order they are sent: of one stream always the oldest first,
+    /// as a durable ack covers a stream from its start.
+    fn sending_order(&self, lane: Lane) -> Vec<usize> {
+        let segments = &self.lanes[lane.index()];
+        let all = 0..segments.len();
+        if self.settings.catch_up == CatchUp::OldestFirst {
+            return all.collect();
+        }
+        let mut streams: Vec<StreamId> = Vec::new();
+        for segment in segments.iter().rev() {
+            if !streams.contains(&segment.header.stream_id) {
+                streams.push(segment.header.stream_id);
+            }
+        }
+        let of_stream = |id: StreamId| all.clone().filter(move |i| segments[*i].header.stream_id == id);
+        streams.into_iter().flat_map(of_stream).collect()
     }
 
     /// Reads from one segment; `false` when its bytes are not what was written.
@@ -56,7 +75,7 @@ impl Spool {
         let end = segment.above(last).next().map_or(segment.len, |(_, r)| r.offset);
         let end = end.min(start + READ_BYTES_MAX.max(FRAME_HEADER_BYTES as u64));
         let floor = self.oldest_waiting(lane, stream_id).filter(|oldest| *oldest > acked + 1);
-        let name = segment.name.clone();
+        let (name, header) = (segment.name.clone(), segment.header);
         let len = usize::try_from(end - start).unwrap_or(usize::MAX);
         let bytes = self
             .storage
@@ -65,14 +84,15 @@ impl Spool {
         let is_cut_by_size = wanted.len() > 1;
         let mut rest = bytes.as_slice();
         for (i, (sequence, _)) in wanted.iter().enumerate() {
-            let record = unframe(rest).and_then(|(content, len)| Some((RecordMeta::decode(content)?, len)));
+            let record = unframe(rest)
+                .and_then(|(content, len)| Some((read_record(&header, content, self.sealer.as_ref())?, len)));
             match record {
                 Some(((meta, body), len)) if meta.sequence == *sequence => {
                     rest = &rest[len..];
                     if self.is_rejected(stream_id, *sequence) {
                         continue;
                     }
-                    out.push(StoredBatch { stream_id, meta, floor, body: body.to_vec() });
+                    out.push(StoredBatch { stream_id, meta, floor, body });
                 }
                 // The rest was beyond this read; the next call goes on there.
                 _ if i > 0
@@ -87,4 +107,17 @@ impl Spool {
         }
         Ok(true)
     }
+}
+
+/// A record by the content of its frame, unsealed where its segment is sealed.
+pub(super) fn read_record(
+    header: &SegmentHeader,
+    content: &[u8],
+    sealer: Option<&Sealer>,
+) -> Option<(RecordMeta, Vec<u8>)> {
+    if header.key_id.is_some() {
+        let opened = sealer?.open(&header.content(), content)?;
+        return RecordMeta::decode(&opened).map(|(meta, body)| (meta, body.to_vec()));
+    }
+    RecordMeta::decode(content).map(|(meta, body)| (meta, body.to_vec()))
 }

@@ -40,8 +40,8 @@ impl Spool {
         let reason = DropReason::Rejected;
         // As in an eviction, what a full disk does not take stands in memory.
         let gap = self.note_gap(gap_of(stream_id, sequence, &record, reason), reason);
-        let mark = self.state.put_rejected(self.storage.as_mut(), stream_id, sequence);
-        drop(gap.and(mark).and_then(|()| self.state.sync(self.storage.as_mut())));
+        let mark = self.state.put_rejected(&mut self.storage, stream_id, sequence);
+        drop(gap.and(mark).and_then(|()| self.state.sync(&mut self.storage)));
         self.pass_rejected_end(lane, stream_id)?;
         self.remove_acked(lane).map_err(SpoolError::State)?;
         Ok(true)
@@ -61,7 +61,7 @@ impl Spool {
         if let Some(position) = self.state.streams.get_mut(&stream_id) {
             (position.acked, position.acked_time) = (position.last_sequence, position.last_time);
         }
-        self.state.write_position(self.storage.as_mut(), stream_id).map_err(SpoolError::State)
+        self.state.write_position(&mut self.storage, stream_id).map_err(SpoolError::State)
     }
 
     /// The marks of a segment go with it.

@@ -18,6 +18,8 @@ use super::{
 
 const NAME: &str = "state";
 const REWRITE_BYTES: u64 = 64 * 1024;
+/// Days whose wear is remembered.
+const WEAR_DAY_COUNT_MAX: usize = 31;
 /// Streams without a batch on disk whose position is still remembered.
 const QUIET_STREAM_COUNT_MAX: usize = 64;
 
@@ -58,6 +60,8 @@ pub(super) struct State {
     /// Batches still in a segment that the cloud can never take; each is part of a gap.
     pub(super) rejected: BTreeSet<(StreamId, u64)>,
     pub(super) next_gap_id: u64,
+    /// Bytes written by UTC day.
+    pub(super) wear: BTreeMap<i32, u64>,
     log_bytes: u64,
     /// Entries the log lacks because a write failed: the next write is a whole one.
     is_log_behind: bool,
@@ -102,6 +106,10 @@ impl State {
                 let stream_id = f.stream()?;
                 self.rejected.insert((stream_id, f.u64()?));
             }
+            b'W' => {
+                let (day, bytes) = (f.i64()?, f.u64()?);
+                self.wear.insert(i32::try_from(day).ok()?, bytes);
+            }
             b'N' => self.next_gap_id = self.next_gap_id.max(f.u64()?),
             _ => {}
         }
@@ -135,6 +143,30 @@ impl State {
         out.extend_from_slice(stream_id.as_bytes());
         out.extend_from_slice(&sequence.to_le_bytes());
         frame(&out)
+    }
+
+    fn wear_entry(day: i32, bytes: u64) -> Vec<u8> {
+        let mut out = vec![b'W'];
+        out.extend_from_slice(&i64::from(day).to_le_bytes());
+        out.extend_from_slice(&bytes.to_le_bytes());
+        frame(&out)
+    }
+
+    /// Adds bytes written on a day; returns the day's.
+    pub(super) fn add_wear(&mut self, day: i32, bytes: u64) -> u64 {
+        let of_day = self.wear.entry(day).or_default();
+        *of_day += bytes;
+        let total = *of_day;
+        while self.wear.len() > WEAR_DAY_COUNT_MAX {
+            self.wear.pop_first();
+        }
+        total
+    }
+
+    /// Notes a day's wear as it stands in memory.
+    pub(super) fn write_wear(&mut self, storage: &mut dyn Storage, day: i32) -> io::Result<()> {
+        let bytes = self.wear.get(&day).copied().unwrap_or(0);
+        self.write(storage, &Self::wear_entry(day, bytes))
     }
 
     /// Remembers that a batch in a segment is given up alone. In memory it stands whether or not
@@ -214,6 +246,9 @@ impl State {
         }
         for (stream_id, sequence) in &self.rejected {
             out.extend(Self::rejected_entry(*stream_id, *sequence));
+        }
+        for (day, bytes) in &self.wear {
+            out.extend(Self::wear_entry(*day, *bytes));
         }
         self.is_log_behind = true;
         storage.replace(NAME, &out)?;

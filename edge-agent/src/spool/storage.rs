@@ -27,6 +27,52 @@ pub trait Storage: Send {
     fn remove(&mut self, name: &str) -> io::Result<()>;
 }
 
+/// A storage whose written bytes are counted: contents, not the file system's own.
+pub(super) struct Metered {
+    inner: Box<dyn Storage>,
+    written_bytes: u64,
+}
+
+impl Metered {
+    pub(super) fn new(inner: Box<dyn Storage>) -> Self {
+        Self { inner, written_bytes: 0 }
+    }
+
+    /// Bytes written since this was last asked.
+    pub(super) fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written_bytes)
+    }
+}
+
+impl Storage for Metered {
+    fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
+        self.inner.list()
+    }
+    fn read_at(&mut self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.inner.read_at(name, offset, len)
+    }
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        self.inner.create(name)
+    }
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.written_bytes += bytes.len() as u64;
+        self.inner.append(name, bytes)
+    }
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        self.inner.truncate(name, len)
+    }
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.inner.sync(name)
+    }
+    fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.written_bytes += bytes.len() as u64;
+        self.inner.replace(name, bytes)
+    }
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.inner.remove(name)
+    }
+}
+
 /// A folder on disk. Files being appended to stay open.
 #[derive(Debug)]
 pub struct DiskStorage {

@@ -7,7 +7,7 @@ use wire::{
     ids::StreamId,
 };
 
-use super::RecordMeta;
+use super::{RecordMeta, seal::SpoolKey};
 
 /// The spool's lanes, most valuable first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,6 +78,20 @@ pub struct SpoolSettings {
     pub bytes_max: u64,
     /// Age at which a segment is given up.
     pub age_max: Duration,
+    /// What is sent first after an outage.
+    pub catch_up: CatchUp,
+    /// The key that seals what is written from now on; none: plain.
+    pub key: Option<SpoolKey>,
+}
+
+/// What is sent first after an outage, of lanes of equal value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CatchUp {
+    /// What waits longest.
+    #[default]
+    OldestFirst,
+    /// What is collected now: it gets a stream of its own, and what waited fills up behind it.
+    LatestFirst,
 }
 
 impl Default for SpoolSettings {
@@ -87,6 +101,8 @@ impl Default for SpoolSettings {
             segment_bytes: 4 << 20,
             bytes_max: 256 << 20,
             age_max: Duration::from_hours(7 * 24),
+            catch_up: CatchUp::OldestFirst,
+            key: None,
         }
     }
 }
@@ -139,6 +155,14 @@ pub enum SpoolError {
         name: String,
         /// Why.
         source: io::Error,
+    },
+    /// A segment sealed by another key, or by one where none is configured.
+    #[error(
+        "spool segment {name} is sealed by another key; name the key it was written with (`spool.key_file`), or move the folder away"
+    )]
+    Key {
+        /// Which file.
+        name: String,
     },
     /// The state could not be written.
     #[error("cannot write the spool's state")]
@@ -197,4 +221,6 @@ pub struct SpoolCounts {
     pub dropped_batches: u64,
     /// Torn tails cut when the spool was opened.
     pub torn_tails: u64,
+    /// Bytes written to the disk on this UTC day, restarts included.
+    pub written_today_bytes: u64,
 }

@@ -1,5 +1,8 @@
 //! The uplink against a broker and an ingest of a few lines, which forget and fail on demand.
 
+mod commands;
+mod secured;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, atomic::AtomicBool},
@@ -11,14 +14,22 @@ use rumqttc::mqttbytes::v4::{
 };
 use service::{Tasks, clock::SystemClock};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::watch,
 };
-use wire::{ack::DurableAck, catalog::Catalog};
+use wire::{
+    ack::{AckMessage, DurableAck, payload_crc32},
+    batch::{Batch, Envelope},
+    catalog::Catalog,
+    command::CommandReply,
+    ids::StreamId,
+    signature::BatchVerifier,
+};
 
 use super::*;
-use crate::spool::{DiskStorage, DropReason, Lane, RecordMeta, Spool, SpoolSettings};
+use crate::spool::{CatchUp, DiskStorage, DropReason, Lane, RecordMeta, Spool, SpoolSettings};
 
 /// What the cloud has seen and how it behaves.
 #[derive(Debug, Default)]
@@ -30,6 +41,9 @@ struct Cloud {
     statuses: Vec<VehicleStatus>,
     connections: u32,
     to_reject: Vec<u32>,
+    /// Common names of the certificates shown.
+    names: Vec<String>,
+    replies: Vec<CommandReply>,
 }
 
 #[derive(Debug)]
@@ -43,6 +57,16 @@ struct FakeCloud {
     needs_catalog: AtomicBool,
     /// Batches of these sequences are more than this cloud can read.
     unreadable: Mutex<BTreeSet<u64>>,
+    /// Connections are taken and never answered.
+    is_deaf: AtomicBool,
+    /// With it connections are TLS.
+    tls: Mutex<Option<Arc<rustls::ServerConfig>>>,
+    /// With it every batch must be signed by that key.
+    verifier: Mutex<Option<BatchVerifier>>,
+    /// Payloads to be sent on `command`, each once a connection.
+    commands: Mutex<Vec<Vec<u8>>>,
+    /// Connections cut before a reply is acknowledged.
+    reply_cuts: Mutex<u32>,
     changed: watch::Sender<u64>,
 }
 
@@ -56,6 +80,11 @@ impl FakeCloud {
             cuts: Mutex::default(),
             needs_catalog: AtomicBool::new(false),
             unreadable: Mutex::default(),
+            is_deaf: AtomicBool::new(false),
+            tls: Mutex::default(),
+            verifier: Mutex::default(),
+            commands: Mutex::default(),
+            reply_cuts: Mutex::default(),
             changed: watch::Sender::new(0),
         });
         let (accepting, stop) = (Arc::clone(&cloud), tasks.stop_token());
@@ -63,15 +92,28 @@ impl FakeCloud {
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
-                    Ok((socket, _)) = listener.accept() => accepting.serve(socket, &stop).await,
+                    Ok((socket, _)) = listener.accept() => accepting.take_socket(socket, &stop).await,
                 }
             }
         });
         cloud
     }
 
+    async fn take_socket(&self, socket: tokio::net::TcpStream, stop: &CancellationToken) {
+        if self.is_deaf.load(Ordering::SeqCst) {
+            return stop.cancelled().await;
+        }
+        let tls = self.tls.lock().unwrap().clone();
+        let Some(tls) = tls else { return self.serve(socket, stop).await };
+        let Ok(socket) = tokio_rustls::TlsAcceptor::from(tls).accept(socket).await else { return };
+        let own = socket.get_ref().1.peer_certificates().and_then(|c| x509::facts(c.first()?));
+        self.cloud.lock().unwrap().names.push(own.and_then(|f| f.common_name).unwrap_or_default());
+        self.changed.send_modify(|n| *n += 1);
+        self.serve(socket, stop).await;
+    }
+
     /// One connection at a time: there is one vehicle.
-    async fn serve(&self, mut socket: TcpStream, stop: &CancellationToken) {
+    async fn serve(&self, mut socket: impl AsyncRead + AsyncWrite + Unpin, stop: &CancellationToken) {
         self.cloud.lock().unwrap().connections += 1;
         let mut cut_after = self.cuts.lock().unwrap().pop();
         let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
@@ -85,8 +127,14 @@ impl FakeCloud {
                     Mqtt::Subscribe(s) => {
                         let codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
                         SubAck::new(s.pkid, codes).write(&mut output).unwrap();
+                        if s.filters.iter().any(|f| f.path.ends_with("/command")) {
+                            self.command(&mut output);
+                        }
                     }
                     Mqtt::Publish(publish) => {
+                        if publish.topic.ends_with("/reply") && self.is_reply_cut(&publish) {
+                            return;
+                        }
                         PubAck::new(publish.pkid).write(&mut output).unwrap();
                         if self.take(&publish) {
                             match &mut cut_after {
@@ -113,12 +161,36 @@ impl FakeCloud {
         }
     }
 
+    /// Sends every command there is.
+    fn command(&self, output: &mut BytesMut) {
+        let topic = wire::topics::topic(&vehicle(), Channel::Command);
+        for payload in &*self.commands.lock().unwrap() {
+            let mut publish = Publish::new(&topic, QoS::AtMostOnce, payload.clone());
+            publish.pkid = 0;
+            publish.write(output).unwrap();
+        }
+    }
+
+    /// Notes a reply; `true` when the connection is to be cut before it is acknowledged.
+    fn is_reply_cut(&self, publish: &Publish) -> bool {
+        self.cloud.lock().unwrap().replies.push(CommandReply::decode(&publish.payload).unwrap());
+        self.changed.send_modify(|n| *n += 1);
+        let mut cuts = self.reply_cuts.lock().unwrap();
+        let is_cut = *cuts > 0;
+        *cuts = cuts.saturating_sub(1);
+        is_cut
+    }
+
     /// Notes a message; `true` for a batch.
     fn take(&self, publish: &Publish) -> bool {
         let mut cloud = self.cloud.lock().unwrap();
         let is_batch = publish.topic.ends_with("/telemetry");
         if is_batch {
-            let batch = Batch::decode_body(&Envelope::decode(&publish.payload).unwrap().body).unwrap();
+            let envelope = Envelope::decode(&publish.payload).unwrap();
+            if let Some(verifier) = &*self.verifier.lock().unwrap() {
+                verifier.verify(&envelope.body, &envelope.signature).unwrap();
+            }
+            let batch = Batch::decode_body(&envelope.body).unwrap();
             if self.unreadable.lock().unwrap().contains(&batch.sequence) {
                 cloud.to_reject.push(payload_crc32(&publish.payload));
                 return true;
@@ -215,6 +287,16 @@ struct Rig {
 
 impl Rig {
     async fn new(settings: SpoolSettings, set_up: impl FnOnce(&FakeCloud, &Shared)) -> Self {
+        Self::with(settings, None, None, None, set_up).await
+    }
+
+    async fn with(
+        settings: SpoolSettings,
+        tls: Option<TlsSettings>,
+        signer: Option<BatchSigner>,
+        desk: Option<Arc<Desk>>,
+        set_up: impl FnOnce(&FakeCloud, &Shared),
+    ) -> Self {
         let tasks = Tasks::new();
         let cloud = FakeCloud::start(&tasks).await;
         let folder = tempfile::tempdir().unwrap();
@@ -223,18 +305,21 @@ impl Rig {
         spool.put_catalog(catalog_hash, &catalog()).unwrap();
         let shared = Arc::new(Shared::new(spool));
         set_up(&cloud, &shared);
+        let settings = UplinkSettings {
+            port: cloud.port,
+            tls,
+            in_flight_max: 8,
+            resend_after: Duration::from_millis(600),
+            ..UplinkSettings::default()
+        };
         let uplink = Uplink {
             vehicle_id: vehicle(),
             boot_id: BootId(uuid::Uuid::nil()),
             catalog_hash,
-            settings: UplinkSettings {
-                port: cloud.port,
-                in_flight_max: 8,
-                resend_after: Duration::from_millis(600),
-                ..UplinkSettings::default()
-            },
-            signer: None,
-            transport: Transport::tcp(),
+            transport: Uplink::transport(&settings).unwrap(),
+            settings,
+            signer,
+            desk,
             shared: Arc::clone(&shared),
             clock: SystemClock::shared(),
         };
@@ -282,7 +367,7 @@ async fn every_lane_is_sent_once_and_let_go_when_durable() {
     assert_eq!((stats.batches_acked, stats.samples_acked, stats.reconnects), (65, 65, 0));
     assert!(rig.cloud.cloud.lock().unwrap().catalogs.len() == 1);
     let statuses = rig.stop().await;
-    assert!(statuses[0].is_online);
+    assert!(statuses[0].is_online && statuses[0].link == LinkState::CatchingUp);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -370,4 +455,20 @@ async fn a_payload_the_cloud_can_never_take_is_given_up_alone_and_counted() {
     let next = rig.shared.spool().next_batch(Lane::Readings, stream(1));
     assert_eq!((next.sequence, next.oldest_sequence), (21, 21));
     rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_outage_the_latest_gets_streams_of_its_own_where_it_goes_first() {
+    let outage = |catch_up, count| async move {
+        let settings = SpoolSettings { catch_up, ..SpoolSettings::default() };
+        let rig = Rig::new(settings, |_, shared| fill(shared, Lane::Readings, stream(1), count)).await;
+        rig.drained().await;
+        let epoch = rig.shared.counters.stream_epoch.load(Ordering::Relaxed);
+        rig.stop().await;
+        epoch
+    };
+    assert_eq!(outage(CatchUp::LatestFirst, 20).await, 1);
+    // What fits the window is no backlog.
+    assert_eq!(outage(CatchUp::LatestFirst, 5).await, 0);
+    assert_eq!(outage(CatchUp::OldestFirst, 20).await, 0);
 }

@@ -9,6 +9,9 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use wire::{ids::VehicleId, time::Timestamp};
+
+use super::x509::{self, CertificateFacts};
 
 /// The files of a TLS connection. The certificate's common name is the vehicle id.
 #[derive(Debug, Clone)]
@@ -41,6 +44,20 @@ pub enum TlsError {
         /// Why.
         source: Box<rustls::pki_types::pem::Error>,
     },
+    /// A new certificate that is past its end.
+    #[error("the vehicle's certificate expired at {not_after}; get a new one")]
+    Expired {
+        /// When.
+        not_after: Timestamp,
+    },
+    /// A new certificate of somebody else.
+    #[error("the certificate is made out to {found:?}; its common name must be {vehicle_id}")]
+    OtherName {
+        /// To whom it is made out.
+        found: String,
+        /// Who this is.
+        vehicle_id: VehicleId,
+    },
     /// Certificates and keys that do not fit.
     #[error("the TLS files do not fit together")]
     Unusable(#[from] rustls::Error),
@@ -48,7 +65,7 @@ pub enum TlsError {
 
 impl TlsSettings {
     /// Reads the files.
-    pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+    pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates("CA certificates", &self.ca_file)? {
             roots.add(certificate)?;
@@ -67,6 +84,13 @@ impl TlsSettings {
             }
         };
         Ok(Arc::new(config))
+    }
+
+    /// What the vehicle's own certificate says, when it has one that can be read.
+    pub(super) fn own_facts(&self) -> Result<Option<CertificateFacts>, TlsError> {
+        let Some(client) = &self.client else { return Ok(None) };
+        let chain = certificates("the vehicle's certificate", &client.cert_file)?;
+        Ok(chain.first().and_then(|der| x509::facts(der)))
     }
 }
 

@@ -1,0 +1,38 @@
+//! What the uplink is told.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::TlsSettings;
+
+/// Where batches go and how.
+#[derive(Debug, Clone)]
+pub struct UplinkSettings {
+    /// Host name or address of the broker.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// TLS, or none.
+    pub tls: Option<TlsSettings>,
+    /// Most batches without a durable ack.
+    pub in_flight_max: usize,
+    /// Time without a durable ack after which the window is sent again.
+    pub resend_after: Duration,
+    /// Time between pings.
+    pub keep_alive: Duration,
+    /// The file of the vehicle's secret key, when batches are signed.
+    pub signing_key_file: Option<PathBuf>,
+}
+
+impl Default for UplinkSettings {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 1883,
+            tls: None,
+            in_flight_max: 64,
+            resend_after: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(30),
+            signing_key_file: None,
+        }
+    }
+}
