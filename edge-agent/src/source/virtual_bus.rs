@@ -224,6 +224,9 @@ impl Source for VirtualEndpoint {
         if let Some(polled) = state.arrived(self.place) {
             return Ok(polled);
         }
+        if wait.is_zero() {
+            return Ok(Polled::Quiet);
+        }
         let waited = self.shared.moved.wait_timeout(state, wait);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         Ok(state.arrived(self.place).unwrap_or(Polled::Quiet))
