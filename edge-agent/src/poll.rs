@@ -26,15 +26,13 @@ use wire::time::Timestamp;
 use crate::{
     faults::FaultReport,
     frame::{Frame, FrameId, FrameKind},
-    isotp::{
-        micros,
-        pdu::{self, Pdu},
-    },
-    obd::{self, ValueReader, ValueReaderError},
+    isotp::micros,
+    obd::{ValueReader, ValueReaderError},
 };
 
 mod conclude;
 pub mod config;
+mod discover;
 mod ecu;
 mod job;
 mod scan;
@@ -44,6 +42,7 @@ mod share;
 mod tests;
 mod types;
 
+use discover::Discovery;
 use ecu::Ecu;
 use job::Job;
 use schedule::{Schedule, Topic};
@@ -58,24 +57,11 @@ pub use types::{
 pub const EXCHANGES_MAX: usize = 32;
 /// Most frames, answers or reports kept for a caller who does not take them; the oldest go first.
 pub const TAKEN_MAX: usize = 1024;
-/// How long answers to the first request to all are waited for: the 50 ms of J1979 5.2.2.1 with
-/// room for gateways.
-const DISCOVERY_US: i64 = 300_000;
-/// First and longest wait before that request is put again.
-const DISCOVERY_AGAIN_US: i64 = 5_000_000;
-const DISCOVERY_AGAIN_MAX_US: i64 = 300_000_000;
 /// A session other than the default one ends after `S3` of 5 s without a request
 /// (ISO 14229-2 table 5).
 const SESSION_KEPT_US: i64 = 2_000_000;
 /// Own frames remembered, to know them when the interface gives them back.
 const ECHOES_MAX: usize = 64;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Discovery {
-    Due { at: Timestamp, attempts: u32 },
-    Running { until: Timestamp, attempts: u32 },
-    Done,
-}
 
 /// Asks one bus's control units.
 #[derive(Debug)]
@@ -325,70 +311,6 @@ impl Poller {
             ecu.client.observe(frame);
         }
         self.flush(frame.time);
-    }
-
-    /// An answer to the request that went to all: a control unit, and its first PIDs.
-    fn take_discovered(&mut self, frame: &Frame) {
-        let Some(address) = self.settings.addressing.address_of_answer(frame.id) else { return };
-        let Ok(Pdu::Single(answer)) = pdu::parse(frame.data(), 0) else { return };
-        let Some(pids) = obd::parse_supported(answer).filter(|_| answer.starts_with(&[0x41, 0])) else {
-            return;
-        };
-        let known = self.ecus.iter().position(|ecu| ecu.address().receive_id == frame.id);
-        let place = known.unwrap_or(self.ecus.len());
-        if known.is_none() {
-            if self.ecus.len() == EXCHANGES_MAX {
-                return;
-            }
-            let name = format!("{:X}", frame.id.raw);
-            self.ecus.push(Ecu::new(name, address, Arc::clone(&self.settings.interface)));
-        }
-        let ecu = &mut self.ecus[place];
-        if ecu.pids.is_none() {
-            if pids.contains(&0x20) {
-                ecu.push(Job::Supported { base: 0x20 });
-            }
-            ecu.push(Job::Info { info_type: 0 });
-            ecu.pids = Some(pids.into_iter().collect());
-        }
-    }
-
-    /// Asks all control units whether they are there, until one is.
-    fn discover(&mut self, now: Timestamp) {
-        match self.discovery {
-            Discovery::Due { at, attempts } if at <= now => {
-                let bits = Job::Supported { base: 0 }.bits_expected(true) * u32::from(obd::ECUS_MAX) / 2;
-                let is_free = self.ecus.iter().all(|ecu| ecu.job.is_none());
-                if is_free && self.budget.allows(bits, 0) && self.ask_all(now) {
-                    let until = now.plus_us(DISCOVERY_US);
-                    self.discovery = Discovery::Running { until, attempts };
-                }
-            }
-            Discovery::Running { until, attempts } if until < now => {
-                self.discovery = if self.ecus.iter().any(|ecu| ecu.pids.is_some()) {
-                    Discovery::Done
-                } else {
-                    self.counts.silent += 1;
-                    let wait = (DISCOVERY_AGAIN_US << attempts.min(6)).min(DISCOVERY_AGAIN_MAX_US);
-                    Discovery::Due { at: now.plus_us(wait), attempts: attempts + 1 }
-                };
-            }
-            _ => {}
-        }
-    }
-
-    fn ask_all(&mut self, now: Timestamp) -> bool {
-        // Service 01, PID 00, in a single frame filled to 8 bytes as ISO 15765-4 wants it.
-        let data = [0x02, obd::CURRENT_DATA, 0x00, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC];
-        let interface = Arc::clone(&self.settings.interface);
-        let id = self.settings.addressing.functional_id();
-        let frame = Frame::new(now, interface, id, FrameKind::Data, &data);
-        let is_made = frame.is_some();
-        if let Some(frame) = frame {
-            self.counts.requests += 1;
-            self.put_out(frame);
-        }
-        is_made
     }
 
     /// Puts what is due before the control units it concerns.

@@ -24,6 +24,8 @@ pub(super) struct Polling {
     writer: Box<dyn BusWriter>,
     ignition_column: Option<Ignition>,
     counted: PollCounts,
+    /// Values of the settings that no control unit has, as last told.
+    unsupported: usize,
     refused: u64,
 }
 
@@ -54,7 +56,14 @@ impl Polling {
             Some(Ignition { column_id: column.column_id, scale, offset })
         });
         let poller = Poller::new(settings)?;
-        Ok(Some(Self { poller, writer, ignition_column, counted: PollCounts::default(), refused: 0 }))
+        Ok(Some(Self {
+            poller,
+            writer,
+            ignition_column,
+            counted: PollCounts::default(),
+            unsupported: 0,
+            refused: 0,
+        }))
     }
 
     /// Takes a frame of the bus and the samples that were in it.
@@ -110,6 +119,11 @@ impl Polling {
             metrics::polled("failed", now.failed - before.failed);
             metrics::poll_bits(now.bits - before.bits);
             self.counted = now;
+        }
+        let unsupported = self.poller.unsupported_pids().count();
+        if unsupported > self.unsupported {
+            warn!(count = unsupported, "values that no control unit has are not asked (poll.obd.pids)");
+            self.unsupported = unsupported;
         }
     }
 }

@@ -139,3 +139,41 @@ proptest! {
         let _ = (crate::uds::parse_dtcs(&answer), current_data_frame(&answer, Arc::from("x"), Timestamp(0)));
     }
 }
+
+#[test]
+fn a_real_cars_answers_have_the_values_another_file_gives_them() {
+    use std::io::Read;
+
+    use crate::source::{CandumpReader, Source};
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/css-car-obd-gnss/");
+    let other = Dbc::open(std::path::Path::new(&format!("{folder}OBD-v4.4.dbc"))).unwrap();
+    let other = Decoder::compile(&[other]).unwrap();
+    let log = std::fs::File::open(format!("{folder}00000164.candump.log.gz")).unwrap();
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(log).read_to_end(&mut text).unwrap();
+    let mut log = CandumpReader::new("log".to_owned(), std::io::Cursor::new(text)).unwrap();
+    let reader = ValueReader::new().unwrap();
+    let (mut compared, mut pids) = (0, std::collections::BTreeSet::new());
+    while let Some(frame) = log.next().unwrap() {
+        let data = frame.data();
+        if frame.id.raw != 0x7E8 || data.get(1) != Some(&0x41) || !reader.knows(data[2]) {
+            continue;
+        }
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let answer = &data[1..=usize::from(data[0])];
+        reader.values(answer, &mut |_, value, _| ours.push(value));
+        other.decode(&frame, &mut |sample| {
+            let signal = other.signal(sample.signal);
+            if signal.name.starts_with("S01PID") && signal.name.contains('_') {
+                theirs.push(signal.value(sample.raw));
+            }
+        });
+        assert_eq!(ours.len(), theirs.len(), "{data:02X?}");
+        for (a, b) in ours.iter().zip(&theirs) {
+            assert!((a - b).abs() <= 0.01 * b.abs().max(1.0), "{data:02X?}: {a}, not {b}");
+        }
+        compared += ours.len();
+        pids.insert(data[2]);
+    }
+    assert!(compared > 10_000 && pids.len() > 5, "{compared} values of {pids:02X?}");
+}

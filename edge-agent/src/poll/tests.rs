@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     faults::{FaultList, Protocol},
     isotp::{Address, LinkSettings},
-    obd::Addressing,
+    obd::{self, Addressing},
     simulate::ecu::{EcuSettings, SimulatedEcu},
     source::{
         BusWriter, Polled, Source,

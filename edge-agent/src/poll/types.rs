@@ -94,7 +94,7 @@ pub struct PollCounts {
 pub struct Identity {
     /// Whose.
     pub ecu: String,
-    /// [`obd::INFO_VIN`], [`obd::INFO_CALIBRATION`] or [`obd::INFO_ECU_NAME`].
+    /// [`crate::obd::INFO_VIN`], [`crate::obd::INFO_CALIBRATION`] or [`crate::obd::INFO_ECU_NAME`].
     pub info_type: u8,
     /// Its texts.
     pub texts: Vec<String>,

@@ -224,6 +224,9 @@ impl Source for VirtualEndpoint {
         if let Some(polled) = state.arrived(self.place) {
             return Ok(polled);
         }
+        if wait.is_zero() {
+            return Ok(Polled::Quiet);
+        }
         let waited = self.shared.moved.wait_timeout(state, wait);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         Ok(state.arrived(self.place).unwrap_or(Polled::Quiet))
@@ -231,5 +234,55 @@ impl Source for VirtualEndpoint {
 
     fn bus_writer(&mut self, interface: &str) -> Option<Box<dyn BusWriter>> {
         (interface == &*self.shared.settings.interface).then(|| Box::new(self.writer()) as Box<dyn BusWriter>)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test: a failure is the message")]
+
+    use super::*;
+    use crate::frame::{FrameId, FrameKind};
+
+    fn frame(byte: u8) -> Frame {
+        let id = FrameId { raw: 1, is_extended: false };
+        Frame::new(Timestamp(0), Arc::from("elsewhere"), id, FrameKind::Data, &[byte]).unwrap()
+    }
+
+    fn heard(endpoint: &mut VirtualEndpoint) -> Option<u8> {
+        match endpoint.next_within(Duration::ZERO).unwrap() {
+            Polled::Frame(frame) => Some(frame.data()[0]),
+            Polled::Quiet | Polled::End => None,
+        }
+    }
+
+    #[test]
+    fn frames_arrive_in_order_at_their_time_and_not_at_their_sender() {
+        let delay_max = Duration::from_millis(50);
+        let bus = VirtualBus::new(VirtualBusSettings { delay_max, ..Default::default() }, Timestamp(0));
+        let (mut a, mut b) = (bus.endpoint(), bus.endpoint());
+        assert!(b.bus_writer("can7").is_none());
+        let mut writer = a.bus_writer("vbus0").unwrap();
+        (0..20).for_each(|byte| writer.send(&frame(byte)).unwrap());
+        bus.advance_to(Timestamp(50_000));
+        let arrived: Vec<u8> = std::iter::from_fn(|| heard(&mut b)).collect();
+        assert_eq!(arrived, (0..20).collect::<Vec<_>>());
+        assert_eq!(heard(&mut a), None);
+        bus.close();
+        assert_eq!(b.next_within(Duration::ZERO).unwrap(), Polled::End);
+        assert!(writer.send(&frame(1)).is_err());
+    }
+
+    #[test]
+    fn what_is_lost_or_finds_a_full_queue_is_counted() {
+        let settings = VirtualBusSettings { queue_frames_max: 10, loss: 0.5, ..Default::default() };
+        let bus = VirtualBus::new(settings, Timestamp(0));
+        let (a, mut b) = (bus.endpoint(), bus.endpoint());
+        (0..100).for_each(|byte| a.writer().send(&frame(byte)).unwrap());
+        let arrived = std::iter::from_fn(|| heard(&mut b)).count();
+        let counts = bus.counts();
+        assert_eq!((arrived, counts.sent), (10, 100));
+        assert!((30..70).contains(&counts.lost));
+        assert_eq!(counts.sent, counts.lost + counts.shed + 10);
     }
 }
