@@ -5,6 +5,7 @@
 //! *uplink*, which sends them. They meet in the spool only. A replay or a simulation waits for
 //! room in the spool; a live bus does not wait, the spool drops by its own order.
 
+mod asks;
 mod faults;
 pub(crate) mod latest;
 mod live;
@@ -31,7 +32,7 @@ use wire::{
 
 use crate::{
     collect::{CollectSettings, Collector},
-    command::{self, CommandSettings, Desk, Inbox, NoDiagnostics, book::BookError},
+    command::{self, CommandSettings, Desk, DiagnosticPort, Inbox, NoDiagnostics, book::BookError},
     dbc::{Dbc, DbcError},
     decode::{CompileDbcError, Decoder},
     faults::FaultSettings,
@@ -329,6 +330,7 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
         Some(poll) => Polling::open(poll.clone(), &mut source.source, &decoder)?,
         None => None,
     };
+    let (polling, port) = polling.unzip();
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
     let min_interval = move |id: u32| intervals.get(id as usize).copied().flatten();
     let collector = Collector::new(&catalog, settings.collect, min_interval, source.resume_after);
@@ -344,7 +346,10 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
     let desk = match settings.commands.verifier {
         Some(_) => {
             let book = command::open_book(&settings.spool_folder, &clock)?;
-            let port = Arc::new(NoDiagnostics);
+            let port: Arc<dyn DiagnosticPort> = match port {
+                Some(port) => Arc::new(port),
+                None => Arc::new(NoDiagnostics),
+            };
             Desk::new(settings.commands, vehicle_id.clone(), book, port, Arc::clone(&clock))
         }
         None => None,

@@ -229,6 +229,17 @@ impl Poller {
         Ok(())
     }
 
+    /// Whether codes are being read.
+    pub fn is_reading_dtcs(&self) -> bool {
+        self.ecus.iter().any(|ecu| ecu.scan.is_running)
+    }
+
+    /// Whether a control unit still has to answer an order to clear its codes.
+    pub fn is_clearing_dtcs(&self) -> bool {
+        let is_clearing = |job: &Job| matches!(job, Job::ClearObd | Job::ClearUds);
+        self.ecus.iter().any(|ecu| ecu.has(is_clearing))
+    }
+
     /// When `tick` has something to do without a frame from the bus, at the latest.
     pub fn wake_at(&self) -> Option<Timestamp> {
         if !self.is_awake {

@@ -4,6 +4,7 @@ use service::logs::chain;
 use tracing::{debug, warn};
 use wire::time::Timestamp;
 
+use super::asks::{Asks, PollerPort, port};
 use crate::{
     faults::FaultReport,
     frame::Frame,
@@ -22,11 +23,20 @@ const REFUSED_LOGGED_MAX: u64 = 5;
 pub(super) struct Polling {
     poller: Poller,
     writer: Box<dyn BusWriter>,
+    asks: Asks,
     ignition_column: Option<Ignition>,
     counted: PollCounts,
     /// Values of the settings that no control unit has, as last told.
     unsupported: usize,
     refused: u64,
+}
+
+/// What a step gave.
+pub(super) struct Found {
+    /// Answers, as frames to decode.
+    pub(super) answers: Vec<Frame>,
+    /// Lists of codes that were read.
+    pub(super) reports: Vec<FaultReport>,
 }
 
 /// The column of the ignition, and how its raw value becomes one in its unit.
@@ -38,13 +48,13 @@ struct Ignition {
 }
 
 impl Polling {
-    /// Polling by the settings; `None` where the source has no way onto that bus, as a recorded
+    /// Polling by the settings, and where commands ask; `None` where the source has no way onto that bus, as a recorded
     /// log has none.
     pub(super) fn open(
         settings: PollSettings,
         source: &mut dyn Source,
         decoder: &MappedDecoder,
-    ) -> Result<Option<Self>, crate::obd::ValueReaderError> {
+    ) -> Result<Option<(Self, PollerPort)>, crate::obd::ValueReaderError> {
         let Some(writer) = source.bus_writer(&settings.interface) else {
             warn!(interface = %settings.interface, "source cannot send on this interface; nothing is polled");
             return Ok(None);
@@ -56,14 +66,17 @@ impl Polling {
             Some(Ignition { column_id: column.column_id, scale, offset })
         });
         let poller = Poller::new(settings)?;
-        Ok(Some(Self {
+        let (port, asks) = port();
+        let polling = Self {
             poller,
             writer,
+            asks,
             ignition_column,
             counted: PollCounts::default(),
             unsupported: 0,
             refused: 0,
-        }))
+        };
+        Ok(Some((polling, port)))
     }
 
     /// Takes a frame of the bus and the samples that were in it.
@@ -76,9 +89,9 @@ impl Polling {
         self.poller.observe(frame);
     }
 
-    /// Does what is due: sends, and gives answers as frames to decode. Called after each frame,
-    /// and while the bus is quiet.
-    pub(super) fn step(&mut self, now: Timestamp) -> Vec<Frame> {
+    /// Does what is due, for the schedule and for commands. Called after each frame, and while the
+    /// bus is quiet.
+    pub(super) fn step(&mut self, now: Timestamp) -> Found {
         self.poller.tick(now);
         for frame in self.poller.take_outgoing() {
             if let Err(error) = self.writer.send(&frame) {
@@ -92,22 +105,20 @@ impl Polling {
             debug!(ecu = identity.ecu, info_type = identity.info_type, "control unit told its identity");
         }
         for cleared in self.poller.take_cleared() {
+            self.asks.note_cleared(&cleared);
             match cleared.result {
                 Ok(()) => debug!(ecu = cleared.ecu, "codes cleared"),
                 Err(error) => warn!(ecu = cleared.ecu, error = %chain(&error), "codes not cleared"),
             }
         }
-        self.count();
-        self.poller.take_answers()
-    }
-
-    /// The lists of codes that were read since the last call, counted.
-    pub(super) fn take_reports(&mut self) -> Vec<FaultReport> {
         let reports = self.poller.take_fault_reports();
         for report in &reports {
+            self.asks.note_report(report);
             metrics::fault_report(report.protocol);
         }
-        reports
+        self.asks.step(&mut self.poller);
+        self.count();
+        Found { answers: self.poller.take_answers(), reports }
     }
 
     fn count(&mut self) {

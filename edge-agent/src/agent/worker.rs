@@ -9,7 +9,7 @@ use wire::time::Timestamp;
 
 use super::{
     faults::FaultWatch,
-    polling::Polling,
+    polling::{Found, Polling},
     shared::{Shared, add},
     watch::SourceWatch,
     writer::{BatchWriter, WriteError},
@@ -29,6 +29,8 @@ use crate::{
 
 /// Shorter waits are not waited: frames then come in bursts, which costs a thread less.
 const WAIT_MIN: Duration = Duration::from_millis(20);
+/// Longest wait while control units are asked: well below the 50 ms one has to answer.
+const POLL_STEP: Duration = Duration::from_millis(10);
 /// Longest wait without looking whether to stop.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 /// Damaged lines logged one by one; the rest is only counted.
@@ -146,7 +148,7 @@ impl Worker {
             self.pulse();
             let frame = match wait_again.take() {
                 Some(frame) => frame,
-                None => match self.source.next_within(WAIT_MAX) {
+                None => match self.source.next_within(self.quiet_max()) {
                     Ok(Polled::Frame(mut frame)) => {
                         self.keeper.shift(&mut frame);
                         *frame
@@ -196,6 +198,11 @@ impl Worker {
             self.writer.write(&mut cuts)?;
         }
         Ok(())
+    }
+
+    /// How long to wait for a frame: what is asked of control units has timeouts of its own.
+    fn quiet_max(&self) -> Duration {
+        if self.polling.is_some() { POLL_STEP } else { WAIT_MAX }
     }
 
     /// Lets time go on while nothing comes, so that batches end and readings are taken.
@@ -260,8 +267,7 @@ impl Worker {
     /// Lets the poller do what is due, also while the bus is quiet.
     fn poll_step(&mut self, now: Timestamp, samples: &mut Vec<MappedSample>, cuts: &mut Vec<Cut>) {
         let Some(polling) = &mut self.polling else { return };
-        let answers = polling.step(now);
-        let reports = polling.take_reports();
+        let Found { answers, reports } = polling.step(now);
         for answer in answers {
             self.take(&answer, samples, cuts);
         }

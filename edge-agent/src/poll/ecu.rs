@@ -117,6 +117,11 @@ impl Ecu {
         self.waiting.front().is_some_and(is_kind)
     }
 
+    /// Whether something of that kind is asked or waits to be.
+    pub(super) fn has(&self, is_kind: impl Fn(&Job) -> bool) -> bool {
+        self.job.as_ref().is_some_and(&is_kind) || self.waiting.iter().any(is_kind)
+    }
+
     /// Takes it off the waiting ones.
     pub(super) fn begin(&mut self, job: Job) {
         self.waiting.pop_front();
