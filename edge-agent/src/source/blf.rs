@@ -5,7 +5,7 @@
 //! Messages of CAN and CAN FD and error frames are read, others passed over. The date has no zone
 //! and is taken as UTC. Channel 1 is `can0`, as in candump's logs.
 //!
-//! Bounds: a container of [`CONTAINER_BYTES_MAX`] unpacked; writers make them of 128 KiB.
+//! Bounds: a container of 64 MiB unpacked; writers make them of 128 KiB.
 
 use std::{
     io::{self, Read},
