@@ -315,3 +315,63 @@ async fn the_watchdog_is_fed_only_while_there_is_progress() {
     let [_, status] = told(&handle).await;
     assert!(status.starts_with("STATUS=") && !status.contains("WATCHDOG"), "{status}");
 }
+
+/// An agent of an interface that is not there and of a receiver that is a file.
+fn live(folder: &std::path::Path) -> Settings {
+    let sentences = folder.join("drive.nmea");
+    std::fs::write(&sentences, "$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n")
+        .unwrap();
+    Settings {
+        source: SourceSettings::Live(LiveSettings {
+            interfaces: vec!["nocan9".to_owned()],
+            filter: FrameFilter::Known,
+            gnss: Some(crate::source::gnss::Receiver::parse(sentences.to_str().unwrap(), 9600).unwrap()),
+            unit_interval: Some(Duration::from_secs(3600)),
+        }),
+        dbcs: Vec::new(),
+        maps: Vec::new(),
+        ..replay(&folder.join("spool"), start_of_log(0))
+    }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect(what);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_live_bus_is_silent_time_goes_on_and_batches_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(1_760_000_000_000_000);
+    let tasks = Tasks::new();
+    let handle = start(live(folder.path()), &tasks, clock.clone()).await.unwrap();
+    // Position and fix of the receiver; load, storage, health and network of the unit.
+    until("frames of receiver and unit", || handle.stats().frames >= 6).await;
+    assert_eq!(handle.stats().batches_spooled, 0);
+    assert_eq!(handle.stats().interfaces_out, 1);
+    clock.advance(Duration::from_secs(30));
+    until("a batch ends without a frame", || handle.stats().batches_spooled >= 2).await;
+    let stats = handle.stats();
+    assert!(stats.samples_of(Lane::Readings) > 0 && stats.samples_of(Lane::Signals) > 0, "{stats:?}");
+    tasks.stop(Duration::from_secs(20)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_source_does_not_wait_for_room_in_the_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(1_760_000_000_000_000);
+    let mut settings = live(folder.path());
+    // Full with its first segment, so that a replay would wait for ever.
+    settings.spool.segment_bytes = 4096;
+    settings.spool.bytes_max = 1;
+    let tasks = Tasks::new();
+    let handle = start(settings, &tasks, clock.clone()).await.unwrap();
+    until("frames of receiver and unit", || handle.stats().frames >= 6).await;
+    clock.advance(Duration::from_secs(30));
+    until("batches go on", || handle.stats().samples_collected_total() > 0).await;
+    tasks.stop(Duration::from_secs(20)).await.unwrap();
+}

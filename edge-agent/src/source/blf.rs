@@ -5,7 +5,7 @@
 //! Messages of CAN and CAN FD and error frames are read, others passed over. The date has no zone
 //! and is taken as UTC. Channel 1 is `can0`, as in candump's logs.
 //!
-//! Bounds: a container of [`CONTAINER_BYTES_MAX`] unpacked; writers make them of 128 KiB.
+//! Bounds: a container of 64 MiB unpacked; writers make them of 128 KiB.
 
 use std::{
     io::{self, Read},
@@ -279,7 +279,12 @@ fn parse_object(object: &[u8]) -> Result<Option<Event>, EntryFault> {
     let (flags, ticks) = (u32_at(object, 16), u64_at(object, 24));
     let (flags, ticks) = flags.zip(ticks).ok_or(EntryFault::Object)?;
     let ticks = i64::try_from(ticks).map_err(|_| EntryFault::Object)?;
-    let time_us = if flags & TIME_TEN_MICROS == 0 { ticks / 1000 } else { ticks.saturating_mul(10) };
+    // Some writers compute nanoseconds with floats, so that they end in 499,999: rounded.
+    let time_us = if flags & TIME_TEN_MICROS == 0 {
+        ticks.saturating_add(500) / 1000
+    } else {
+        ticks.saturating_mul(10)
+    };
     let body = object.get(header_bytes..).ok_or(EntryFault::Object)?;
     let parsed = match kind {
         TYPE_CAN_MESSAGE | TYPE_CAN_MESSAGE2 => parse_message(body),

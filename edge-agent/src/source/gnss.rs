@@ -1,7 +1,7 @@
 //! Position, motion and time of a GNSS receiver: gpsd, or NMEA 0183 from a device, a pipe, a file
 //! or a TCP port.
 //!
-//! [`nmea`] and [`gpsd`] turn lines into [`Report`]s and know no connection; [`connection`] brings
+//! `nmea.rs` and `gpsd.rs` turn lines into reports and know no connection; `connection.rs` brings
 //! the lines and connects again with back-off. A report becomes frames of the agent's own, at the
 //! time it came; the receiver's time is one of the values.
 

@@ -6,7 +6,7 @@
 //! that is gone is opened again with back-off. A controller that is bus-off is restarted by the
 //! kernel (`ip link set can0 type can restart-ms 100`): the agent has no business to force it.
 //!
-//! Bounds: [`ROUND_COUNT_MAX`] reads an interface at a time; behind that stands the kernel's
+//! Bounds: `ROUND_COUNT_MAX` reads an interface at a time; behind that stands the kernel's
 //! receive buffer of 4 MiB a socket, which *sheds*, counted.
 
 pub(crate) mod filter;

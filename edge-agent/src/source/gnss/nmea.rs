@@ -53,7 +53,7 @@ impl LineReader for NmeaReader {
             b"RMC" => self.rmc(&fields),
             b"VTG" => self.vtg(&fields),
             b"GSA" => {
-                self.dimensions = fields.number(1).and_then(|n| u8::try_from(n as i64).ok());
+                self.dimensions = fields.integer(1);
                 return Reading::Other;
             }
             b"GST" => {
@@ -69,7 +69,7 @@ impl LineReader for NmeaReader {
 impl NmeaReader {
     /// Time, latitude, N/S, longitude, E/W, quality, satellites, HDOP, altitude, M, ...
     fn gga(&mut self, fields: &Fields<'_>) -> Option<Report> {
-        let quality = fields.number(5)? as i64;
+        let quality = fields.integer(5)?;
         let fix_type = self.fix_type(quality);
         let has_fix = fix_type != FixType::None;
         let position = if has_fix { self.once(fields, position(fields, 1)?) } else { None };
@@ -135,7 +135,7 @@ impl NmeaReader {
     }
 
     /// By GGA's quality and GSA's dimensions. 7 and 8 are typed in and simulated: no fix.
-    fn fix_type(&self, quality: i64) -> FixType {
+    fn fix_type(&self, quality: u8) -> FixType {
         let is_flat = self.dimensions == Some(2);
         match (quality, is_flat) {
             (1 | 3 | 6, false) => FixType::ThreeD,
@@ -176,6 +176,10 @@ impl<'a> Fields<'a> {
 
     fn get(&self, index: usize) -> &'a [u8] {
         self.fields.get(index).copied().unwrap_or_default()
+    }
+
+    fn integer(&self, index: usize) -> Option<u8> {
+        std::str::from_utf8(self.get(index)).ok()?.parse().ok()
     }
 
     fn number(&self, index: usize) -> Option<f64> {
