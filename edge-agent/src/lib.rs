@@ -9,7 +9,7 @@
 //! a durable ack covers it; [`command`] answers what comes down. [`agent`] starts one vehicle's share of all this; [`encode`] is
 //! decoding turned around, for the simulator.
 //!
-//! Around it: [`config`], [`metrics`], [`unit`] (loopback HTTP, systemd), and the command lines
+//! Around it: [`config`], [`metrics`], [`mod@unit`] (loopback HTTP, systemd), and the command lines
 //! [`cli`], [`decode_cli`], [`run_cli`], [`check_cli`], [`top_cli`].
 //!
 //! Bounds: one batch a lane in memory, the spool's caps in bytes and age, the uplink's window.
