@@ -1,7 +1,8 @@
 //! `edge-agent check`: whether an agent could run here by its configuration, told as a table.
 //!
 //! [`probes`] looks at files, folders, clock and interfaces; the broker is asked by the uplink's
-//! own client. It changes nothing and never joins a bus; the running agent is not disturbed.
+//! own client. It makes nothing but the spool's folder, as an agent would, never joins a bus, and
+//! does not disturb a running agent.
 
 pub mod probes;
 

@@ -1,12 +1,12 @@
 //! One-shot requests to this vehicle: checked, done once, answered once.
 //!
-//! The uplink puts payloads into the [`Desk`]; a task of its own takes them up one at a time, on a
+//! The uplink puts payloads into the desk; a task of its own takes them up one at a time, on a
 //! blocking thread. A payload that is not signed by the configured key, or is another vehicle's,
 //! is counted and not answered: it names nothing that could be believed. Every other command gets
 //! exactly one reply, which is sent until the broker has it. [`book`] remembers on disk what was
 //! taken up, so a command that comes again, or after a crash in its midst, is not done again.
 //!
-//! Bounds: [`INBOX_LEN`] payloads wait, more are *shed* with a warning; the book keeps a fixed
+//! Bounds: eight payloads wait, more are *shed* with a warning; the book keeps a fixed
 //! number of commands and refuses what is older than all of them.
 
 pub mod book;

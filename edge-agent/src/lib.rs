@@ -3,14 +3,14 @@
 //! Owns: sources, decoding and mapping, what is collected and when, the spool on the vehicle's
 //! disk, and the uplink. It knows no lake and no SQL; what a batch is, `wire` says.
 //!
-//! The way of a [`frame`]: [`source`] yields it (a live bus, a recorded log, or
-//! [`simulate`]), [`decode`]
-//! reads its signals by a [`dbc`], [`map`] names them by VSS, [`collect`] decides which samples
+//! The way of a [`frame`]: [`source`] yields it (a live bus, a recorded log, or [`simulate`]), or
+//! [`poll`] asks for it; [`j1939`] and [`isotp`] put long messages together; [`decode`] reads its
+//! signals by a [`dbc`], [`map`] names them by VSS, [`collect`] decides which samples
 //! are kept and where a batch ends, [`spool`] keeps the batch on disk, [`uplink`] sends it until
 //! a durable ack covers it; [`command`] answers what comes down. [`agent`] starts one vehicle's
 //! share of all this; [`encode`] is decoding turned around, for the simulator.
 //!
-//! Around it: [`config`], [`metrics`], [`unit`] (loopback HTTP, systemd), and the command lines
+//! Around it: [`config`], [`metrics`], [`mod@unit`] (loopback HTTP, systemd), and the command lines
 //! [`cli`], [`decode_cli`], [`play_cli`], [`run_cli`], [`check_cli`], [`top_cli`].
 //!
 //! Bounds: one batch a lane in memory, the spool's caps in bytes and age, the uplink's window.

@@ -15,7 +15,7 @@ use edge_agent::top_cli;
 /// What the agent may hold with its default bounds, of which a batch a lane and the index of the
 /// spool's records are the most.
 const RSS_KIB_MAX: u64 = 48 * 1024;
-/// Some ten hours of a vehicle's frames at once.
+/// Far more than any queue between the bus and the disk holds.
 const FRAMES: u64 = 1_500_000;
 
 /// Ends the child whatever becomes of the test.

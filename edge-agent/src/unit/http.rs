@@ -1,6 +1,6 @@
 //! The agent's responder on loopback: four paths, GET only, one connection at a time.
 //!
-//! A request may take [`REQUEST_BYTES_MAX`] bytes and [`CONNECTION_TIME_MAX`]; who is slower is
+//! A request may take 4096 bytes and two seconds; who is slower is
 //! cut off, and the next one waits that long at most. There is no authentication: the
 //! configuration lets it listen on loopback only.
 
