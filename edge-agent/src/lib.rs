@@ -4,7 +4,8 @@
 //! disk, and the uplink. It knows no lake and no SQL; what a batch is, `wire` says.
 //!
 //! The way of a [`frame`]: [`source`] yields it (a recorded log, or [`simulate`]), [`decode`]
-//! reads its signals by a [`dbc`], [`map`] names them by VSS, [`collect`] decides which samples
+//! reads its signals by a [`dbc`], [`j1939`] puts long messages together and hears of [`faults`],
+//! [`map`] names signals by VSS, [`collect`] decides which samples
 //! are kept and where a batch ends, [`spool`] keeps the batch on disk, [`uplink`] sends it until
 //! a durable ack covers it. [`agent`] starts one vehicle's share of all this; [`encode`] is
 //! decoding turned around, for the simulator.
