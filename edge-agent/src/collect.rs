@@ -4,7 +4,8 @@
 //! arrive, every 30 s when it has been parked for two minutes. `signals`: each change, no more
 //! often than the map's interval, columns of one CAN message on one clock. Batches end at
 //! multiples of `batch_interval` of event time, or at [`SAMPLES_PER_BATCH_MAX`]: a pure
-//! function of the frames, so a log replayed twice makes the same batches.
+//! function of the frames, so a log replayed twice makes the same batches. `diagnostics`: each
+//! event of a fault, in a batch of its own at once.
 //!
 //! A clock that goes back by more than a second ends the batches and collection goes on from
 //! there; late data is legal. Bounds: one batch a lane in memory.

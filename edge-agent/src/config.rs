@@ -546,6 +546,8 @@ mod tests {
         assert_eq!(settings.spool.bytes_max, SpoolSettings::default().bytes_max);
         assert_eq!(settings.uplink.in_flight_max, 64);
         assert_eq!((settings.dbcs.len(), settings.maps.len()), (2, 1));
+        assert_eq!(settings.j1939, crate::j1939::J1939Settings::default());
+        assert_eq!(settings.faults, crate::faults::FaultSettings::default());
     }
 
     #[test]
@@ -558,6 +560,8 @@ mod tests {
         loaded.config.uplink.broker = "localhost".to_owned();
         loaded.config.unit.listen = Some("0.0.0.0:9464".parse().unwrap());
         loaded.config.uplink.cert_file = Some(PathBuf::from("a.pem"));
+        loaded.config.j1939.spn_conversion = 7;
+        loaded.config.faults.absent_broadcasts = 0;
         let message = check(loaded, Timestamp(0)).unwrap_err().to_string();
         for key in [
             "vehicle_id",
@@ -567,6 +571,8 @@ mod tests {
             "uplink.broker",
             "uplink.cert_file",
             "unit.listen",
+            "j1939.spn_conversion",
+            "faults.absent_broadcasts",
         ] {
             assert!(message.contains(key), "{key} in {message}");
         }

@@ -6,7 +6,7 @@
 //! the multiplexers. A signal that a short frame does not hold whole is not emitted.
 //!
 //! [`Decoder::decode_payload`] does the same for messages of many frames, up to
-//! [`PAYLOAD_BYTES_MAX`](crate::j1939::PAYLOAD_BYTES_MAX) bytes.
+//! [`PAYLOAD_BYTES_MAX`] bytes.
 
 use std::{collections::HashMap, fmt};
 

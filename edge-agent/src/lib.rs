@@ -4,8 +4,8 @@
 //! disk, and the uplink. It knows no lake and no SQL; what a batch is, `wire` says.
 //!
 //! The way of a [`frame`]: [`source`] yields it (a live bus, a recorded log, or [`simulate`]), or
-//! [`poll`] asks for it; [`j1939`] and [`isotp`] put long messages together; [`decode`] reads its
-//! signals by a [`dbc`], [`map`] names them by VSS, [`collect`] decides which samples
+//! [`poll`] asks for it; [`j1939`] and [`isotp`] put long messages together and hear of [`faults`];
+//! [`decode`] reads its signals by a [`dbc`], [`map`] names them by VSS, [`collect`] decides which samples
 //! are kept and where a batch ends, [`spool`] keeps the batch on disk, [`uplink`] sends it until
 //! a durable ack covers it; [`command`] answers what comes down. [`agent`] starts one vehicle's
 //! share of all this; [`encode`] is decoding turned around, for the simulator.
