@@ -168,6 +168,11 @@ impl Spool {
             return Err(SpoolError::Order { given: meta.sequence, last: position.last_sequence });
         }
         position.reach(meta.sequence, meta.last_time);
+        // From here on they are this batch's: making room for it must not make one of them longer
+        // than it tells.
+        for id in &meta.gap_ids {
+            self.told.insert(*id, (stream_id, meta.sequence));
+        }
         let content = meta.encode(body);
         let framed = content.len() + FRAME_HEADER_BYTES + if self.sealer.is_some() { SEAL_BYTES } else { 0 };
         loop {
@@ -181,6 +186,7 @@ impl Spool {
                 Ok(()) => break,
                 Err(e) if is_full(&e) => {
                     if !self.evict_for(lane)? {
+                        self.take_back(&meta.gap_ids);
                         let record = Record {
                             offset: 0,
                             samples: meta.sample_count,
@@ -190,18 +196,25 @@ impl Spool {
                         return self.drop_incoming(stream_id, meta.sequence, record);
                     }
                 }
-                Err(e) => return Err(SpoolError::Append(e)),
+                Err(e) => {
+                    self.take_back(&meta.gap_ids);
+                    return Err(SpoolError::Append(e));
+                }
             }
         }
         self.counts.batches += 1;
         self.counts.samples += u64::from(meta.sample_count);
-        for id in &meta.gap_ids {
-            self.told.insert(*id, (stream_id, meta.sequence));
-        }
         if self.settings.sync == SyncPolicy::Always {
             self.sync().map_err(SpoolError::Append)
         } else {
             Ok(())
+        }
+    }
+
+    /// The batch that was to tell these gaps is not there: another one will.
+    fn take_back(&mut self, gap_ids: &[u64]) {
+        for id in gap_ids {
+            self.told.remove(id);
         }
     }
 

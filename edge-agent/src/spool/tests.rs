@@ -559,7 +559,10 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 struct Model {
     kept: BTreeMap<(StreamId, u64), u32>,
     acked: BTreeSet<(StreamId, u64)>,
+    /// Told by a batch that the cloud has.
     told_for_good: BTreeSet<(StreamId, u64)>,
+    /// The gaps in each batch's body, as they were when it was made.
+    told_by: BTreeMap<(StreamId, u64), Vec<Gap>>,
     rejected: BTreeSet<(StreamId, u64)>,
 }
 
@@ -610,6 +613,10 @@ fn run(
     for op in ops {
         let result = match op {
             Op::Put(lane, samples) => {
+                let told = spool.next_batch(*lane, id(*lane));
+                model
+                    .told_by
+                    .insert((id(*lane), told.sequence), told.gaps.into_iter().map(|(_, gap)| gap).collect());
                 let result = put(&mut spool, *lane, id(*lane), *samples);
                 // What a stopped machine answers nobody has heard.
                 if let Ok(sequence) = &result
@@ -625,15 +632,15 @@ fn run(
                 for s in 1..=up_to {
                     model.acked.insert((id(*lane), s));
                 }
-                let before: Vec<(u64, Gap)> = spool.state.gaps.clone().into_iter().collect();
-                let result = spool.ack(id(*lane), up_to);
-                for (gap_id, gap) in before {
-                    if !spool.state.gaps.contains_key(&gap_id) {
-                        for s in gap.from_sequence..=gap.to_sequence {
-                            model.told_for_good.insert((gap.stream_id, s));
-                        }
+                // What waits and is covered the cloud has, and so what it tells.
+                let waits = waiting(&mut spool);
+                for key in waits.into_iter().filter(|(stream, s)| *stream == id(*lane) && *s <= up_to) {
+                    for gap in model.told_by.get(&key).into_iter().flatten() {
+                        let lost = gap.from_sequence..=gap.to_sequence;
+                        model.told_for_good.extend(lost.map(|s| (gap.stream_id, s)));
                     }
                 }
+                let result = spool.ack(id(*lane), up_to);
                 result.map(drop)
             }
             Op::Reject(lane, after) => {
