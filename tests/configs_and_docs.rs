@@ -145,6 +145,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ingest", &["wire", "lake", "service"]),
     ("analytics", &["wire", "lake", "service"]),
     ("api", &["wire", "service", "analytics"]),
+    ("benches", &["wire", "edge-agent", "lake", "ingest", "analytics"]),
     ("roadlake", &["wire", "service", "lake", "edge-agent", "ingest", "analytics", "api"]),
 ];
 

@@ -15,8 +15,7 @@ fuzz_target!(|input: ([u8; 64], &[u8])| {
     let Ok(decoder) = Decoder::compile(&[dbc]) else { return };
     for message in decoder.messages() {
         for len in [0, 1, 7, 8, 64] {
-            let frame =
-                Frame::new(Timestamp(0), "can0".into(), message.id, FrameKind::Fd, &payload[..len]);
+            let frame = Frame::new(Timestamp(0), "can0".into(), message.id, FrameKind::Fd, &payload[..len]);
             let Some(frame) = frame else { return };
             decoder.decode(&frame, &mut |sample| {
                 let def = decoder.signal(sample.signal);

@@ -41,6 +41,10 @@ pub(super) fn unframe(bytes: &[u8]) -> Option<(&[u8], usize)> {
     (crc32fast::hash(content) == crc).then_some((content, FRAME_HEADER_BYTES + len))
 }
 
+/// The highest sequence, gap number or count that is believed when read from a disk: no unit lives
+/// long enough to reach it, and sums of such numbers do not overflow.
+pub(super) const NUMBER_MAX: u64 = 1 << 48;
+
 /// Reads fixed fields from the front.
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
@@ -61,6 +65,14 @@ impl<'a> Fields<'a> {
     }
     pub(super) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
+    }
+    /// A sequence, a gap's number or a count.
+    pub(super) fn number(&mut self) -> Option<u64> {
+        self.u64().filter(|n| *n <= NUMBER_MAX)
+    }
+    /// A sequence of a batch, from 1.
+    pub(super) fn sequence(&mut self) -> Option<u64> {
+        self.number().filter(|n| *n > 0)
     }
     pub(super) fn i64(&mut self) -> Option<i64> {
         self.array().map(i64::from_le_bytes)
@@ -112,7 +124,7 @@ impl SegmentHeader {
             lane: Lane::from_code(f.u8()?)?,
             stream_id: f.stream()?,
             catalog_hash: CatalogHash::from_slice(f.take(16)?).ok()?,
-            first_sequence: f.u64()?,
+            first_sequence: f.sequence()?,
             created_us: f.i64()?,
             key_id: if is_sealed { Some(f.array()?) } else { None },
         })
@@ -155,10 +167,10 @@ impl RecordMeta {
 
     pub(super) fn decode(content: &[u8]) -> Option<(Self, &[u8])> {
         let mut f = Fields(content);
-        let (sequence, oldest_sequence) = (f.u64()?, f.u64()?);
+        let (sequence, oldest_sequence) = (f.sequence()?, f.number()?);
         let (first_time, last_time) = (Timestamp(f.i64()?), Timestamp(f.i64()?));
         let sample_count = f.u32()?;
-        let gap_ids = (0..f.u8()?).map(|_| f.u64()).collect::<Option<_>>()?;
+        let gap_ids = (0..f.u8()?).map(|_| f.number()).collect::<Option<_>>()?;
         Some((Self { sequence, oldest_sequence, first_time, last_time, sample_count, gap_ids }, f.0))
     }
 }
@@ -175,13 +187,58 @@ pub(super) fn encode_gap(gap: &Gap, out: &mut Vec<u8>) {
 
 pub(super) fn decode_gap(bytes: &[u8]) -> Option<Gap> {
     let mut f = Fields(bytes);
-    Some(Gap {
+    let gap = Gap {
         stream_id: f.stream()?,
-        from_sequence: f.u64()?,
-        to_sequence: f.u64()?,
-        sample_count: f.u64()?,
+        from_sequence: f.sequence()?,
+        to_sequence: f.sequence()?,
+        sample_count: f.number()?,
         first_time: Timestamp(f.i64()?),
         last_time: Timestamp(f.i64()?),
         reason: String::from_utf8(f.0.to_vec()).ok()?,
-    })
+    };
+    (gap.from_sequence <= gap.to_sequence).then_some(gap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_no_unit_reaches_are_not_believed() {
+        let id = StreamId(uuid::Uuid::nil());
+        let header = |first_sequence| {
+            let catalog_hash = CatalogHash(uuid::Uuid::nil());
+            let header = SegmentHeader {
+                lane: Lane::Signals,
+                stream_id: id,
+                catalog_hash,
+                first_sequence,
+                created_us: 0,
+                key_id: None,
+            };
+            let bytes = header.encode();
+            unframe(&bytes).and_then(|(content, _)| SegmentHeader::decode(content))
+        };
+        assert!(header(1).is_some() && header(NUMBER_MAX).is_some());
+        assert!(header(0).is_none() && header(NUMBER_MAX + 1).is_none() && header(u64::MAX).is_none());
+
+        let gap = |from_sequence, to_sequence, sample_count| {
+            let mut bytes = Vec::new();
+            let (first_time, last_time) = (Timestamp(0), Timestamp(0));
+            let reason = "corrupt".to_owned();
+            let gap = Gap {
+                stream_id: id,
+                from_sequence,
+                to_sequence,
+                sample_count,
+                first_time,
+                last_time,
+                reason,
+            };
+            encode_gap(&gap, &mut bytes);
+            decode_gap(&bytes)
+        };
+        assert!(gap(1, 1, 0).is_some());
+        assert!(gap(2, 1, 0).is_none() && gap(1, u64::MAX, 0).is_none() && gap(1, 1, u64::MAX).is_none());
+    }
 }

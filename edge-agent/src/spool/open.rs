@@ -10,7 +10,7 @@ use wire::{batch::Gap, ids::StreamId, time::Timestamp};
 
 use super::{
     DropReason, Record, Segment, Spool, SpoolCounts, SpoolError, SpoolSettings, StreamPosition, catalog_name,
-    format::{SegmentHeader, unframe},
+    format::{NUMBER_MAX, SegmentHeader, unframe},
     read::read_record,
     seal::Sealer,
     state::State,
@@ -51,7 +51,9 @@ impl Spool {
     fn read_segments(&mut self) -> Result<(), SpoolError> {
         let of_disk = SpoolError::Open;
         for (name, len) in self.storage.list().map_err(of_disk)? {
-            let Some(number) = name.strip_suffix(".segment").and_then(|n| n.parse::<u64>().ok()) else {
+            let number = name.strip_suffix(".segment").and_then(|n| n.parse::<u64>().ok());
+            // A name above is not one of ours: nothing could be numbered after it.
+            let Some(number) = number.filter(|n| *n <= NUMBER_MAX) else {
                 if name.ends_with(".new") {
                     self.storage.remove(&name).map_err(of_disk)?;
                 }
@@ -151,13 +153,9 @@ impl Spool {
                 let acked = self.state.streams.get(&id).map_or(0, |p| p.acked);
                 let expected = reached.get(&id).copied().unwrap_or(0).max(acked + 1);
                 let time = segment.records.first().map_or(Timestamp::default(), |r| r.first_time);
-                let missing = (expected..segment.header.first_sequence)
-                    .filter(|s| !self.state.gaps.values().any(|g| covers(g, id, *s)));
-                for sequence in missing {
-                    match holes.last_mut() {
-                        Some((last_id, _, to, _)) if *last_id == id && *to + 1 == sequence => *to = sequence,
-                        _ => holes.push((id, sequence, sequence, time)),
-                    }
+                let gaps = self.state.gaps.values().filter(|g| g.stream_id == id);
+                for (from, to) in uncovered(gaps, expected, segment.header.first_sequence) {
+                    holes.push((id, from, to, time));
                 }
                 reached.insert(id, segment.end_sequence());
             }
@@ -209,6 +207,22 @@ impl Spool {
     }
 }
 
+/// The stretches of `[from, end)` that no gap covers, both ends included: by whole stretches, since
+/// a damaged disk may tell of a hole too long to be counted through.
+fn uncovered<'a>(gaps: impl Iterator<Item = &'a Gap>, from: u64, end: u64) -> Vec<(u64, u64)> {
+    let mut covered: Vec<(u64, u64)> = gaps.map(|g| (g.from_sequence, g.to_sequence)).collect();
+    covered.sort_unstable();
+    let (mut next, mut out) = (from, Vec::new());
+    for (low, high) in covered.into_iter().chain([(end, end)]) {
+        let low = low.min(end);
+        if next < low {
+            out.push((next, low - 1));
+        }
+        next = next.max(high.saturating_add(1));
+    }
+    out
+}
+
 fn covers(gap: &Gap, stream_id: StreamId, sequence: u64) -> bool {
     gap.stream_id == stream_id && (gap.from_sequence..=gap.to_sequence).contains(&sequence)
 }
@@ -247,4 +261,31 @@ fn parse_segment(name: &str, bytes: &[u8], sealer: Option<&Sealer>) -> Result<Op
         rest = &rest[len..];
     }
     Ok(Some(segment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(from_sequence: u64, to_sequence: u64) -> Gap {
+        Gap {
+            stream_id: StreamId(uuid::Uuid::nil()),
+            from_sequence,
+            to_sequence,
+            sample_count: 0,
+            first_time: Timestamp(0),
+            last_time: Timestamp(0),
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_hole_is_what_no_gap_covers_however_long_it_is() {
+        let of = |gaps: &[Gap], from, end| uncovered(gaps.iter(), from, end);
+        assert_eq!(of(&[], 1, 1), []);
+        assert_eq!(of(&[], 1, 1 << 48), [(1, (1 << 48) - 1)]);
+        assert_eq!(of(&[gap(3, 4), gap(8, 9), gap(4, 5)], 1, 12), [(1, 2), (6, 7), (10, 11)]);
+        assert_eq!(of(&[gap(1, 20)], 5, 12), []);
+        assert_eq!(of(&[gap(20, 30)], 5, 12), [(5, 11)]);
+    }
 }

@@ -13,6 +13,16 @@ use super::{
 /// Most bytes read from a segment at once.
 const READ_BYTES_MAX: u64 = 1024 * 1024;
 
+/// How far the reading of a segment went.
+enum Reading {
+    /// To its end, or to as many batches as were wanted.
+    Done,
+    /// To the most that is read at once: what follows comes before any later segment.
+    Cut,
+    /// To bytes that are not what was written.
+    Corrupt,
+}
+
 impl Spool {
     /// The next batches to send, most valuable lane and oldest stream first: of each stream
     /// those above what is acknowledged and above what `sent` says.
@@ -28,9 +38,13 @@ impl Spool {
                 if room == 0 {
                     return Ok(out);
                 }
-                if !self.read_segment(lane, i, sent, room, &mut out)? {
-                    self.evict_at(lane, i, DropReason::Corrupt)?;
-                    return Ok(out);
+                match self.read_segment(lane, i, sent, room, &mut out)? {
+                    Reading::Done => {}
+                    Reading::Cut => return Ok(out),
+                    Reading::Corrupt => {
+                        self.evict_at(lane, i, DropReason::Corrupt)?;
+                        return Ok(out);
+                    }
                 }
             }
         }
@@ -55,7 +69,7 @@ impl Spool {
         streams.into_iter().flat_map(of_stream).collect()
     }
 
-    /// Reads from one segment; `false` when its bytes are not what was written.
+    /// Reads from one segment.
     fn read_segment(
         &mut self,
         lane: Lane,
@@ -63,14 +77,16 @@ impl Spool {
         sent: &HashMap<StreamId, u64>,
         room: usize,
         out: &mut Vec<StoredBatch>,
-    ) -> Result<bool, SpoolError> {
+    ) -> Result<Reading, SpoolError> {
         let segment = &self.lanes[lane.index()][index];
         let stream_id = segment.header.stream_id;
         let acked = self.position(stream_id).map_or(0, |p| p.acked);
         let after = acked.max(sent.get(&stream_id).copied().unwrap_or(0));
-        let wanted: Vec<(u64, u64)> = segment.above(after).take(room).map(|(s, r)| (s, r.offset)).collect();
+        // Given-up batches in front are passed over: a read cut within them would yield nothing.
+        let waiting = segment.above(after).skip_while(|(s, _)| self.is_rejected(stream_id, *s));
+        let wanted: Vec<(u64, u64)> = waiting.take(room).map(|(s, r)| (s, r.offset)).collect();
         let (Some((_, start)), Some((last, _))) = (wanted.first().copied(), wanted.last().copied()) else {
-            return Ok(true);
+            return Ok(Reading::Done);
         };
         let end = segment.above(last).next().map_or(segment.len, |(_, r)| r.offset);
         let end = end.min(start + READ_BYTES_MAX.max(FRAME_HEADER_BYTES as u64));
@@ -100,12 +116,12 @@ impl Spool {
                     && bytes.len() == len
                     && end < self.lanes[lane.index()][index].len =>
                 {
-                    break;
+                    return Ok(Reading::Cut);
                 }
-                _ => return Ok(false),
+                _ => return Ok(Reading::Corrupt),
             }
         }
-        Ok(true)
+        Ok(Reading::Done)
     }
 }
 

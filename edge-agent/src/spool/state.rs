@@ -89,28 +89,28 @@ impl State {
             b'P' => {
                 let stream_id = f.stream()?;
                 let lane = Lane::from_code(f.u8()?)?;
-                let (acked, acked_time) = (f.u64()?, Timestamp(f.i64()?));
+                let (acked, acked_time) = (f.number()?, Timestamp(f.i64()?));
                 let position =
                     StreamPosition { lane, acked, acked_time, last_sequence: acked, last_time: acked_time };
                 self.streams.insert(stream_id, position);
             }
             b'G' => {
-                let id = f.u64()?;
-                self.next_gap_id = self.next_gap_id.max(id.saturating_add(1));
-                self.gaps.insert(id, decode_gap(f.0)?);
+                let (id, gap) = (f.number()?, decode_gap(f.0)?);
+                self.next_gap_id = self.next_gap_id.max(id + 1);
+                self.gaps.insert(id, gap);
             }
             b'F' => {
-                self.gaps.remove(&f.u64()?);
+                self.gaps.remove(&f.number()?);
             }
             b'R' => {
                 let stream_id = f.stream()?;
-                self.rejected.insert((stream_id, f.u64()?));
+                self.rejected.insert((stream_id, f.sequence()?));
             }
             b'W' => {
                 let (day, bytes) = (f.i64()?, f.u64()?);
                 self.wear.insert(i32::try_from(day).ok()?, bytes);
             }
-            b'N' => self.next_gap_id = self.next_gap_id.max(f.u64()?),
+            b'N' => self.next_gap_id = self.next_gap_id.max(f.number()?),
             _ => {}
         }
         Some(())

@@ -341,6 +341,35 @@ fn a_segment_past_its_age_goes() {
     assert_eq!((spool.counts().batches, spool.counts().dropped_samples), (0, [0, 4, 0, 0]));
 }
 
+/// More than is read at once, in more than one segment: the first read ends within a segment, and
+/// a batch of the next one must not be given before the rest of it.
+#[test]
+fn a_read_cut_by_its_size_goes_on_where_it_ended() {
+    let big = SpoolSettings { segment_bytes: 2 << 20, bytes_max: 64 << 20, ..settings() };
+    let mut spool = open(&MemoryStorage::default(), big).unwrap();
+    let body = vec![7; 100 * 1024];
+    for sequence in 1..=30 {
+        let (first_time, last_time) = (Timestamp(1), Timestamp(2));
+        let meta = RecordMeta {
+            sequence,
+            oldest_sequence: 1,
+            first_time,
+            last_time,
+            sample_count: 1,
+            gap_ids: Vec::new(),
+        };
+        spool.append(Lane::Signals, (stream(1), catalog()), &meta, &body, 0).unwrap();
+    }
+    let (mut sent, mut read) = (HashMap::new(), Vec::new());
+    loop {
+        let batches = spool.next_batches(&sent, 64).unwrap();
+        let Some(last) = batches.last() else { break };
+        sent.insert(stream(1), last.meta.sequence);
+        read.extend(batches.iter().map(|b| b.meta.sequence));
+    }
+    assert_eq!(read, (1..=30).collect::<Vec<_>>());
+}
+
 #[test]
 fn bytes_that_rot_are_a_gap_and_the_rest_is_sent() {
     let disk = MemoryStorage::default();
