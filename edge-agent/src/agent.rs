@@ -5,6 +5,7 @@
 //! *uplink*, which sends them. They meet in the spool only. A replay or a simulation waits for
 //! room in the spool; a live bus does not wait, the spool drops by its own order.
 
+mod campaigns;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,11 @@ use wire::{
 };
 
 use crate::{
+    campaign::{
+        CampaignError, Desk, Spent,
+        desk::{CampaignSettings, TakesEffect},
+        engine::Engine,
+    },
     collect::{CollectSettings, Collector},
     dbc::{Dbc, DbcError},
     decode::{CompileDbcError, Decoder},
@@ -33,6 +39,7 @@ use crate::{
     spool::{DiskStorage, Lane, OpenFolderError, Spool, SpoolError, SpoolSettings},
     uplink::{TlsError, Uplink, UplinkSettings},
 };
+use campaigns::Campaigns;
 use shared::Shared;
 pub use shared::Stats;
 use worker::{Keeper, Worker};
@@ -74,6 +81,8 @@ pub struct Settings {
     pub maps: Vec<NamedBytes>,
     /// How they are collected.
     pub collect: CollectSettings,
+    /// Campaigns beside the default collection.
+    pub campaigns: CampaignSettings,
     /// Bounds of the spool.
     pub spool: SpoolSettings,
     /// Where batches go.
@@ -127,6 +136,9 @@ pub enum StartError {
     /// The simulation.
     #[error("cannot start the simulation")]
     Simulate(#[from] SimulateError),
+    /// The campaigns' key.
+    #[error("cannot use the campaigns' key (`campaigns.public_key_file`)")]
+    Campaigns(#[from] CampaignError),
     /// The TLS files.
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
@@ -149,6 +161,7 @@ pub struct Handle {
     vehicle_id: VehicleId,
     catalog: Arc<Catalog>,
     shared: Arc<Shared>,
+    campaigns: Arc<Desk>,
 }
 
 impl Handle {
@@ -157,9 +170,14 @@ impl Handle {
         &self.vehicle_id
     }
 
-    /// What its column ids mean.
+    /// What its column ids meant at the start; campaigns may add some since.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// Where its campaign sets arrive.
+    pub fn campaigns(&self) -> &Arc<Desk> {
+        &self.campaigns
     }
 
     /// Its counts of now.
@@ -202,27 +220,49 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         stopped.cancelled().await;
         Ok(())
     });
+    if handle.campaigns.file().is_some() {
+        tasks.spawn("campaign-file", campaigns::watch_file(Arc::clone(&handle.campaigns), stop.clone()));
+    }
     tasks.spawn("uplink", uplink.run(stop));
     Ok(handle)
 }
 
 fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
     let decoder = decoder(&settings)?;
-    let catalog = decoder.catalog().clone();
-    let encoded_catalog = catalog.encode();
-    let catalog_hash = wire::catalog::hash_of(&encoded_catalog);
+    let base_catalog = decoder.catalog().clone();
     let transport = Uplink::transport(&settings.uplink)?;
     let signer = settings.uplink.signing_key_file.as_deref().map(read_signing_key).transpose()?;
 
     let storage = DiskStorage::open(&settings.spool_folder)?;
     let mut spool = Spool::open(Box::new(storage), settings.spool)?;
+    let is_replay = matches!(settings.source, SourceSettings::Replay(_));
+    let desk = Arc::new(Desk::open(
+        settings.vehicle_id.clone(),
+        base_catalog.clone(),
+        &settings.campaigns,
+        &settings.spool_folder,
+        if is_replay { TakesEffect::NextStart } else { TakesEffect::AtOnce },
+    )?);
+    let plan = desk.plan();
+    let catalog = plan.as_ref().map_or_else(|| base_catalog.clone(), |p| p.catalog().clone());
+    let encoded_catalog = catalog.encode();
+    let catalog_hash = wire::catalog::hash_of(&encoded_catalog);
     spool.put_catalog(catalog_hash, &encoded_catalog)?;
 
     let boot_id = BootId(Uuid::new_v4());
-    let source = open_source(&settings, &spool, catalog_hash.as_bytes(), &clock)?;
+    let mut identity = catalog_hash.as_bytes().to_vec();
+    if let Some(plan) = &plan {
+        identity.extend_from_slice(&plan.hash().0);
+    }
+    let source = open_source(&settings, &spool, &identity, &clock)?;
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
     let min_interval = move |id: u32| intervals.get(id as usize).copied().flatten();
-    let collector = Collector::new(&catalog, settings.collect, min_interval, source.resume_after);
+    let mut collector = Collector::new(&base_catalog, settings.collect, min_interval, source.resume_after);
+
+    if let Some(plan) = plan {
+        let spent = if is_replay { Spent::default() } else { desk.spent() };
+        collector.install(Engine::new(plan, &spent), &mut Vec::new());
+    }
 
     let shared = Arc::new(Shared::new(spool));
     let vehicle_id = settings.vehicle_id;
@@ -240,18 +280,20 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
         keeper: source.keeper,
         shared: Arc::clone(&shared),
         clock: Arc::clone(&clock),
+        campaigns: Campaigns::new(Arc::clone(&desk), !is_replay),
     };
     let uplink = Uplink {
         vehicle_id: vehicle_id.clone(),
         boot_id,
-        catalog_hash,
+        campaigns: Arc::clone(&desk),
         settings: settings.uplink,
         signer,
         transport,
         shared: Arc::clone(&shared),
         clock,
     };
-    Ok(Opened { worker, uplink, handle: Handle { vehicle_id, catalog: Arc::new(catalog), shared } })
+    let handle = Handle { vehicle_id, catalog: Arc::new(catalog), shared, campaigns: desk };
+    Ok(Opened { worker, uplink, handle })
 }
 
 fn decoder(settings: &Settings) -> Result<MappedDecoder, StartError> {
@@ -275,14 +317,14 @@ struct OpenedSource {
 fn open_source(
     settings: &Settings,
     spool: &Spool,
-    catalog_hash: &[u8],
+    columns: &[u8],
     clock: &SharedClock,
 ) -> Result<OpenedSource, StartError> {
     match &settings.source {
         SourceSettings::Replay(replay) => {
             let log = std::io::Cursor::new(Arc::clone(&replay.log.bytes));
             let source = CandumpReader::new(replay.log.name.clone(), log)?;
-            let ids = Lane::ALL.map(|lane| replay_stream(settings, replay, catalog_hash, lane));
+            let ids = Lane::ALL.map(|lane| replay_stream(settings, replay, columns, lane));
             Ok(OpenedSource {
                 source: Box::new(source),
                 keeper: Keeper::replay(replay.pace, replay.shift_to),
@@ -307,11 +349,11 @@ fn open_source(
     }
 }
 
-/// The stream of a recorded log: a function of everything its batches depend on, so that a
-/// second replay makes the same ones.
-fn replay_stream(settings: &Settings, replay: &ReplaySettings, catalog_hash: &[u8], lane: Lane) -> StreamId {
+/// The stream of a recorded log: a function of everything its batches depend on (`columns`: the
+/// catalogue and the campaigns), so that a second replay makes the same ones.
+fn replay_stream(settings: &Settings, replay: &ReplaySettings, columns: &[u8], lane: Lane) -> StreamId {
     let mut source = Sha256::digest(&replay.log.bytes).to_vec();
-    source.extend_from_slice(catalog_hash);
+    source.extend_from_slice(columns);
     source.extend_from_slice(lane.table().name().as_bytes());
     let collect = settings.collect;
     source.extend_from_slice(&service::clock::micros(collect.batch_interval).to_le_bytes());

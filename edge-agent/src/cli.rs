@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{decode_cli::DecodeArgs, run_cli::RunArgs};
+use crate::{campaign_cli::CampaignArgs, decode_cli::DecodeArgs, run_cli::RunArgs};
 
 /// Everything on the vehicle: reads the buses, decodes, collects, spools and sends.
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ pub struct Cli {
 pub enum Command {
     /// Print every signal of a recorded log, one line each, in frame order.
     Decode(DecodeArgs),
+    /// Check, try and sign campaign sets.
+    Campaign(CampaignArgs),
     /// Run the agent of one vehicle: collect, spool and send.
     Run(RunArgs),
 }

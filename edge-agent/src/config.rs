@@ -9,6 +9,7 @@ use wire::time::Timestamp;
 
 use crate::{
     agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
+    campaign::{Bounds, desk::CampaignSettings},
     collect::CollectSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
@@ -32,6 +33,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// How samples are collected.
     pub collect: CollectConfig,
+    /// Campaigns beside the default collection.
+    pub campaigns: CampaignsConfig,
     /// Bounds of the spool.
     pub spool: SpoolConfig,
     /// Where batches go.
@@ -92,6 +95,20 @@ pub struct CollectConfig {
     pub signal_interval: DurationText,
 }
 
+/// `[campaigns]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CampaignsConfig {
+    /// A local campaign set.
+    pub file: Option<PathBuf>,
+    /// The key that signs sets: an unsigned one is refused then.
+    pub public_key_file: Option<PathBuf>,
+    /// Cap of the bytes of all campaigns in a day.
+    pub bytes_per_day_max: ByteSize,
+    /// Memory for what came before a trigger.
+    pub ring_bytes_max: ByteSize,
+}
+
 /// `[spool]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -137,6 +154,7 @@ impl Default for Config {
             map_files: Vec::new(),
             source: SourceConfig::default(),
             collect: CollectConfig::default(),
+            campaigns: CampaignsConfig::default(),
             spool: SpoolConfig::default(),
             uplink: UplinkConfig::default(),
         }
@@ -163,6 +181,26 @@ impl Default for CollectConfig {
     fn default() -> Self {
         let CollectSettings { batch_interval, signal_interval } = CollectSettings::default();
         Self { batch_interval: DurationText(batch_interval), signal_interval: DurationText(signal_interval) }
+    }
+}
+
+impl Default for CampaignsConfig {
+    fn default() -> Self {
+        let bounds = Bounds::default();
+        Self {
+            file: None,
+            public_key_file: None,
+            bytes_per_day_max: ByteSize(bounds.bytes_per_day_max),
+            ring_bytes_max: ByteSize(bounds.ring_bytes_max),
+        }
+    }
+}
+
+impl CampaignsConfig {
+    fn settings(self) -> CampaignSettings {
+        let bounds =
+            Bounds { ring_bytes_max: self.ring_bytes_max.0, bytes_per_day_max: self.bytes_per_day_max.0 };
+        CampaignSettings { file: self.file, public_key_file: self.public_key_file, bounds }
     }
 }
 
@@ -247,6 +285,7 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
                 batch_interval: config.collect.batch_interval.0,
                 signal_interval: config.collect.signal_interval.0,
             },
+            campaigns: config.campaigns.settings(),
             spool: SpoolSettings {
                 sync: sync?,
                 segment_bytes: config.spool.segment_bytes.0,

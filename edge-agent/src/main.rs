@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use edge_agent::{
     cli::{Cli, Command},
-    decode_cli, run_cli,
+    campaign_cli, decode_cli, run_cli,
 };
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Campaign(args) => campaign_cli::main(&args),
         Command::Decode(args) => decode_cli::main(&args),
         Command::Run(args) => run_cli::main(&args),
     }

@@ -82,7 +82,7 @@ impl RunError {
             Self::Start(StartError::Folder(_) | StartError::Spool(_) | StartError::Tls(_)) => {
                 exit::UNAVAILABLE
             }
-            Self::Start(StartError::Source(SourceError::Open { .. }) | StartError::SigningKey { .. }) => {
+            Self::Start(StartError::Source(SourceError::Open { .. }) | StartError::SigningKey { .. } | StartError::Campaigns(_)) => {
                 exit::UNAVAILABLE
             }
             Self::Start(StartError::Thread(_)) | Self::Runtime(_) => exit::FAILURE,

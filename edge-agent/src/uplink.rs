@@ -1,6 +1,6 @@
 //! The way to the cloud: MQTT, and the only file that names its client library.
 //!
-//! One *session* is one connection: birth, catalogues, then batches by [`Spool`]'s order. The
+//! One *session* is one connection: birth, catalogues (again when campaigns change them), then batches by [`Spool`]'s order. The
 //! window counts batches without a durable ack; a PUBACK releases nothing. The client library
 //! throws its pending messages away when a broker forgot the session, so nothing is left to it:
 //! on any error client and event loop are built anew and everything above the last durable ack
@@ -32,6 +32,7 @@ use wire::{
 
 use crate::{
     agent::shared::{Shared, add},
+    campaign::{Desk, desk::Delivery},
     metrics,
     spool::{SpoolError, StoredBatch},
 };
@@ -105,7 +106,7 @@ enum SessionError {
 pub(crate) struct Uplink {
     pub(crate) vehicle_id: VehicleId,
     pub(crate) boot_id: BootId,
-    pub(crate) catalog_hash: CatalogHash,
+    pub(crate) campaigns: Arc<Desk>,
     pub(crate) settings: UplinkSettings,
     pub(crate) signer: Option<BatchSigner>,
     pub(crate) transport: Transport,
@@ -123,6 +124,8 @@ struct Session {
     in_flight: VecDeque<(StreamId, u64)>,
     /// Monotonic time of the last durable ack, or of the first batch in an empty window.
     progress_us: i64,
+    /// What `status` and the catalogues told last, by [`Desk::told`].
+    told: u64,
 }
 
 /// How a session went on.
@@ -208,6 +211,7 @@ impl Uplink {
                         session.has_more |= session.in_flight.is_empty();
                     }
                 }
+                self.tell_changes(session, &client).await?;
                 self.feed(session, &client).await?;
             };
             drop(poll);
@@ -243,8 +247,9 @@ impl Uplink {
             is_online,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: self.boot_id,
-            catalog_hash: self.catalog_hash,
+            catalog_hash: self.campaigns.catalog_hash(),
             since: Timestamp(self.clock.now_us()),
+            campaigns: self.campaigns.status().0,
         };
         status.encode()
     }
@@ -267,11 +272,17 @@ impl Uplink {
                 add(&self.shared.counters.connects, 1);
                 metrics::connected();
                 self.set_online(true);
-                let subscribed = client.try_subscribe(self.topic(Channel::Ack), QoS::AtLeastOnce);
-                subscribed.map_err(|e| SessionError::Client(Box::new(e)))?;
+                for channel in [Channel::Ack, Channel::Campaigns] {
+                    let subscribed = client.try_subscribe(self.topic(channel), QoS::AtLeastOnce);
+                    subscribed.map_err(|e| SessionError::Client(Box::new(e)))?;
+                }
+                session.told = self.campaigns.told();
                 self.publish(client, Channel::Status, true, self.status(true))?;
                 self.publish_catalogs(client, None).await?;
                 info!(vehicle_id = %self.vehicle_id, host = self.settings.host, "uplink connected");
+            }
+            Event::Incoming(Packet::Publish(message)) if message.topic == self.topic(Channel::Campaigns) => {
+                self.on_campaigns(message.payload.to_vec()).await?;
             }
             Event::Incoming(Packet::Publish(message)) => match AckMessage::decode(&message.payload) {
                 Ok(acks) => self.on_acks(session, client, acks).await?,
@@ -280,6 +291,30 @@ impl Uplink {
                 }
             },
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Looks at a delivered campaign set; what came of it is told in `status`.
+    async fn on_campaigns(&self, payload: Vec<u8>) -> Result<(), SessionError> {
+        // A retained message that was cleared: nothing is delivered, the set in force stays.
+        if payload.is_empty() {
+            return Ok(());
+        }
+        let desk = Arc::clone(&self.campaigns);
+        // A refusal is logged and told by the desk.
+        tokio::task::spawn_blocking(move || drop(desk.deliver(&payload, Delivery::Mqtt))).await?;
+        Ok(())
+    }
+
+    /// Publishes status and catalogue again when campaigns changed them.
+    async fn tell_changes(&self, session: &mut Session, client: &AsyncClient) -> Result<(), SessionError> {
+        let told = self.campaigns.told();
+        if session.is_connected && told != session.told {
+            session.told = told;
+            self.publish(client, Channel::Status, true, self.status(true))?;
+            let own = self.campaigns.catalog_hash();
+            self.publish_catalogs(client, Some(&[own])).await?;
         }
         Ok(())
     }
@@ -324,7 +359,7 @@ impl Uplink {
         client: &AsyncClient,
         only: Option<&[CatalogHash]>,
     ) -> Result<(), SessionError> {
-        let own = self.catalog_hash;
+        let own = self.campaigns.catalog_hash();
         let wanted: Option<Vec<CatalogHash>> = only.map(<[_]>::to_vec);
         let catalogs = self
             .with_spool(move |spool| {

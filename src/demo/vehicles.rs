@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
 use edge_agent::{
     agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
+    campaign::desk::CampaignSettings,
     collect::CollectSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
@@ -63,6 +64,7 @@ pub(super) fn settings(plan: &Plan, names: &[(VehicleId, String)]) -> anyhow::Re
             dbcs,
             maps,
             collect: CollectSettings::default(),
+            campaigns: CampaignSettings::default(),
             spool: SpoolSettings::default(),
             uplink: UplinkSettings {
                 host: plan.broker.ip().to_string(),

@@ -14,6 +14,7 @@ use std::{
 use analytics::Analytics;
 use edge_agent::{
     agent::{self, NamedBytes, ReplaySettings, SourceSettings},
+    campaign::desk::CampaignSettings,
     collect::CollectSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
@@ -135,6 +136,7 @@ pub fn real_car(spool: &Path, broker: SocketAddr, pace: Pace) -> agent::Settings
         ],
         maps: vec![named("configs/maps/css-car-obd-gnss.toml")],
         collect: CollectSettings::default(),
+        campaigns: CampaignSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
     }
@@ -166,6 +168,7 @@ pub fn simulated(
         dbcs: vec![simulate::dbc()],
         maps: vec![simulate::map(powertrain)],
         collect: CollectSettings::default(),
+        campaigns: CampaignSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
     }

@@ -6,7 +6,8 @@
 //!
 //! The way of a sample: [`catalog`] says what a column id means, [`batch`] turns groups of
 //! samples into bytes and back, [`signature`] proves who made them, [`topics`] says where they
-//! go, [`ack`] says when the vehicle may forget them. [`readings`] names which VSS signals make
+//! go, [`ack`] says when the vehicle may forget them. [`campaigns`] is
+//! how a signed campaign set travels. [`readings`] names which VSS signals make
 //! a row of the `readings` table.
 //!
 //! Bounds: see the constants of [`batch`]; a decoder never allocates more than a fixed multiple
@@ -14,6 +15,7 @@
 
 pub mod ack;
 pub mod batch;
+pub mod campaigns;
 pub mod catalog;
 pub mod catalogue;
 mod delta;

@@ -13,8 +13,9 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 use uuid::Uuid;
 use wire::{
-    ack::{AckMessage, DurableAck, VehicleStatus},
+    ack::{AckMessage, CampaignSetName, CampaignStatus, DurableAck, VehicleStatus},
     batch::{Batch, Column, DecodeBatchError, Envelope, Gap, Group, PAYLOAD_BYTES_MAX, Table, Values},
+    campaigns::SetHash,
     catalog::{Catalog, ColumnDef, ValueKind},
     ids::{BootId, CatalogHash, StreamId},
     time::Timestamp,
@@ -198,7 +199,22 @@ fn golden_status() -> VehicleStatus {
         boot_id: BootId(id(1)),
         catalog_hash: golden_catalog().hash(),
         since: Timestamp(1_627_274_455_000_000),
+        campaigns: CampaignStatus::default(),
     }
+}
+
+#[test]
+fn a_status_tells_the_campaign_set_in_force_and_why_another_was_refused() {
+    let campaigns = CampaignStatus {
+        in_force: Some(CampaignSetName {
+            set_id: "fleet".to_owned(),
+            revision: 7,
+            hash: SetHash::of("version = 1"),
+        }),
+        refusal: "revision 6 is older than 7".to_owned(),
+    };
+    let status = VehicleStatus { campaigns, ..golden_status() };
+    assert_eq!(VehicleStatus::decode(&status.encode()).unwrap(), status);
 }
 
 /// The file's bytes. `ROADLAKE_WRITE_GOLDEN=1` writes those that are missing: once a version,

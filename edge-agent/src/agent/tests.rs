@@ -33,6 +33,7 @@ fn replay(folder: &std::path::Path, log: NamedBytes) -> Settings {
         ],
         maps: vec![data("configs/maps/css-car-obd-gnss.toml")],
         collect: CollectSettings::default(),
+        campaigns: CampaignSettings::default(),
         spool: SpoolSettings::default(),
         // Nobody listens there.
         uplink: UplinkSettings { port: 1, ..UplinkSettings::default() },

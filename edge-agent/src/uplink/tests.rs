@@ -18,6 +18,7 @@ use tokio::{
 use wire::{ack::DurableAck, catalog::Catalog};
 
 use super::*;
+use crate::campaign::desk::{CampaignSettings, TakesEffect};
 use crate::spool::{DiskStorage, Lane, RecordMeta, Spool, SpoolSettings};
 
 /// What the cloud has seen and how it behaves.
@@ -201,11 +202,20 @@ struct Rig {
     tasks: Tasks,
     cloud: Arc<FakeCloud>,
     shared: Arc<Shared>,
+    desk: Arc<Desk>,
     _folder: tempfile::TempDir,
 }
 
 impl Rig {
     async fn new(settings: SpoolSettings, set_up: impl FnOnce(&FakeCloud, &Shared)) -> Self {
+        Self::with_campaigns(settings, CampaignSettings::default(), set_up).await
+    }
+
+    async fn with_campaigns(
+        settings: SpoolSettings,
+        campaigns: CampaignSettings,
+        set_up: impl FnOnce(&FakeCloud, &Shared),
+    ) -> Self {
         let tasks = Tasks::new();
         let cloud = FakeCloud::start(&tasks).await;
         let folder = tempfile::tempdir().unwrap();
@@ -214,10 +224,18 @@ impl Rig {
         spool.put_catalog(catalog_hash, &catalog()).unwrap();
         let shared = Arc::new(Shared::new(spool));
         set_up(&cloud, &shared);
+        let desk = Desk::open(
+            vehicle(),
+            Catalog::decode(&catalog()).unwrap(),
+            &campaigns,
+            folder.path(),
+            TakesEffect::AtOnce,
+        );
+        let desk = Arc::new(desk.unwrap());
         let uplink = Uplink {
             vehicle_id: vehicle(),
             boot_id: BootId(uuid::Uuid::nil()),
-            catalog_hash,
+            campaigns: Arc::clone(&desk),
             settings: UplinkSettings {
                 port: cloud.port,
                 in_flight_max: 8,
@@ -230,7 +248,7 @@ impl Rig {
             clock: SystemClock::shared(),
         };
         tasks.spawn("uplink", uplink.run(tasks.stop_token()));
-        Self { tasks, cloud, shared, _folder: folder }
+        Self { tasks, cloud, shared, desk, _folder: folder }
     }
 
     async fn drained(&self) {
