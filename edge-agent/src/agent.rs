@@ -6,6 +6,7 @@
 //! room in the spool; a live bus does not wait, the spool drops by its own order.
 
 mod asks;
+mod campaigns;
 mod faults;
 pub(crate) mod latest;
 mod live;
@@ -31,6 +32,11 @@ use wire::{
 };
 
 use crate::{
+    campaign::{
+        CampaignError, Desk as CampaignDesk, Spent,
+        desk::{CampaignSettings, TakesEffect},
+        engine::Engine,
+    },
     collect::{CollectSettings, Collector},
     command::{self, CommandSettings, Desk, DiagnosticPort, Inbox, NoDiagnostics, book::BookError},
     dbc::{Dbc, DbcError},
@@ -50,6 +56,7 @@ use crate::{
     },
     uplink::{TlsError, Uplink, UplinkSettings},
 };
+use campaigns::Campaigns;
 use faults::FaultWatch;
 use live::OwnFiles;
 pub use live::{FrameFilter, LiveSettings};
@@ -102,6 +109,8 @@ pub struct Settings {
     pub j1939: J1939Settings,
     /// How faults are followed.
     pub faults: FaultSettings,
+    /// Campaigns beside the default collection.
+    pub campaigns: CampaignSettings,
     /// Bounds of the spool.
     pub spool: SpoolSettings,
     /// Where batches go.
@@ -164,6 +173,9 @@ pub enum StartError {
     /// The descriptions that polling needs.
     #[error("cannot set up polling")]
     Poll(#[from] ValueReaderError),
+    /// The campaigns' key.
+    #[error("cannot use the campaigns' key (`campaigns.public_key_file`)")]
+    Campaigns(#[from] CampaignError),
     /// The TLS files.
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
@@ -201,6 +213,7 @@ pub struct Handle {
     clock: SharedClock,
     address: Option<SocketAddr>,
     desk: Option<Arc<Desk>>,
+    campaigns: Arc<CampaignDesk>,
 }
 
 impl Handle {
@@ -209,7 +222,7 @@ impl Handle {
         &self.vehicle_id
     }
 
-    /// What its column ids mean.
+    /// What its column ids meant at the start; campaigns may add some since.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
@@ -244,6 +257,11 @@ impl Handle {
             counts: UnitCounts::of(&stats),
             signals: state::signals(&self.catalog, &self.shared.latest.rows()),
         }
+    }
+
+    /// Where its campaign sets arrive.
+    pub fn campaigns(&self) -> &Arc<CampaignDesk> {
+        &self.campaigns
     }
 
     /// Its counts of now.
@@ -300,6 +318,9 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         stopped.cancelled().await;
         Ok(())
     });
+    if handle.campaigns.file().is_some() {
+        tasks.spawn("campaign-file", campaigns::watch_file(Arc::clone(&handle.campaigns), stop.clone()));
+    }
     tasks.spawn("uplink", uplink.run(stop.clone()));
     if let (Some(desk), Some(inbox)) = (&handle.desk, inbox) {
         tasks.spawn("commands", Arc::clone(desk).run(inbox, stop.clone()));
@@ -314,18 +335,32 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
 
 fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
     let decoder = decoder(&settings)?;
-    let catalog = decoder.catalog().clone();
-    let encoded_catalog = catalog.encode();
-    let catalog_hash = wire::catalog::hash_of(&encoded_catalog);
+    let base_catalog = decoder.catalog().clone();
     let transport = Uplink::transport(&settings.uplink)?;
     let signer = settings.uplink.signing_key_file.as_deref().map(read_signing_key).transpose()?;
 
     let storage = DiskStorage::open(&settings.spool_folder)?;
     let mut spool = Spool::open(Box::new(storage), settings.spool)?;
+    let is_replay = matches!(settings.source, SourceSettings::Replay(_));
+    let campaigns = Arc::new(CampaignDesk::open(
+        settings.vehicle_id.clone(),
+        base_catalog.clone(),
+        &settings.campaigns,
+        &settings.spool_folder,
+        if is_replay { TakesEffect::NextStart } else { TakesEffect::AtOnce },
+    )?);
+    let plan = campaigns.plan();
+    let catalog = plan.as_ref().map_or_else(|| base_catalog.clone(), |p| p.catalog().clone());
+    let encoded_catalog = catalog.encode();
+    let catalog_hash = wire::catalog::hash_of(&encoded_catalog);
     spool.put_catalog(catalog_hash, &encoded_catalog)?;
 
     let boot_id = BootId(Uuid::new_v4());
-    let mut source = open_source(&settings, &spool, &decoder, catalog_hash.as_bytes(), &clock)?;
+    let mut identity = catalog_hash.as_bytes().to_vec();
+    if let Some(plan) = &plan {
+        identity.extend_from_slice(&plan.hash().0);
+    }
+    let mut source = open_source(&settings, &spool, &decoder, &identity, &clock)?;
     let polling = match &settings.poll {
         Some(poll) => Polling::open(poll.clone(), &mut source.source, &decoder)?,
         None => None,
@@ -333,9 +368,13 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
     let (polling, port) = polling.unzip();
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
     let min_interval = move |id: u32| intervals.get(id as usize).copied().flatten();
-    let collector = Collector::new(&catalog, settings.collect, min_interval, source.resume_after);
+    let mut collector = Collector::new(&base_catalog, settings.collect, min_interval, source.resume_after);
+    if let Some(plan) = plan {
+        let spent = if is_replay { Spent::default() } else { campaigns.spent() };
+        collector.install(Engine::new(plan, &spent), &mut Vec::new());
+    }
     let faults = FaultWatch::new(
-        &catalog,
+        &base_catalog,
         decoder.decoder(),
         (&settings.j1939, settings.faults),
         source.resume_after[Lane::Diagnostics.index()],
@@ -373,11 +412,12 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
         polling,
         shared: Arc::clone(&shared),
         clock: Arc::clone(&clock),
+        campaigns: Campaigns::new(Arc::clone(&campaigns), !is_replay),
     };
     let uplink = Uplink {
         vehicle_id: vehicle_id.clone(),
         boot_id,
-        catalog_hash,
+        campaigns: Arc::clone(&campaigns),
         settings: settings.uplink,
         signer,
         transport,
@@ -385,7 +425,8 @@ fn open(settings: Settings, clock: SharedClock) -> Result<Opened, StartError> {
         shared: Arc::clone(&shared),
         clock: Arc::clone(&clock),
     };
-    let handle = Handle { vehicle_id, catalog: Arc::new(catalog), shared, clock, address: None, desk };
+    let handle =
+        Handle { vehicle_id, catalog: Arc::new(catalog), shared, clock, address: None, desk, campaigns };
     Ok(Opened { worker, uplink, handle, inbox })
 }
 
@@ -431,7 +472,7 @@ fn open_source(
     settings: &Settings,
     spool: &Spool,
     decoder: &MappedDecoder,
-    catalog_hash: &[u8],
+    columns: &[u8],
     clock: &SharedClock,
 ) -> Result<OpenedSource, StartError> {
     match &settings.source {
@@ -444,7 +485,7 @@ fn open_source(
         SourceSettings::Replay(replay) => {
             let log = std::io::Cursor::new(Arc::clone(&replay.log.bytes));
             let source = LogReader::new(replay.log.name.clone(), log)?;
-            let ids = Lane::ALL.map(|lane| replay_stream(settings, replay, catalog_hash, lane));
+            let ids = Lane::ALL.map(|lane| replay_stream(settings, replay, columns, lane));
             Ok(OpenedSource {
                 source: Box::new(source),
                 keeper: Keeper::replay(replay.pace, replay.shift_to),
@@ -469,11 +510,11 @@ fn open_source(
     }
 }
 
-/// The stream of a recorded log: a function of everything its batches depend on, so that a
-/// second replay makes the same ones.
-fn replay_stream(settings: &Settings, replay: &ReplaySettings, catalog_hash: &[u8], lane: Lane) -> StreamId {
+/// The stream of a recorded log: a function of everything its batches depend on (`columns`: the
+/// catalogue and the campaigns), so that a second replay makes the same ones.
+fn replay_stream(settings: &Settings, replay: &ReplaySettings, columns: &[u8], lane: Lane) -> StreamId {
     let mut source = Sha256::digest(&replay.log.bytes).to_vec();
-    source.extend_from_slice(catalog_hash);
+    source.extend_from_slice(columns);
     source.extend_from_slice(lane.table().name().as_bytes());
     let collect = settings.collect;
     source.extend_from_slice(&service::clock::micros(collect.batch_interval).to_le_bytes());

@@ -7,6 +7,9 @@
 //! function of the frames, so a log replayed twice makes the same batches. `diagnostics`: each
 //! event of a fault, in a batch of its own at once.
 //!
+//! Campaigns add samples of their own to `signals`; the default collection is the same with and
+//! without them.
+//!
 //! A clock that goes back by more than a second ends the batches and collection goes on from
 //! there; late data is legal. Bounds: one batch a lane in memory.
 
@@ -28,6 +31,10 @@ use wire::{
 };
 
 use crate::{
+    campaign::{
+        CampaignCounts, Spent,
+        engine::{Emitted, Engine},
+    },
     map::{MappedSample, RawValue},
     spool::Lane,
 };
@@ -115,6 +122,7 @@ pub struct Collector {
     roles: Roles,
     readings: ReadingsLane,
     signals: SignalsLane,
+    engine: Option<Engine>,
     /// Samples up to here are in the spool already, by [`Lane::ALL`].
     resume_after: [Option<Timestamp>; 3],
     /// The latest frame, since the clock last went back.
@@ -180,11 +188,27 @@ impl Collector {
             roles,
             readings: ReadingsLane::new(reading_columns),
             signals: SignalsLane::new(len),
+            engine: None,
             resume_after,
             latest: None,
             next_reading: Timestamp::default(),
             last_active: Timestamp::default(),
         }
+    }
+
+    /// Puts campaigns in force, between two frames, with what goes on from those before them. The
+    /// batches in progress end: they are of the old catalogue.
+    pub(crate) fn install(&mut self, mut engine: Engine, out: &mut Vec<Cut>) {
+        if let Some(old) = &mut self.engine {
+            engine.adopt(old);
+        }
+        self.finish(out);
+        self.engine = Some(engine);
+    }
+
+    /// What campaigns have done and spent so far; `None` without campaigns.
+    pub(crate) fn campaigns(&self) -> Option<(CampaignCounts, Spent)> {
+        self.engine.as_ref().map(|e| (e.counts(), e.spent()))
     }
 
     /// Takes the samples of one frame; whole batches are added to `out`. A frame without mapped
@@ -196,6 +220,7 @@ impl Collector {
                 self.latest = Some(latest.max(time));
             }
             _ => {
+                self.reset_campaigns(out);
                 self.finish(out);
                 self.latest = Some(time);
                 self.next_reading = Timestamp(round_up(time.0, READING_US));
@@ -203,11 +228,12 @@ impl Collector {
             }
         }
         let mut row = false;
+        let collects_changes = self.engine.as_ref().is_none_or(Engine::collects_changes);
         for sample in samples {
             let index = sample.column_id as usize;
             let Some(Some(rule)) = self.rules.get(index).copied() else { continue };
             if rule.lane == Lane::Signals {
-                row |= self.signals.offer(time, message, sample, rule.min_interval_us);
+                row |= collects_changes && self.signals.offer(time, message, sample, rule.min_interval_us);
             } else {
                 self.known[index] = Some(Known { value: sample.value, time });
             }
@@ -215,8 +241,8 @@ impl Collector {
         if self.is_active(time) {
             self.last_active = self.last_active.max(time);
         }
+        let is_kept = self.resume_after[Lane::Signals.index()].is_none_or(|after| time > after);
         if row {
-            let is_kept = self.resume_after[Lane::Signals.index()].is_none_or(|after| time > after);
             if is_kept && self.signals.is_due(time.0.div_euclid(self.interval_us)) {
                 out.extend(self.signals.cut());
             }
@@ -225,11 +251,28 @@ impl Collector {
                 out.extend(self.signals.cut());
             }
         }
+        let mut sink = into_signals(&mut self.signals, time.0.div_euclid(self.interval_us), out);
+        if let Some(engine) = &mut self.engine {
+            engine.observe(time, message, samples, !is_kept, &mut sink);
+        }
+        drop(sink);
         self.cut_past_windows(out);
+    }
+
+    /// The clock went back: campaigns begin anew.
+    fn reset_campaigns(&mut self, out: &mut Vec<Cut>) {
+        if let (Some(engine), Some(latest)) = (&mut self.engine, self.latest) {
+            let window = latest.0.div_euclid(self.interval_us);
+            engine.reset(&mut into_signals(&mut self.signals, window, out));
+        }
     }
 
     /// Ends the batches in progress.
     pub fn finish(&mut self, out: &mut Vec<Cut>) {
+        if let (Some(engine), Some(latest)) = (&mut self.engine, self.latest) {
+            let window = latest.0.div_euclid(self.interval_us);
+            engine.flush(&mut into_signals(&mut self.signals, window, out));
+        }
         out.extend(self.readings.cut());
         out.extend(self.signals.cut());
     }
@@ -299,6 +342,23 @@ impl Collector {
         }
         if self.signals.is_due(window) {
             out.extend(self.signals.cut());
+        }
+    }
+}
+
+/// Where campaigns put their samples: the batch of the frame at hand, cut when it is full.
+fn into_signals<'a>(
+    signals: &'a mut SignalsLane,
+    window: i64,
+    out: &'a mut Vec<Cut>,
+) -> impl FnMut(Emitted) + use<'a> {
+    move |emitted| {
+        if signals.is_due(window) {
+            out.extend(signals.cut());
+        }
+        signals.push(emitted, window);
+        if signals.sample_count() >= SAMPLES_PER_BATCH_MAX {
+            out.extend(signals.cut());
         }
     }
 }

@@ -19,6 +19,7 @@ pub use faults::{FaultsConfig, J1939Config, ListenName};
 
 use crate::{
     agent::{self, FrameFilter, LiveSettings, NamedBytes, ReplaySettings, Settings, SourceSettings},
+    campaign::{Bounds, desk::CampaignSettings},
     collect::CollectSettings,
     command::CommandSettings,
     poll::config::PollConfig,
@@ -54,6 +55,8 @@ pub struct Config {
     pub j1939: J1939Config,
     /// How faults are followed.
     pub faults: FaultsConfig,
+    /// Campaigns beside the default collection.
+    pub campaigns: CampaignsConfig,
     /// Bounds of the spool.
     pub spool: SpoolConfig,
     /// Where batches go.
@@ -149,6 +152,20 @@ pub struct CollectConfig {
     pub signal_interval: DurationText,
 }
 
+/// `[campaigns]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CampaignsConfig {
+    /// A local campaign set.
+    pub file: Option<PathBuf>,
+    /// The key that signs sets: an unsigned one is refused then.
+    pub public_key_file: Option<PathBuf>,
+    /// Cap of the bytes of all campaigns in a day.
+    pub bytes_per_day_max: ByteSize,
+    /// Memory for what came before a trigger.
+    pub ring_bytes_max: ByteSize,
+}
+
 /// `[spool]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -211,6 +228,7 @@ impl Default for Config {
             collect: CollectConfig::default(),
             j1939: J1939Config::default(),
             faults: FaultsConfig::default(),
+            campaigns: CampaignsConfig::default(),
             spool: SpoolConfig::default(),
             uplink: UplinkConfig::default(),
             unit: UnitConfig::default(),
@@ -244,6 +262,26 @@ impl Default for CollectConfig {
     fn default() -> Self {
         let CollectSettings { batch_interval, signal_interval } = CollectSettings::default();
         Self { batch_interval: DurationText(batch_interval), signal_interval: DurationText(signal_interval) }
+    }
+}
+
+impl Default for CampaignsConfig {
+    fn default() -> Self {
+        let bounds = Bounds::default();
+        Self {
+            file: None,
+            public_key_file: None,
+            bytes_per_day_max: ByteSize(bounds.bytes_per_day_max),
+            ring_bytes_max: ByteSize(bounds.ring_bytes_max),
+        }
+    }
+}
+
+impl CampaignsConfig {
+    fn settings(self) -> CampaignSettings {
+        let bounds =
+            Bounds { ring_bytes_max: self.ring_bytes_max.0, bytes_per_day_max: self.bytes_per_day_max.0 };
+        CampaignSettings { file: self.file, public_key_file: self.public_key_file, bounds }
     }
 }
 
@@ -347,6 +385,7 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
             },
             j1939: j1939?,
             faults: followed?,
+            campaigns: config.campaigns.settings(),
             spool: SpoolSettings {
                 sync: sync?,
                 segment_bytes: config.spool.segment_bytes.0,

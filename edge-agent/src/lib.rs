@@ -6,18 +6,21 @@
 //! The way of a [`frame`]: [`source`] yields it (a live bus, a recorded log, or [`simulate`]), or
 //! [`poll`] asks for it; [`j1939`] and [`isotp`] put long messages together and hear of [`faults`];
 //! [`decode`] reads its signals by a [`dbc`], [`map`] names them by VSS, [`collect`] decides which samples
-//! are kept and where a batch ends, [`spool`] keeps the batch on disk, [`uplink`] sends it until
-//! a durable ack covers it; [`command`] answers what comes down. [`agent`] starts one vehicle's
-//! share of all this; [`encode`] is decoding turned around, for the simulator.
+//! are kept and where a batch ends, [`campaign`] adds what is asked for from afar, [`spool`] keeps
+//! the batch on disk, [`uplink`] sends it until a durable ack covers it; [`command`] answers what
+//! comes down. [`agent`] starts one vehicle's share of all this; [`encode`] is decoding turned
+//! around, for the simulator.
 //!
 //! Around it: [`config`], [`metrics`], [`mod@unit`] (loopback HTTP, systemd), and the command lines
-//! [`cli`], [`decode_cli`], [`play_cli`], [`run_cli`], [`check_cli`], [`top_cli`].
+//! [`cli`], [`decode_cli`], [`campaign_cli`], [`play_cli`], [`run_cli`], [`check_cli`], [`top_cli`].
 //!
 //! Bounds: one batch a lane in memory, the spool's caps in bytes and age, the uplink's window.
 //! When the spool is full a live bus is *shed* by priority and told as gaps; a replay or a
 //! simulation is *blocked* instead.
 
 pub mod agent;
+pub mod campaign;
+pub mod campaign_cli;
 pub mod check_cli;
 pub mod cli;
 pub mod clock;

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use edge_agent::{
-    check_cli,
+    campaign_cli, check_cli,
     cli::{Cli, Command},
     decode_cli, play_cli, run_cli, top_cli,
 };
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Campaign(args) => campaign_cli::main(&args),
         Command::Decode(args) => decode_cli::main(&args),
         Command::Play(args) => play_cli::main(&args),
         Command::Run(args) => run_cli::main(&args),

@@ -2,7 +2,7 @@
 
 use metrics::{counter, gauge};
 
-use crate::{source::SourceCounts, spool::Lane};
+use crate::{campaign::CampaignCounts, source::SourceCounts, spool::Lane};
 
 /// Frames read from the source.
 pub(crate) const FRAMES: &str = "roadlake_edge_frames_total";
@@ -55,6 +55,13 @@ pub(crate) const SPOOL_WRITTEN: &str = "roadlake_edge_spool_written_today_bytes"
 /// Commands taken up, by `kind` and `outcome`.
 pub(crate) const COMMANDS: &str = "roadlake_edge_commands_total";
 
+/// Campaign sets delivered, by `outcome`.
+pub(crate) const CAMPAIGN_SETS: &str = "roadlake_edge_campaign_sets_total";
+/// Triggers of campaigns, by `outcome`.
+pub(crate) const CAMPAIGN_TRIGGERS: &str = "roadlake_edge_campaign_triggers_total";
+/// Samples of campaigns, by `outcome`.
+pub(crate) const CAMPAIGN_SAMPLES: &str = "roadlake_edge_campaign_samples_total";
+
 /// Every metric of the agent.
 pub const NAMES: &[&str] = &[
     FRAMES,
@@ -80,7 +87,30 @@ pub const NAMES: &[&str] = &[
     SPOOL_BATCHES,
     SPOOL_WRITTEN,
     COMMANDS,
+    CAMPAIGN_SETS,
+    CAMPAIGN_TRIGGERS,
+    CAMPAIGN_SAMPLES,
 ];
+
+pub(crate) fn campaign_set(is_accepted: bool) {
+    counter!(CAMPAIGN_SETS, "outcome" => if is_accepted { "accepted" } else { "refused" }).increment(1);
+}
+
+/// Counts what campaigns did since `before`.
+pub(crate) fn campaigns(now: &CampaignCounts, before: &CampaignCounts) {
+    for (outcome, now, before) in [
+        ("fired", now.triggers, before.triggers),
+        ("suppressed", now.suppressed, before.suppressed),
+        ("cut_short", now.cut_short, before.cut_short),
+    ] {
+        counter!(CAMPAIGN_TRIGGERS, "outcome" => outcome).increment(now.saturating_sub(before));
+    }
+    for (outcome, now, before) in
+        [("collected", now.samples, before.samples), ("capped", now.capped, before.capped)]
+    {
+        counter!(CAMPAIGN_SAMPLES, "outcome" => outcome).increment(now.saturating_sub(before));
+    }
+}
 
 pub(crate) fn frames(count: u64) {
     counter!(FRAMES).increment(count);

@@ -92,9 +92,11 @@ impl RunError {
                 StartError::Folder(_) | StartError::Spool(_) | StartError::Tls(_) | StartError::Book(_),
             ) => exit::UNAVAILABLE,
             Self::Start(StartError::Listen(_)) => exit::UNAVAILABLE,
-            Self::Start(StartError::Source(SourceError::Open { .. }) | StartError::SigningKey { .. }) => {
-                exit::UNAVAILABLE
-            }
+            Self::Start(
+                StartError::Source(SourceError::Open { .. })
+                | StartError::SigningKey { .. }
+                | StartError::Campaigns(_),
+            ) => exit::UNAVAILABLE,
             Self::Start(StartError::Live(_)) => exit::UNAVAILABLE,
             Self::Start(StartError::Thread(_)) | Self::Runtime(_) => exit::FAILURE,
             Self::Start(_) => exit::DATA,

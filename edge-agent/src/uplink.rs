@@ -1,7 +1,7 @@
 //! The way to the cloud: MQTT, and the only file that names its client library.
 //!
-//! One *session* is one connection: birth, catalogues, then batches by [`Spool`]'s order. The
-//! window counts batches without a durable ack; a PUBACK releases nothing. The client library
+//! One *session* is one connection: birth, catalogues (again when campaigns change them), then
+//! batches by [`Spool`]'s order. The window counts batches without a durable ack; a PUBACK releases nothing. The client library
 //! throws its pending messages away when a broker forgot the session, so nothing is left to it:
 //! on any error client and event loop are built anew and everything above the last durable ack
 //! is sent again. Bounds: `in_flight_max` batches, back-off of 1 s to 60 s with jitter.
@@ -30,13 +30,13 @@ use tracing::{info, warn};
 use wire::{
     ack::VehicleStatus,
     batch::{DecodeBatchError, EncodeBatchError, PAYLOAD_BYTES_MAX},
-    ids::{BootId, CatalogHash, VehicleId},
+    ids::{BootId, VehicleId},
     signature::BatchSigner,
     time::Timestamp,
     topics::{Channel, topic},
 };
 
-use crate::{agent::shared::Shared, command::Desk, spool::SpoolError};
+use crate::{agent::shared::Shared, campaign::Desk as CampaignDesk, command::Desk, spool::SpoolError};
 use rotation::Rotation;
 use session::{End, Session};
 
@@ -82,7 +82,7 @@ enum SessionError {
 pub(crate) struct Uplink {
     pub(crate) vehicle_id: VehicleId,
     pub(crate) boot_id: BootId,
-    pub(crate) catalog_hash: CatalogHash,
+    pub(crate) campaigns: Arc<CampaignDesk>,
     pub(crate) settings: UplinkSettings,
     pub(crate) signer: Option<BatchSigner>,
     pub(crate) transport: Transport,
@@ -171,8 +171,9 @@ impl Uplink {
             link,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: self.boot_id,
-            catalog_hash: self.catalog_hash,
+            catalog_hash: self.campaigns.catalog_hash(),
             since,
+            campaigns: self.campaigns.status().0,
         };
         status.encode()
     }

@@ -4,13 +4,14 @@ use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
 use edge_agent::{
     agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
+    campaign::desk::CampaignSettings,
     collect::CollectSettings,
     command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
     spool::SpoolSettings,
-    uplink::UplinkSettings,
     unit::UnitSettings,
+    uplink::UplinkSettings,
 };
 use wire::{ids::VehicleId, time::Timestamp};
 
@@ -68,6 +69,7 @@ pub(super) fn settings(plan: &Plan, names: &[(VehicleId, String)]) -> anyhow::Re
             collect: CollectSettings::default(),
             j1939: edge_agent::j1939::J1939Settings::default(),
             faults: edge_agent::faults::FaultSettings::default(),
+            campaigns: CampaignSettings::default(),
             spool: SpoolSettings::default(),
             uplink: UplinkSettings {
                 host: plan.broker.ip().to_string(),

@@ -14,13 +14,14 @@ use std::{
 use analytics::Analytics;
 use edge_agent::{
     agent::{self, NamedBytes, ReplaySettings, SourceSettings},
+    campaign::desk::CampaignSettings,
     collect::CollectSettings,
     command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
     spool::SpoolSettings,
-    uplink::UplinkSettings,
     unit::UnitSettings,
+    uplink::UplinkSettings,
 };
 use service::{SharedClock, Tasks, clock::SystemClock, config::Loaded, health::Health};
 use wire::{ids::VehicleId, time::Timestamp};
@@ -140,6 +141,7 @@ pub fn real_car(spool: &Path, broker: SocketAddr, pace: Pace) -> agent::Settings
         collect: CollectSettings::default(),
         j1939: edge_agent::j1939::J1939Settings::default(),
         faults: edge_agent::faults::FaultSettings::default(),
+        campaigns: CampaignSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
         unit: UnitSettings::default(),
@@ -176,6 +178,7 @@ pub fn simulated(
         collect: CollectSettings::default(),
         j1939: edge_agent::j1939::J1939Settings::default(),
         faults: edge_agent::faults::FaultSettings::default(),
+        campaigns: CampaignSettings::default(),
         spool: SpoolSettings::default(),
         uplink: uplink(broker),
         unit: UnitSettings::default(),

@@ -4,6 +4,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    campaigns::SetHash,
     ids::{BootId, CatalogHash, IdError, StreamId},
     proto,
     time::Timestamp,
@@ -51,6 +52,28 @@ pub struct VehicleStatus {
     pub since: Timestamp,
     /// How its way to the cloud is.
     pub link: LinkState,
+    /// What it collects beyond the default.
+    pub campaigns: CampaignStatus,
+}
+
+/// The campaign set a vehicle runs, and why it does not run another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CampaignStatus {
+    /// The set in force; `None` when only the default collection runs.
+    pub in_force: Option<CampaignSetName>,
+    /// Why the latest set delivered was refused; empty when it was not.
+    pub refusal: String,
+}
+
+/// One revision of a campaign set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CampaignSetName {
+    /// What its author calls it.
+    pub set_id: String,
+    /// Rises with every change.
+    pub revision: u64,
+    /// Of its text.
+    pub hash: SetHash,
 }
 
 /// How a vehicle's way to the cloud is.
@@ -152,6 +175,7 @@ impl AckMessage {
 impl VehicleStatus {
     /// The bytes that travel.
     pub fn encode(&self) -> Vec<u8> {
+        let set = self.campaigns.in_force.as_ref();
         let message = proto::VehicleStatus {
             online: self.is_online,
             agent_version: self.agent_version.clone(),
@@ -159,6 +183,10 @@ impl VehicleStatus {
             catalog_hash: self.catalog_hash.as_bytes().to_vec(),
             since_us: self.since.0,
             link: self.link.to_proto(),
+            campaign_set_id: set.map(|s| s.set_id.clone()).unwrap_or_default(),
+            campaign_revision: set.map_or(0, |s| s.revision),
+            campaign_hash: set.map(|s| s.hash.0.to_vec()).unwrap_or_default(),
+            campaign_refusal: self.campaigns.refusal.clone(),
         };
         message.encode_to_vec()
     }
@@ -174,6 +202,15 @@ impl VehicleStatus {
             catalog_hash: CatalogHash::from_slice(&message.catalog_hash)?,
             since: Timestamp(message.since_us),
             link: LinkState::from_proto(message.link, message.online),
+            campaigns: CampaignStatus {
+                // A hash of another length is of a later release: the set is told without one.
+                in_force: (!message.campaign_set_id.is_empty()).then(|| CampaignSetName {
+                    set_id: message.campaign_set_id,
+                    revision: message.campaign_revision,
+                    hash: SetHash(message.campaign_hash.as_slice().try_into().unwrap_or_default()),
+                }),
+                refusal: message.campaign_refusal,
+            },
         })
     }
 }

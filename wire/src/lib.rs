@@ -6,14 +6,16 @@
 //!
 //! The way of a sample: [`catalog`] says what a column id means, [`batch`] turns groups of
 //! samples into bytes and back, [`signature`] proves who made them, [`topics`] says where they
-//! go, [`ack`] says when the vehicle may forget them. [`command`] is what a vehicle is asked to do.
-//! [`readings`] names which VSS signals make a row of the `readings` table.
+//! go, [`ack`] says when the vehicle may forget them. [`command`] is what a vehicle is asked to
+//! do, [`campaigns`] is how a signed campaign set travels. [`readings`] names which VSS signals
+//! make a row of the `readings` table.
 //!
 //! Bounds: see the constants of [`batch`]; a decoder never allocates more than a fixed multiple
 //! of them, whatever the bytes.
 
 pub mod ack;
 pub mod batch;
+pub mod campaigns;
 pub mod catalog;
 pub mod catalogue;
 pub mod command;

@@ -13,8 +13,9 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 use uuid::Uuid;
 use wire::{
-    ack::{AckMessage, DurableAck, LinkState, VehicleStatus},
+    ack::{AckMessage, CampaignSetName, CampaignStatus, DurableAck, LinkState, VehicleStatus},
     batch::{Batch, Column, DecodeBatchError, Envelope, Gap, Group, PAYLOAD_BYTES_MAX, Table, Values},
+    campaigns::SetHash,
     catalog::{Catalog, ColumnDef, ValueKind},
     ids::{BootId, CatalogHash, StreamId},
     time::Timestamp,
@@ -205,7 +206,22 @@ fn golden_status() -> VehicleStatus {
         since: Timestamp(1_627_274_455_000_000),
         // Its golden bytes are of before this field: an online vehicle reads as live.
         link: LinkState::Live,
+        campaigns: CampaignStatus::default(),
     }
+}
+
+#[test]
+fn a_status_tells_the_campaign_set_in_force_and_why_another_was_refused() {
+    let campaigns = CampaignStatus {
+        in_force: Some(CampaignSetName {
+            set_id: "fleet".to_owned(),
+            revision: 7,
+            hash: SetHash::of("version = 1"),
+        }),
+        refusal: "revision 6 is older than 7".to_owned(),
+    };
+    let status = VehicleStatus { campaigns, ..golden_status() };
+    assert_eq!(VehicleStatus::decode(&status.encode()).unwrap(), status);
 }
 
 /// The file's bytes. `ROADLAKE_WRITE_GOLDEN=1` writes those that are missing: once a version,

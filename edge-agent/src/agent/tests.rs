@@ -36,6 +36,7 @@ pub(super) fn replay(folder: &std::path::Path, log: NamedBytes) -> Settings {
         collect: CollectSettings::default(),
         j1939: crate::j1939::J1939Settings::default(),
         faults: crate::faults::FaultSettings::default(),
+        campaigns: CampaignSettings::default(),
         spool: SpoolSettings::default(),
         // Nobody listens there.
         uplink: UplinkSettings { port: 1, ..UplinkSettings::default() },

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 use wire::time::Timestamp;
 
 use super::{
+    campaigns::Campaigns,
     faults::FaultWatch,
     polling::{Found, Polling},
     shared::{Shared, add},
@@ -15,6 +16,7 @@ use super::{
     writer::{BatchWriter, WriteError},
 };
 use crate::{
+    campaign::engine::Engine,
     collect::{Collector, Cut},
     frame::{Frame, FrameId},
     map::{FrameOutcome, MappedDecoder, MappedSample},
@@ -126,6 +128,7 @@ pub(super) struct Worker {
     pub(super) polling: Option<Polling>,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: SharedClock,
+    pub(super) campaigns: Campaigns,
 }
 
 /// Why collecting ended.
@@ -146,6 +149,7 @@ impl Worker {
         let mut wait_again: Option<Frame> = None;
         while !stop.is_cancelled() {
             self.pulse();
+            self.change_campaigns(&mut cuts)?;
             let frame = match wait_again.take() {
                 Some(frame) => frame,
                 None => match self.source.next_within(self.quiet_max()) {
@@ -190,6 +194,7 @@ impl Worker {
                     self.pulse();
                 }
                 self.writer.write(&mut cuts)?;
+                self.campaigns.note(&self.collector, self.clock.as_ref());
             }
         }
         self.count(&mut uncounted);
@@ -197,6 +202,20 @@ impl Worker {
             self.collector.finish(&mut cuts);
             self.writer.write(&mut cuts)?;
         }
+        self.campaigns.end(&self.collector);
+        Ok(())
+    }
+
+    /// Puts a newly accepted campaign set in force: what is in progress goes out under the old
+    /// catalogue, what follows comes under the new one, and no frame is between.
+    fn change_campaigns(&mut self, cuts: &mut Vec<Cut>) -> Result<(), CollectError> {
+        let Some(plan) = self.campaigns.take_new() else { return Ok(()) };
+        let catalog = plan.catalog().encode();
+        let spent = self.campaigns.desk.spent();
+        self.collector.install(Engine::new(plan, &spent), cuts);
+        self.writer.write(cuts)?;
+        let hash = self.writer.change_catalog(&catalog)?;
+        self.campaigns.desk.took_effect(hash);
         Ok(())
     }
 
@@ -226,6 +245,7 @@ impl Worker {
         self.count(&mut uncounted);
         self.collector.finish(cuts);
         self.writer.write(cuts)?;
+        self.campaigns.end(&self.collector);
         self.shared.counters.is_source_done.store(true, Ordering::Release);
         self.shared.ring_settled();
         info!("source has ended");

@@ -74,6 +74,14 @@ impl BatchWriter {
         }
     }
 
+    /// Batches are of this encoded catalogue from now on.
+    pub(super) fn change_catalog(&mut self, encoded: &[u8]) -> Result<CatalogHash, WriteError> {
+        let hash = wire::catalog::hash_of(encoded);
+        self.shared.spool().put_catalog(hash, encoded)?;
+        self.identity.catalog_hash = hash;
+        Ok(hash)
+    }
+
     /// Appends the cuts to the spool, in order.
     pub(super) fn write(&mut self, cuts: &mut Vec<Cut>) -> Result<(), WriteError> {
         if cuts.is_empty() {

@@ -10,6 +10,7 @@ use wire::{
 
 use super::Cut;
 use crate::{
+    campaign::engine::Emitted,
     map::{MappedSample, RawValue},
     spool::Lane,
 };
@@ -158,7 +159,8 @@ struct MessageRows {
 #[derive(Debug)]
 pub(super) struct SignalsLane {
     progress: Progress,
-    messages: BTreeMap<u32, MessageRows>,
+    /// By who asked (0: the default collection; campaigns from 1) and CAN message.
+    messages: BTreeMap<(u32, u32), MessageRows>,
     last: Vec<Option<Last>>,
     /// The changed samples of the frame at hand.
     row: Vec<MappedSample>,
@@ -209,7 +211,7 @@ impl SignalsLane {
             self.row.clear();
             return;
         }
-        let rows = self.messages.entry(message).or_default();
+        let rows = self.messages.entry((0, message)).or_default();
         let row = rows.times.len();
         rows.times.push(time);
         let mut samples = 0;
@@ -222,6 +224,20 @@ impl SignalsLane {
             }
         }
         self.progress.take_row(time, window, samples);
+    }
+
+    /// Adds a campaign's sample, to the row before where that is of the same time.
+    pub(super) fn push(&mut self, emitted: Emitted, window: i64) {
+        let rows = self.messages.entry(emitted.group).or_default();
+        let is_number = matches!(emitted.value, RawValue::Number(_));
+        let cells = rows.columns.entry(emitted.column_id).or_insert_with(|| Cells::of_kind(is_number));
+        let last = rows.times.len().checked_sub(1);
+        let shares_row = rows.times.last() == Some(&emitted.time) && cells.rows.last().copied() != last;
+        if !shares_row {
+            rows.times.push(emitted.time);
+        }
+        let samples = u64::from(cells.push(rows.times.len() - 1, emitted.value));
+        self.progress.take_row(emitted.time, window, samples);
     }
 
     pub(super) fn cut(&mut self) -> Option<Cut> {

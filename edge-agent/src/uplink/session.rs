@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     agent::shared::add,
+    campaign::desk::Delivery,
     metrics,
     spool::{CatchUp, SpoolError, StoredBatch},
 };
@@ -49,6 +50,8 @@ pub(super) struct Session {
     replied: HashSet<String>,
     /// Monotonic time of the last durable ack, or of the first batch in an empty window.
     progress_us: i64,
+    /// What `status` and the catalogues told last of campaigns, by their desk's count.
+    told_campaigns: u64,
 }
 
 /// A batch sent and not yet durable.
@@ -118,6 +121,7 @@ impl Uplink {
                         session.has_more |= session.in_flight.is_empty();
                     }
                 }
+                self.tell_changes(session, &client).await?;
                 self.feed(session, &client).await?;
             };
             drop(poll);
@@ -151,8 +155,11 @@ impl Uplink {
                 metrics::connected();
                 session.since = Timestamp(self.clock.now_us());
                 self.begin_streams_if_behind().await?;
-                let subscribed = client.try_subscribe(self.topic(Channel::Ack), QoS::AtLeastOnce);
-                subscribed.map_err(|e| SessionError::Client(Box::new(e)))?;
+                for channel in [Channel::Ack, Channel::Campaigns] {
+                    let subscribed = client.try_subscribe(self.topic(channel), QoS::AtLeastOnce);
+                    subscribed.map_err(|e| SessionError::Client(Box::new(e)))?;
+                }
+                session.told_campaigns = self.campaigns.told();
                 session.told_link = LinkState::CatchingUp;
                 let birth = self.status(session.told_link, session.since);
                 self.publish(session, client, Channel::Status, birth)?;
@@ -193,6 +200,9 @@ impl Uplink {
         {
             desk.submit(&message.payload);
         }
+        if message.topic == self.topic(Channel::Campaigns) {
+            self.on_campaigns(message.payload.to_vec()).await?;
+        }
         if message.topic == self.topic(Channel::Ack) {
             match AckMessage::decode(&message.payload) {
                 Ok(acks) => self.on_acks(session, client, acks).await?,
@@ -202,6 +212,31 @@ impl Uplink {
             }
         }
         Ok(())
+    }
+
+    /// Looks at a delivered campaign set; what came of it is told in `status`.
+    async fn on_campaigns(&self, payload: Vec<u8>) -> Result<(), SessionError> {
+        // A retained message that was cleared: nothing is delivered, the set in force stays.
+        if payload.is_empty() {
+            return Ok(());
+        }
+        let desk = Arc::clone(&self.campaigns);
+        // A refusal is logged and told by the desk.
+        tokio::task::spawn_blocking(move || drop(desk.deliver(&payload, Delivery::Mqtt))).await?;
+        Ok(())
+    }
+
+    /// Publishes status and catalogue again when campaigns changed them.
+    async fn tell_changes(&self, session: &mut Session, client: &AsyncClient) -> Result<(), SessionError> {
+        let told = self.campaigns.told();
+        if !session.is_connected || told == session.told_campaigns {
+            return Ok(());
+        }
+        session.told_campaigns = told;
+        let status = self.status(session.told_link, session.since);
+        self.publish(session, client, Channel::Status, status)?;
+        let own = self.campaigns.catalog_hash();
+        self.publish_catalogs(session, client, Some(&[own])).await
     }
 
     /// Where the latest goes first and more waits than a window: what is collected from now on
@@ -303,7 +338,7 @@ impl Uplink {
         client: &AsyncClient,
         only: Option<&[CatalogHash]>,
     ) -> Result<(), SessionError> {
-        let own = self.catalog_hash;
+        let own = self.campaigns.catalog_hash();
         let wanted: Option<Vec<CatalogHash>> = only.map(<[_]>::to_vec);
         let catalogs = self
             .with_spool(move |spool| {

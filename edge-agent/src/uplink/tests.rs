@@ -24,11 +24,12 @@ use wire::{
     batch::{Batch, Envelope},
     catalog::Catalog,
     command::CommandReply,
-    ids::StreamId,
+    ids::{CatalogHash, StreamId},
     signature::BatchVerifier,
 };
 
 use super::*;
+use crate::campaign::desk::{CampaignSettings, TakesEffect};
 use crate::spool::{CatchUp, DiskStorage, DropReason, Lane, RecordMeta, Spool, SpoolSettings};
 
 /// What the cloud has seen and how it behaves.
@@ -282,6 +283,7 @@ struct Rig {
     tasks: Tasks,
     cloud: Arc<FakeCloud>,
     shared: Arc<Shared>,
+    campaigns: Arc<CampaignDesk>,
     _folder: tempfile::TempDir,
 }
 
@@ -290,11 +292,28 @@ impl Rig {
         Self::with(settings, None, None, None, set_up).await
     }
 
+    async fn with_campaigns(
+        settings: SpoolSettings,
+        campaigns: CampaignSettings,
+        set_up: impl FnOnce(&FakeCloud, &Shared),
+    ) -> Self {
+        Self::open(settings, (None, None), (None, campaigns), set_up).await
+    }
+
     async fn with(
         settings: SpoolSettings,
         tls: Option<TlsSettings>,
         signer: Option<BatchSigner>,
         desk: Option<Arc<Desk>>,
+        set_up: impl FnOnce(&FakeCloud, &Shared),
+    ) -> Self {
+        Self::open(settings, (tls, signer), (desk, CampaignSettings::default()), set_up).await
+    }
+
+    async fn open(
+        settings: SpoolSettings,
+        (tls, signer): (Option<TlsSettings>, Option<BatchSigner>),
+        (desk, campaigns): (Option<Arc<Desk>>, CampaignSettings),
         set_up: impl FnOnce(&FakeCloud, &Shared),
     ) -> Self {
         let tasks = Tasks::new();
@@ -312,10 +331,18 @@ impl Rig {
             resend_after: Duration::from_millis(600),
             ..UplinkSettings::default()
         };
+        let campaigns = CampaignDesk::open(
+            vehicle(),
+            Catalog::decode(&catalog()).unwrap(),
+            &campaigns,
+            folder.path(),
+            TakesEffect::AtOnce,
+        );
+        let campaigns = Arc::new(campaigns.unwrap());
         let uplink = Uplink {
             vehicle_id: vehicle(),
             boot_id: BootId(uuid::Uuid::nil()),
-            catalog_hash,
+            campaigns: Arc::clone(&campaigns),
             transport: Uplink::transport(&settings).unwrap(),
             settings,
             signer,
@@ -324,7 +351,7 @@ impl Rig {
             clock: SystemClock::shared(),
         };
         tasks.spawn("uplink", uplink.run(tasks.stop_token()));
-        Self { tasks, cloud, shared, _folder: folder }
+        Self { tasks, cloud, shared, campaigns, _folder: folder }
     }
 
     async fn drained(&self) {

@@ -1,0 +1,271 @@
+//! `edge-agent campaign`: check a set against a vehicle's files, try it on a log, sign it.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Subcommand};
+use service::{exit, logs::chain};
+use wire::{
+    campaigns::{self, SetPayload, SetPayloadError},
+    signature::BatchSigner,
+};
+
+use crate::{
+    campaign::{Bounds, CampaignError, CampaignSet, Plan, Spent, desk, engine::Engine},
+    collect::{CollectSettings, Collector},
+    dbc::{Dbc, DbcError},
+    decode::{CompileDbcError, Decoder},
+    map::{MapError, MappedDecoder, SignalMap},
+    source::{CandumpReader, Source, SourceError},
+};
+
+/// Arguments of `edge-agent campaign`.
+#[derive(Debug, Clone, Args)]
+pub struct CampaignArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CampaignCommand,
+}
+
+/// What can be done with campaign sets.
+#[derive(Debug, Clone, Subcommand)]
+pub enum CampaignCommand {
+    /// Check a set against a vehicle's DBC and map files, and print what it collects.
+    Check(CheckArgs),
+    /// Print the signed form of a set, as it is delivered.
+    Sign(SignArgs),
+    /// Make a key pair that signs sets.
+    Keygen(KeygenArgs),
+}
+
+/// Arguments of `edge-agent campaign check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// The set, TOML or JSON, signed or not.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// DBC file; may be given more than once.
+    #[arg(long, value_name = "FILE.dbc", required = true)]
+    pub dbc: Vec<PathBuf>,
+    /// Map file; may be given more than once.
+    #[arg(long, value_name = "FILE.toml", required = true)]
+    pub map: Vec<PathBuf>,
+    /// The vehicle's id, for a set that is for certain vehicles.
+    #[arg(long, value_name = "ID", default_value = "any")]
+    pub vehicle: String,
+    /// The key that must have signed it.
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+    /// Try it on this candump log: what would have been collected?
+    #[arg(long, value_name = "LOG")]
+    pub log: Option<PathBuf>,
+}
+
+/// Arguments of `edge-agent campaign sign`.
+#[derive(Debug, Clone, Args)]
+pub struct SignArgs {
+    /// The set, TOML or JSON.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The secret key, 64 hexadecimal digits.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+}
+
+/// Arguments of `edge-agent campaign keygen`.
+#[derive(Debug, Clone, Args)]
+pub struct KeygenArgs {
+    /// Where the secret key goes; the public one goes beside it, with `.pub` added.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CampaignCliError {
+    #[error(transparent)]
+    Campaign(#[from] CampaignError),
+    #[error("the set in {path} is refused")]
+    Payload { path: PathBuf, source: SetPayloadError },
+    #[error("{0} is signed already; give the set itself")]
+    Signed(PathBuf),
+    #[error("--vehicle")]
+    Vehicle(#[from] wire::ids::IdError),
+    #[error("cannot use a DBC file")]
+    Dbc(#[from] DbcError),
+    #[error("cannot compile the DBC files")]
+    Compile(#[from] CompileDbcError),
+    #[error("cannot use the signal maps")]
+    Map(#[from] MapError),
+    #[error("cannot read the log")]
+    Log(#[from] SourceError),
+    #[error("cannot write {path}; keys are never written over")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot print")]
+    Print(#[source] io::Error),
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+impl CampaignCliError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Campaign(CampaignError::Open { .. }) | Self::Write { .. } => exit::UNAVAILABLE,
+            Self::Print(_) | Self::Random => exit::FAILURE,
+            Self::Vehicle(_) => exit::CONFIG,
+            _ => exit::DATA,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn main(args: &CampaignArgs) -> ExitCode {
+    let mut out = io::stdout().lock();
+    let result = match &args.command {
+        CampaignCommand::Check(args) => check(args, &mut out),
+        CampaignCommand::Sign(args) => sign(args, &mut out),
+        CampaignCommand::Keygen(args) => keygen(args, &mut out),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("edge-agent: {}", chain(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CampaignError> {
+    fs::read(path).map_err(|source| CampaignError::Open { path: path.to_owned(), source })
+}
+
+fn check(args: &CheckArgs, out: &mut impl Write) -> Result<(), CampaignCliError> {
+    let bytes = read(&args.file)?;
+    let refused = |source| CampaignCliError::Payload { path: args.file.clone(), source };
+    let payload = SetPayload::split(&bytes).map_err(refused)?;
+    if let Some(path) = &args.public_key {
+        payload.verify(&desk::read_public_key(path)?).map_err(refused)?;
+    }
+    let set = CampaignSet::parse(payload.text)?;
+    let dbcs: Vec<Dbc> = args.dbc.iter().map(|path| Dbc::open(path)).collect::<Result<_, _>>()?;
+    let maps: Vec<SignalMap> = args.map.iter().map(|path| SignalMap::open(path)).collect::<Result<_, _>>()?;
+    let decoder = MappedDecoder::new(Decoder::compile(&dbcs)?, &maps)?;
+    let plan = Plan::compile(&set, &args.vehicle.parse()?, decoder.catalog(), Bounds::default())?;
+    let signed = match (payload.is_signed(), &args.public_key) {
+        (true, Some(_)) => "signature good",
+        (true, None) => "signed, not checked (--public-key)",
+        (false, _) => "not signed",
+    };
+    print_plan(&set, &plan, signed, out).map_err(CampaignCliError::Print)?;
+    match &args.log {
+        Some(log) => try_on(plan, decoder, CandumpReader::open(log)?, out),
+        None => Ok(()),
+    }
+}
+
+fn print_plan(set: &CampaignSet, plan: &Plan, signed: &str, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "set {} revision {}, {signed}, sha256 {}...", set.id, set.revision, plan.hash())?;
+    let mut campaign = String::new();
+    for line in plan.lines() {
+        if line.campaign != campaign {
+            writeln!(out, "{}  {}", line.campaign, line.when)?;
+            campaign.clone_from(&line.campaign);
+        }
+        writeln!(out, "    {:<28} {}", line.what, line.signals.join(" "))?;
+    }
+    Ok(())
+}
+
+/// Runs the set over a log as an agent would.
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn try_on(
+    plan: Plan,
+    mut decoder: MappedDecoder,
+    mut source: CandumpReader,
+    out: &mut impl Write,
+) -> Result<(), CampaignCliError> {
+    let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
+    let min_interval = |id: u32| intervals.get(id as usize).copied().flatten();
+    let mut collector =
+        Collector::new(decoder.catalog(), CollectSettings::default(), min_interval, [None; 3]);
+    let (mut samples, mut cuts) = (Vec::new(), Vec::new());
+    collector.install(Engine::new(plan.into(), &Spent::default()), &mut cuts);
+    let (mut first, mut last) = (None, None);
+    loop {
+        match source.next() {
+            Ok(Some(frame)) => {
+                samples.clear();
+                decoder.samples(&frame, &mut samples);
+                collector.observe(frame.time, frame.id.raw, &samples, &mut cuts);
+                first = first.or(Some(frame.time));
+                last = Some(frame.time);
+                cuts.clear();
+            }
+            Ok(None) => break,
+            Err(error) if error.is_passing() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    collector.finish(&mut cuts);
+    let Some((counts, spent)) = collector.campaigns() else { return Ok(()) };
+    let hours = first.zip(last).map_or(0.0, |(first, last)| last.since_us(first) as f64 / 3600e6);
+    let told = [
+        format!("over {hours:.2} h of log: {} triggers", counts.triggers),
+        format!("{} too soon", counts.suppressed),
+        format!("{} cut short by the ring", counts.cut_short),
+        format!("{} samples", counts.samples),
+        format!("{} over a cap", counts.capped),
+        format!("{} bytes before compression on its last day", spent.bytes),
+    ];
+    writeln!(out, "{}", told.join(", ")).map_err(CampaignCliError::Print)
+}
+
+fn sign(args: &SignArgs, out: &mut impl Write) -> Result<(), CampaignCliError> {
+    let bytes = read(&args.file)?;
+    let refused = |source| CampaignCliError::Payload { path: args.file.clone(), source };
+    let payload = SetPayload::split(&bytes).map_err(refused)?;
+    if payload.is_signed() {
+        return Err(CampaignCliError::Signed(args.file.clone()));
+    }
+    // What no vehicle would read is not signed.
+    CampaignSet::parse(payload.text)?;
+    let signer = BatchSigner::from_secret(&desk::read_key(&args.key)?);
+    out.write_all(&campaigns::sign(payload.text, &signer)).map_err(CampaignCliError::Print)
+}
+
+fn keygen(args: &KeygenArgs, out: &mut impl Write) -> Result<(), CampaignCliError> {
+    let mut secret = [0_u8; 32];
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut secret)
+        .map_err(|_| CampaignCliError::Random)?;
+    let public = BatchSigner::from_secret(&secret).public_key();
+    let mut public_path = args.out.clone().into_os_string();
+    public_path.push(".pub");
+    let public_path = PathBuf::from(public_path);
+    for (path, key, mode) in [(&args.out, &secret, 0o600), (&public_path, &public, 0o644)] {
+        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        write_new(path, &format!("{hex}\n"), mode)
+            .map_err(|source| CampaignCliError::Write { path: path.clone(), source })?;
+    }
+    writeln!(out, "secret key {}, public key {}", args.out.display(), public_path.display())
+        .map_err(CampaignCliError::Print)
+}
+
+/// Writes a file that is not there yet, for these readers alone.
+fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    options.open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;
