@@ -27,7 +27,10 @@ use wire::{
 };
 
 use crate::{
-    campaign::{CampaignCounts, Spent, engine::{Emitted, Engine}},
+    campaign::{
+        CampaignCounts, Spent,
+        engine::{Emitted, Engine},
+    },
     map::{MappedSample, RawValue},
     spool::Lane,
 };

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use edge_agent::{
+    campaign_cli,
     cli::{Cli, Command},
-    campaign_cli, decode_cli, run_cli,
+    decode_cli, run_cli,
 };
 
 fn main() -> ExitCode {

@@ -82,9 +82,11 @@ impl RunError {
             Self::Start(StartError::Folder(_) | StartError::Spool(_) | StartError::Tls(_)) => {
                 exit::UNAVAILABLE
             }
-            Self::Start(StartError::Source(SourceError::Open { .. }) | StartError::SigningKey { .. } | StartError::Campaigns(_)) => {
-                exit::UNAVAILABLE
-            }
+            Self::Start(
+                StartError::Source(SourceError::Open { .. })
+                | StartError::SigningKey { .. }
+                | StartError::Campaigns(_),
+            ) => exit::UNAVAILABLE,
             Self::Start(StartError::Thread(_)) | Self::Runtime(_) => exit::FAILURE,
             Self::Start(_) => exit::DATA,
             Self::Stop(StopError::HeldOn(_)) => exit::CONFLICT,

@@ -75,7 +75,8 @@ impl<'a> SetPayload<'a> {
         let Some(rest) = payload.strip_prefix(MARK) else {
             return Ok(Self { text: text(payload)?, signature: None });
         };
-        let (digits, after) = rest.split_at_checked(2 * SIGNATURE_LEN).ok_or(SetPayloadError::SignatureLine)?;
+        let (digits, after) =
+            rest.split_at_checked(2 * SIGNATURE_LEN).ok_or(SetPayloadError::SignatureLine)?;
         let body = after.strip_prefix(b"\n").ok_or(SetPayloadError::SignatureLine)?;
         let signature = from_hex(digits).ok_or(SetPayloadError::SignatureLine)?;
         Ok(Self { text: text(body)?, signature: Some(signature) })

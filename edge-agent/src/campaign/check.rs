@@ -174,9 +174,7 @@ impl Checker<'_> {
         let typed = self.check(expr)?;
         match typed.kind {
             Type::Number { .. } => Ok(typed),
-            Type::Truth => {
-                Err(ExprError::new(expr.column, format!("{expr} is true or false, not a number")))
-            }
+            Type::Truth => Err(ExprError::new(expr.column, format!("{expr} is true or false, not a number"))),
         }
     }
 
@@ -238,7 +236,10 @@ impl Checker<'_> {
                 (left, right, String::new())
             }
             _ => {
-                let message = format!("{unit_x:?} {} {unit_y:?} is no unit; use a bare number on one side", operator.symbol());
+                let message = format!(
+                    "{unit_x:?} {} {unit_y:?} is no unit; use a bare number on one side",
+                    operator.symbol()
+                );
                 return Err(ExprError::new(at, message));
             }
         };
@@ -259,11 +260,10 @@ impl Checker<'_> {
                     (Type::Truth, Type::Truth) => {
                         return Err(ExprError::new(at, "true and false have no order; use == or !="));
                     }
-                    (Type::Number { .. }, Type::Number { .. }) => {
-                        same_unit(at, (x, left), (y, right), true)?
-                    }
+                    (Type::Number { .. }, Type::Number { .. }) => same_unit(at, (x, left), (y, right), true)?,
                     _ => {
-                        let message = format!("{x} and {y} cannot be compared: one is a number, one true or false");
+                        let message =
+                            format!("{x} and {y} cannot be compared: one is a number, one true or false");
                         return Err(ExprError::new(at, message));
                     }
                 }
@@ -340,7 +340,8 @@ fn same_unit(
     let turns_left = left.constant().is_some() && right.constant().is_none();
     let (from, to) = if turns_left { (&unit_x, &unit_y) } else { (&unit_y, &unit_x) };
     let Some(conversion) = units::conversion(from, to) else {
-        let called = |unit: &str| if unit.is_empty() { "no unit".to_owned() } else { format!("unit {unit:?}") };
+        let called =
+            |unit: &str| if unit.is_empty() { "no unit".to_owned() } else { format!("unit {unit:?}") };
         let message =
             format!("{x} has {}, {y} has {}; give both one quantity", called(&unit_x), called(&unit_y));
         return Err(ExprError::new(at, message));

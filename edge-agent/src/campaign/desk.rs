@@ -222,7 +222,7 @@ impl Desk {
         self.file.as_deref()
     }
 
-    /// Looks at the local file; one that is not there changes nothing.
+    /// Looks at the local file; one that cannot be read changes nothing but what `status` tells.
     pub(crate) fn read_file(&self) {
         let Some(path) = &self.file else { return };
         match read_bounded(path) {
@@ -315,8 +315,8 @@ pub fn read_public_key(path: &Path) -> Result<BatchVerifier, CampaignError> {
 
 /// Reads 32 bytes written as 64 hexadecimal digits.
 pub fn read_key(path: &Path) -> Result<[u8; 32], CampaignError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| CampaignError::Open { path: path.to_owned(), source })?;
+    let text =
+        fs::read_to_string(path).map_err(|source| CampaignError::Open { path: path.to_owned(), source })?;
     from_hex(text.trim().as_bytes()).ok_or_else(|| CampaignError::Key { path: path.to_owned() })
 }
 
@@ -347,3 +347,6 @@ fn shortened(mut text: String) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,6 +136,7 @@ impl Engine {
     }
 
     /// Bytes of its ring.
+    #[cfg(test)]
     pub(crate) fn ring_bytes(&self) -> usize {
         self.ring.bytes()
     }
@@ -156,7 +157,9 @@ impl Engine {
         }
         for (campaign, state) in self.plan.campaigns.iter().zip(&mut self.states) {
             let name = &campaign.definition.name;
-            let Some(i) = old.plan.campaigns.iter().position(|c| c.definition.name == *name) else { continue };
+            let Some(i) = old.plan.campaigns.iter().position(|c| c.definition.name == *name) else {
+                continue;
+            };
             if old.plan.campaigns[i].definition == campaign.definition {
                 *state = std::mem::take(&mut old.states[i]);
             } else {
@@ -277,7 +280,8 @@ impl Engine {
         };
         if when.is_true {
             // By silence alone it becomes unknown.
-            let heard = trigger.when.reads.iter().filter_map(|r| self.known.get(*r as usize).copied().flatten());
+            let heard =
+                trigger.when.reads.iter().filter_map(|r| self.known.get(*r as usize).copied().flatten());
             let ages = heard.map(|k| k.time.plus_us(campaign.stale_us + 1)).filter(|at| *at > time);
             state.due = ages.chain(state.due).min();
         }
@@ -303,7 +307,14 @@ impl Engine {
     }
 
     /// A trigger: tells it and takes what came before.
-    fn begin(&mut self, plan: &Plan, c: usize, trigger: &Trigger, time: Timestamp, sink: &mut dyn FnMut(Emitted)) {
+    fn begin(
+        &mut self,
+        plan: &Plan,
+        c: usize,
+        trigger: &Trigger,
+        time: Timestamp,
+        sink: &mut dyn FnMut(Emitted),
+    ) {
         self.counts.triggers += u64::from(!self.is_silent);
         let was_collecting = self.is_collecting(plan, c, time);
         let state = &mut self.states[c];

@@ -2,7 +2,7 @@
 
 use wire::time::Timestamp;
 
-use super::{plan::Rule, set::Aggregate};
+use super::{plan::Rule, program::exceeds, set::Aggregate};
 use crate::map::RawValue;
 
 /// A sample as taken.
@@ -47,7 +47,12 @@ impl ItemState {
     }
 
     /// Begins a grid at once, with a value heard before.
-    pub(super) fn begin_grid(&mut self, rule: &Rule, now: Timestamp, last: Option<(Timestamp, RawValue, f64)>) {
+    pub(super) fn begin_grid(
+        &mut self,
+        rule: &Rule,
+        now: Timestamp,
+        last: Option<(Timestamp, RawValue, f64)>,
+    ) {
         if let Rule::Every { interval_us, .. } = rule {
             self.last = last;
             self.due = Some(grid_from(now, *interval_us));
@@ -78,7 +83,8 @@ impl ItemState {
                 Some(Taken { column_id: *column_id, value })
             }
             Rule::Change { column_id, dead_band, min_interval_us } => {
-                let is_change = self.last.is_none_or(|(_, _, last)| (number - last).abs() > *dead_band);
+                let is_change =
+                    self.last.is_none_or(|(_, _, last)| exceeds((number - last).abs(), *dead_band));
                 if !is_change || self.is_too_soon(time, *min_interval_us) {
                     return None;
                 }

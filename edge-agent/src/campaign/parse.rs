@@ -47,9 +47,10 @@ pub fn parse(text: &str) -> Result<Expr, ExprError> {
     let expr = parser.or()?;
     match parser.peek() {
         (_, Token::End) => Ok(expr),
-        (column, token) => {
-            Err(ExprError::new(column, format!("{} does not follow here; is an operator missing?", token.name())))
-        }
+        (column, token) => Err(ExprError::new(
+            column,
+            format!("{} does not follow here; is an operator missing?", token.name()),
+        )),
     }
 }
 

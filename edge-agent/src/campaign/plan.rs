@@ -250,7 +250,8 @@ impl Compiler<'_> {
             self.fault(campaign, "its name must be 1 to 32 of a-z, 0-9 and '-'");
         }
         let trigger = self.trigger(campaign);
-        let stale_us = self.time(campaign, "stale_after", campaign.stale_after, TIME_MAX).unwrap_or(micros(STALE_AFTER));
+        let stale_us =
+            self.time(campaign, "stale_after", campaign.stale_after, TIME_MAX).unwrap_or(micros(STALE_AFTER));
         let mut items = Vec::new();
         if campaign.collect.is_empty() && campaign.when.is_none() {
             self.fault(campaign, "it collects nothing; add a [[campaign.collect]] or a `when`");
@@ -291,7 +292,10 @@ impl Compiler<'_> {
         let Some(when) = &campaign.when else {
             let has_any = min_interval.or(before).or(after).is_some() || campaign.until.is_some();
             if has_any || campaign.span == Span::While {
-                self.fault(campaign, "until, min_interval, before, after and span are of a trigger; add `when`");
+                self.fault(
+                    campaign,
+                    "until, min_interval, before, after and span are of a trigger; add `when`",
+                );
             }
             return None;
         };
@@ -336,11 +340,15 @@ impl Compiler<'_> {
         let is_foreign = match collect.take {
             Take::All => collect.dead_band.is_some() || collect.interval.is_some() || collect.of.is_some(),
             Take::Change => collect.one_of.is_some() || collect.interval.is_some() || collect.of.is_some(),
-            Take::Every => collect.one_of.is_some()
+            Take::Every => {
+                collect.one_of.is_some()
                     || collect.of.is_some()
                     || collect.dead_band.is_some()
-                    || collect.min_interval.is_some(),
-            Take::Aggregate => collect.one_of.is_some() || collect.dead_band.is_some() || collect.min_interval.is_some(),
+                    || collect.min_interval.is_some()
+            }
+            Take::Aggregate => {
+                collect.one_of.is_some() || collect.dead_band.is_some() || collect.min_interval.is_some()
+            }
         };
         if is_foreign {
             self.fault(
@@ -411,9 +419,12 @@ impl Compiler<'_> {
         interval_us: i64,
     ) -> Option<Rule> {
         let name = format!("{}#{}", source.signal, campaign.name);
-        let min_interval_us = self.time(campaign, "min_interval", collect.min_interval, TIME_MAX).unwrap_or(0);
+        let min_interval_us =
+            self.time(campaign, "min_interval", collect.min_interval, TIME_MAX).unwrap_or(0);
         let as_it_is = (source.kind, source.scale, source.offset);
-        let own = |compiler: &mut Self| compiler.column(name.clone(), source.unit.clone(), as_it_is, &source.labels);
+        let own = |compiler: &mut Self| {
+            compiler.column(name.clone(), source.unit.clone(), as_it_is, &source.labels)
+        };
         Some(match collect.take {
             Take::All => {
                 let one_of = collect.one_of.unwrap_or(1).max(1);
@@ -468,7 +479,16 @@ impl Compiler<'_> {
         let columns = &mut self.plan.catalog.columns;
         let column_id = columns.last().map_or(0, |c| c.column_id + 1);
         let labels = labels.to_vec();
-        columns.push(ColumnDef { column_id, table: Table::Signals, signal, unit, scale, offset, kind, labels });
+        columns.push(ColumnDef {
+            column_id,
+            table: Table::Signals,
+            signal,
+            unit,
+            scale,
+            offset,
+            kind,
+            labels,
+        });
         column_id
     }
 }

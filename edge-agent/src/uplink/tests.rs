@@ -41,6 +41,8 @@ struct FakeCloud {
     /// Connections still to be cut after so many batches.
     cuts: Mutex<Vec<u32>>,
     needs_catalog: AtomicBool,
+    /// The retained campaign set.
+    campaigns: Mutex<Vec<u8>>,
     changed: watch::Sender<u64>,
 }
 
@@ -53,6 +55,7 @@ impl FakeCloud {
             gives_acks: AtomicBool::new(true),
             cuts: Mutex::default(),
             needs_catalog: AtomicBool::new(false),
+            campaigns: Mutex::default(),
             changed: watch::Sender::new(0),
         });
         let (accepting, stop) = (Arc::clone(&cloud), tasks.stop_token());
@@ -82,6 +85,11 @@ impl FakeCloud {
                     Mqtt::Subscribe(s) => {
                         let codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
                         SubAck::new(s.pkid, codes).write(&mut output).unwrap();
+                        let topic = &s.filters[0].path;
+                        let set = self.campaigns.lock().unwrap().clone();
+                        if topic.ends_with("/campaigns") && !set.is_empty() {
+                            Publish::new(topic, QoS::AtMostOnce, set).write(&mut output).unwrap();
+                        }
                     }
                     Mqtt::Publish(publish) => {
                         PubAck::new(publish.pkid).write(&mut output).unwrap();
@@ -361,5 +369,36 @@ async fn after_a_drop_the_cloud_is_told_that_nothing_older_comes() {
     let stats = rig.shared.stats();
     assert!(stats.samples_dropped_total() > 0);
     assert_eq!(stats.samples_acked + stats.samples_dropped_total(), 60);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retained_campaign_set_is_looked_at_and_status_tells_what_came_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pub");
+    let signer = wire::signature::BatchSigner::from_secret(&[9; 32]);
+    let hex: String = signer.public_key().iter().map(|b| format!("{b:02x}")).collect();
+    std::fs::write(&key, hex).unwrap();
+    let settings = CampaignSettings { public_key_file: Some(key), ..CampaignSettings::default() };
+    let good = wire::campaigns::sign("version = 1\nid = \"fleet\"\nrevision = 7\n", &signer);
+    let rig = Rig::with_campaigns(SpoolSettings::default(), settings, move |cloud, _| {
+        *cloud.campaigns.lock().unwrap() = good;
+    })
+    .await;
+    let told = |is_it: fn(&VehicleStatus) -> bool| {
+        let cloud = Arc::clone(&rig.cloud);
+        async move {
+            let seen = async {
+                while !cloud.cloud.lock().unwrap().statuses.iter().any(is_it) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), seen).await.expect("status tells it");
+        }
+    };
+    told(|s| s.campaigns.in_force.as_ref().is_some_and(|f| f.revision == 7)).await;
+    let desk = Arc::clone(&rig.desk);
+    tokio::task::spawn_blocking(move || drop(desk.deliver(b"unsigned", Delivery::Mqtt))).await.unwrap();
+    told(|s| s.campaigns.refusal.contains("not signed") && s.campaigns.in_force.is_some()).await;
     rig.stop().await;
 }
