@@ -266,6 +266,3 @@ fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let _ = mode;
     options.open(path)?.write_all(text.as_bytes())
 }
-
-#[cfg(test)]
-mod tests;
