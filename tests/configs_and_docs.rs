@@ -85,6 +85,10 @@ fn every_sample_configuration_loads_and_checks() {
             ("maps", _) => {
                 edge_agent::map::SignalMap::open(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
             }
+            ("campaigns", _) => {
+                let text = fs::read_to_string(&path).unwrap();
+                edge_agent::campaign::CampaignSet::parse(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+            }
             // Compiled into the api, whose own test reads it.
             ("tariffs", "demo.toml") => {}
             other => panic!("no test loads {other:?}: add it here"),

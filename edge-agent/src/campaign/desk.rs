@@ -222,7 +222,7 @@ impl Desk {
         self.file.as_deref()
     }
 
-    /// Looks at the local file; one that is not there changes nothing.
+    /// Looks at the local file; one that cannot be read changes nothing but what `status` tells.
     pub(crate) fn read_file(&self) {
         let Some(path) = &self.file else { return };
         match read_bounded(path) {
@@ -347,3 +347,6 @@ fn shortened(mut text: String) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

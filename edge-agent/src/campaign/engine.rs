@@ -136,6 +136,7 @@ impl Engine {
     }
 
     /// Bytes of its ring.
+    #[cfg(test)]
     pub(crate) fn ring_bytes(&self) -> usize {
         self.ring.bytes()
     }

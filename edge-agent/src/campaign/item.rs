@@ -2,7 +2,7 @@
 
 use wire::time::Timestamp;
 
-use super::{plan::Rule, set::Aggregate};
+use super::{plan::Rule, program::exceeds, set::Aggregate};
 use crate::map::RawValue;
 
 /// A sample as taken.
@@ -83,7 +83,8 @@ impl ItemState {
                 Some(Taken { column_id: *column_id, value })
             }
             Rule::Change { column_id, dead_band, min_interval_us } => {
-                let is_change = self.last.is_none_or(|(_, _, last)| (number - last).abs() > *dead_band);
+                let is_change =
+                    self.last.is_none_or(|(_, _, last)| exceeds((number - last).abs(), *dead_band));
                 if !is_change || self.is_too_soon(time, *min_interval_us) {
                     return None;
                 }

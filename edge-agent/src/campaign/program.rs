@@ -101,7 +101,7 @@ impl Op {
             Op::Subtract => x - y,
             Op::Multiply => x * y,
             Op::Divide => x / y,
-            Op::Less => truth(x < y && !is_near(x, y)),
+            Op::Less => truth(exceeds(y, x)),
             Op::LessOrEqual => truth(x < y || is_near(x, y)),
             Op::Equal => truth(is_near(x, y)),
             Op::And if x == 0.0 || y == 0.0 => 0.0,
@@ -112,6 +112,11 @@ impl Op {
         };
         if value.is_finite() { value } else { f64::NAN }
     }
+}
+
+/// Whether `x` is greater than `y`, and not only nearly.
+pub(super) fn exceeds(x: f64, y: f64) -> bool {
+    x > y && !is_near(x, y)
 }
 
 fn is_near(x: f64, y: f64) -> bool {

@@ -36,6 +36,7 @@ impl Ring {
     }
 
     /// Bytes it holds room for.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.kept.capacity() * size_of::<Kept>()
     }

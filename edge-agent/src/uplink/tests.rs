@@ -29,7 +29,7 @@ use wire::{
 };
 
 use super::*;
-use crate::campaign::desk::{CampaignSettings, TakesEffect};
+use crate::campaign::desk::{CampaignSettings, Delivery, TakesEffect};
 use crate::spool::{CatchUp, DiskStorage, DropReason, Lane, RecordMeta, Spool, SpoolSettings};
 
 /// What the cloud has seen and how it behaves.
@@ -68,6 +68,8 @@ struct FakeCloud {
     commands: Mutex<Vec<Vec<u8>>>,
     /// Connections cut before a reply is acknowledged.
     reply_cuts: Mutex<u32>,
+    /// The retained campaign set.
+    campaigns: Mutex<Vec<u8>>,
     changed: watch::Sender<u64>,
 }
 
@@ -86,6 +88,7 @@ impl FakeCloud {
             verifier: Mutex::default(),
             commands: Mutex::default(),
             reply_cuts: Mutex::default(),
+            campaigns: Mutex::default(),
             changed: watch::Sender::new(0),
         });
         let (accepting, stop) = (Arc::clone(&cloud), tasks.stop_token());
@@ -130,6 +133,11 @@ impl FakeCloud {
                         SubAck::new(s.pkid, codes).write(&mut output).unwrap();
                         if s.filters.iter().any(|f| f.path.ends_with("/command")) {
                             self.command(&mut output);
+                        }
+                        let topic = &s.filters[0].path;
+                        let set = self.campaigns.lock().unwrap().clone();
+                        if topic.ends_with("/campaigns") && !set.is_empty() {
+                            Publish::new(topic, QoS::AtMostOnce, set).write(&mut output).unwrap();
                         }
                     }
                     Mqtt::Publish(publish) => {
@@ -498,4 +506,35 @@ async fn after_an_outage_the_latest_gets_streams_of_its_own_where_it_goes_first(
     // What fits the window is no backlog.
     assert_eq!(outage(CatchUp::LatestFirst, 5).await, 0);
     assert_eq!(outage(CatchUp::OldestFirst, 20).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retained_campaign_set_is_looked_at_and_status_tells_what_came_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pub");
+    let signer = wire::signature::BatchSigner::from_secret(&[9; 32]);
+    let hex: String = signer.public_key().iter().map(|b| format!("{b:02x}")).collect();
+    std::fs::write(&key, hex).unwrap();
+    let settings = CampaignSettings { public_key_file: Some(key), ..CampaignSettings::default() };
+    let good = wire::campaigns::sign("version = 1\nid = \"fleet\"\nrevision = 7\n", &signer);
+    let rig = Rig::with_campaigns(SpoolSettings::default(), settings, move |cloud, _| {
+        *cloud.campaigns.lock().unwrap() = good;
+    })
+    .await;
+    let told = |is_it: fn(&VehicleStatus) -> bool| {
+        let cloud = Arc::clone(&rig.cloud);
+        async move {
+            let seen = async {
+                while !cloud.cloud.lock().unwrap().statuses.iter().any(is_it) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), seen).await.expect("status tells it");
+        }
+    };
+    told(|s| s.campaigns.in_force.as_ref().is_some_and(|f| f.revision == 7)).await;
+    let desk = Arc::clone(&rig.campaigns);
+    tokio::task::spawn_blocking(move || drop(desk.deliver(b"unsigned", Delivery::Mqtt))).await.unwrap();
+    told(|s| s.campaigns.refusal.contains("not signed") && s.campaigns.in_force.is_some()).await;
+    rig.stop().await;
 }

@@ -1,0 +1,83 @@
+//! The sample campaigns on real data, and the command that checks, tries and signs them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test: a failure is the message")]
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+fn path(of_root: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(of_root)
+}
+
+fn campaign(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_edge-agent")).arg("campaign").args(args).output().unwrap()
+}
+
+/// `campaign check` of a file against the real car, tried on its log.
+fn on_the_real_car(file: &str) -> String {
+    let args = [
+        "check",
+        file,
+        "--dbc",
+        path("tests/data/css-car-obd-gnss/OBD-v4.4.dbc").to_str().unwrap(),
+        "--dbc",
+        path("tests/data/css-car-obd-gnss/canmod-gps.dbc").to_str().unwrap(),
+        "--map",
+        path("configs/maps/css-car-obd-gnss.toml").to_str().unwrap(),
+        "--log",
+        path("tests/data/css-car-obd-gnss/00000164.candump.log.gz").to_str().unwrap(),
+    ]
+    .map(str::to_owned);
+    let output = campaign(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The number before a word in the last line.
+fn count(text: &str, word: &str) -> u64 {
+    let before = text.lines().last().unwrap().split(word).next().unwrap();
+    before.trim().rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{word} in {text}"))
+}
+
+#[test]
+fn the_overheat_set_fires_on_the_real_car() {
+    let text = on_the_real_car(path("configs/campaigns/overheat.toml").to_str().unwrap());
+    assert!(text.contains("Vehicle.Speed#overheat"), "{text}");
+    assert!(count(&text, "triggers") >= 1, "{text}");
+    assert_eq!(count(&text, "cut short"), 0, "{text}");
+    assert!(count(&text, "samples") > 100, "{text}");
+}
+
+#[test]
+fn the_harsh_braking_set_fires_on_the_real_car() {
+    let text = on_the_real_car(path("configs/campaigns/harsh-braking.toml").to_str().unwrap());
+    assert!(count(&text, "triggers") >= 1, "{text}");
+    assert_eq!(count(&text, "cut short"), 0, "{text}");
+}
+
+#[test]
+fn a_set_is_signed_and_checked_by_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let made = campaign(&["keygen", "--out", &file("a.key")]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(!campaign(&["keygen", "--out", &file("a.key")]).status.success(), "keys are not written over");
+    assert!(campaign(&["keygen", "--out", &file("b.key")]).status.success());
+    let set = path("configs/campaigns/overheat.toml");
+    let signed = campaign(&["sign", set.to_str().unwrap(), "--key", &file("a.key")]);
+    std::fs::write(file("set.signed"), &signed.stdout).unwrap();
+    let check = |key: &str| {
+        let car = ["OBD-v4.4.dbc", "canmod-gps.dbc"].map(|f| path("tests/data/css-car-obd-gnss").join(f));
+        let map = path("configs/maps/css-car-obd-gnss.toml");
+        let (dbc, gps) = (car[0].to_str().unwrap(), car[1].to_str().unwrap());
+        let (set, key) = (file("set.signed"), file(key));
+        let args = ["check", &set, "--dbc", dbc, "--dbc", gps, "--map", map.to_str().unwrap()];
+        campaign(&[&args[..], &["--public-key", &key]].concat())
+    };
+    let good = check("a.key.pub");
+    assert!(String::from_utf8_lossy(&good.stdout).contains("signature good"));
+    let bad = check("b.key.pub");
+    assert!(!bad.status.success() && String::from_utf8_lossy(&bad.stderr).contains("signature"));
+}
