@@ -453,7 +453,14 @@ async fn a_set_delivered_amid_a_run_loses_no_sample() {
     let desk = Arc::clone(handle.campaigns());
     let mut catalogs = std::collections::BTreeSet::new();
     let mut revision = 0;
+    let mut frames = 0;
     while !handle.stats().is_source_done {
+        // A set takes several syncs of the disk; the frames are to go on between two of them.
+        if handle.stats().frames < frames {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        frames = handle.stats().frames + 2000;
         catalogs.insert(desk.catalog_hash().to_string());
         revision += 1;
         let set = format!(
