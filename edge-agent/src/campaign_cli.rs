@@ -20,7 +20,7 @@ use crate::{
     dbc::{Dbc, DbcError},
     decode::{CompileDbcError, Decoder},
     map::{MapError, MappedDecoder, SignalMap},
-    source::{CandumpReader, Source, SourceError},
+    source::{LogReader, Source, SourceError},
 };
 
 /// Arguments of `edge-agent campaign`.
@@ -162,7 +162,7 @@ fn check(args: &CheckArgs, out: &mut impl Write) -> Result<(), CampaignCliError>
     };
     print_plan(&set, &plan, signed, out).map_err(CampaignCliError::Print)?;
     match &args.log {
-        Some(log) => try_on(plan, decoder, CandumpReader::open(log)?, out),
+        Some(log) => try_on(plan, decoder, LogReader::open(log)?, out),
         None => Ok(()),
     }
 }
@@ -185,7 +185,7 @@ fn print_plan(set: &CampaignSet, plan: &Plan, signed: &str, out: &mut impl Write
 fn try_on(
     plan: Plan,
     mut decoder: MappedDecoder,
-    mut source: CandumpReader,
+    mut source: LogReader,
     out: &mut impl Write,
 ) -> Result<(), CampaignCliError> {
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
