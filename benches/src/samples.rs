@@ -16,6 +16,9 @@ use wire::{
 
 use crate::root;
 
+/// A time and the samples of one frame.
+type Row<'a> = (i64, &'a [Sample]);
+
 /// One value of one signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
@@ -114,7 +117,7 @@ pub fn cut(samples: &[Sample], seconds: i64) -> Vec<&[Sample]> {
 pub fn batch(samples: &[Sample], sequence: u64) -> Batch {
     let base_us = samples.first().map_or(0, |s| s.time_us);
     // Frames by message and the signals they carried, each with its time and values.
-    let mut shapes: BTreeMap<(u32, Vec<u32>), Vec<(i64, &[Sample])>> = BTreeMap::new();
+    let mut shapes: BTreeMap<(u32, Vec<u32>), Vec<Row<'_>>> = BTreeMap::new();
     for frame in samples.chunk_by(|a, b| (a.time_us, a.message) == (b.time_us, b.message)) {
         let Some(first) = frame.first() else { continue };
         let shape = (first.message, frame.iter().map(|s| s.signal).collect());

@@ -426,6 +426,13 @@ async fn the_battery_set_fires_and_the_default_collection_stays_as_it_is() {
     settings.campaigns.file = Some(root.join("configs/campaigns/battery-watch.toml"));
     let (batches, stats) = spooled(settings, clock).await;
     let found = decoded(&batches);
+    {
+        let (f, e) = (default_rows(&found, len), default_rows(&expected, len));
+        eprintln!("DBG {} {}", f.len(), e.len());
+        for (i, (a, b)) in f.iter().zip(&e).enumerate().filter(|(_, (a, b))| a != b).take(8) {
+            eprintln!("DBG {i} {a:?} {b:?}");
+        }
+    }
     assert_eq!(default_rows(&found, len), default_rows(&expected, len));
     assert_ne!(found[0].catalog_hash, expected[0].catalog_hash);
     let columns: Vec<u32> =
