@@ -486,7 +486,9 @@ async fn a_set_delivered_amid_a_run_loses_no_sample() {
     let batches = handle.shared.spool().next_batches(&HashMap::new(), usize::MAX).unwrap();
     assert_eq!(default_rows(&decoded(&batches), len), default_rows(&expected, len));
     // Every batch can be read: the catalogue it names is kept.
-    for hash in handle.shared.spool().catalog_hashes() {
+    // Taken before the loop: within it the spool's lock is taken again.
+    let hashes = handle.shared.spool().catalog_hashes();
+    for hash in hashes {
         assert!(handle.shared.spool().catalog(hash).is_some());
     }
     let stats = handle.stats();
