@@ -323,8 +323,8 @@ async fn a_watching_process_knows_the_fleet_and_writes_nothing() {
     let mut watcher = follower(lake.dir.path(), &clock);
     while watcher.watch_pass().await.unwrap() {}
     assert_eq!(watcher.analytics.fleet().len(), 2);
-    for i in 1..=5 {
-        lake.append_of("car-1", &[run(MORNING_S + i, 1, 50.0 + i as f64)[0]], NOW).await;
+    for (i, speed_kmh) in (1..).zip([51.0, 52.0, 53.0, 54.0, 55.0]) {
+        lake.append_of("car-1", &[run(MORNING_S + i, 1, speed_kmh)[0]], NOW).await;
     }
     while watcher.watch_pass().await.unwrap() {}
     assert_eq!(watcher.analytics.fleet()[0].speed_kmh, Some(55.0));
