@@ -6,7 +6,12 @@ use service::clock::{ManualClock, SystemClock};
 use wire::batch::Batch;
 
 use super::*;
-use crate::{simulate::Powertrain, spool::StoredBatch};
+use crate::{
+    simulate::Powertrain,
+    spool::{DiskStorage, Lane, Spool, StoredBatch},
+};
+
+mod campaigns;
 
 pub(super) fn data(name: &str) -> NamedBytes {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -375,126 +380,4 @@ async fn a_live_source_does_not_wait_for_room_in_the_spool() {
     clock.advance(Duration::from_secs(30));
     until("batches go on", || handle.stats().samples_collected_total() > 0).await;
     tasks.stop(Duration::from_secs(20)).await.unwrap();
-}
-
-/// Rows of the columns below `len`, without which batch they came in.
-fn default_rows(batches: &[Batch], len: u32) -> Vec<(u32, i64, wire::batch::Values)> {
-    let mut rows = Vec::new();
-    for (base, group) in batches.iter().flat_map(|b| b.groups.iter().map(move |g| (b.base_time, g))) {
-        for column in group.columns.iter().filter(|c| c.column_id < len) {
-            let times = group.times_us.iter().zip(&column.present).filter(|(_, is_there)| **is_there);
-            for (i, (time, _)) in times.enumerate() {
-                let value = match &column.values {
-                    wire::batch::Values::Raw(v) => wire::batch::Values::Raw(vec![v[i]]),
-                    wire::batch::Values::Number(v) => wire::batch::Values::Number(vec![v[i]]),
-                    wire::batch::Values::Text(v) => wire::batch::Values::Text(vec![v[i].clone()]),
-                };
-                rows.push((column.column_id, base.0 + time, value));
-            }
-        }
-    }
-    rows.sort_by_key(|r| (r.0, r.1));
-    rows
-}
-
-/// The columns of a vehicle without campaigns: the mapped ones, and those of faults.
-fn column_count(settings: &Settings) -> u32 {
-    decoder(settings).unwrap().catalog().columns.last().unwrap().column_id + 1
-}
-
-fn battery(folder: &std::path::Path, start: Timestamp) -> Settings {
-    let mut settings = simulation(folder, start, 40);
-    if let SourceSettings::Simulate(simulate) = &mut settings.source {
-        simulate.powertrain = Powertrain::Battery;
-    }
-    settings.maps = vec![crate::simulate::map(Powertrain::Battery)];
-    settings
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_battery_set_fires_and_the_default_collection_stays_as_it_is() {
-    let start = Timestamp(1_760_000_000_000_000);
-    let clock = ManualClock::at(start.0 + 86_400_000_000);
-    let plain = tempfile::tempdir().unwrap();
-    let (batches, _) = spooled(battery(plain.path(), start), clock.clone()).await;
-    let expected = decoded(&batches);
-    let len = column_count(&battery(plain.path(), start));
-
-    let folder = tempfile::tempdir().unwrap();
-    let mut settings = battery(folder.path(), start);
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    settings.campaigns.file = Some(root.join("configs/campaigns/battery-watch.toml"));
-    let (batches, stats) = spooled(settings, clock).await;
-    let found = decoded(&batches);
-    {
-        let (f, e) = (default_rows(&found, len), default_rows(&expected, len));
-        eprintln!("DBG {} {}", f.len(), e.len());
-        for (i, (a, b)) in f.iter().zip(&e).enumerate().filter(|(_, (a, b))| a != b).take(8) {
-            eprintln!("DBG {i} {a:?} {b:?}");
-        }
-    }
-    assert_eq!(default_rows(&found, len), default_rows(&expected, len));
-    assert_ne!(found[0].catalog_hash, expected[0].catalog_hash);
-    let columns: Vec<u32> =
-        found.iter().flat_map(|b| &b.groups).flat_map(|g| &g.columns).map(|c| c.column_id).collect();
-    // The trigger's column comes first among those of the campaigns.
-    assert!(columns.contains(&len), "no trigger");
-    assert_eq!(stats.samples_collected_total(), stats.samples_in_spool);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_set_delivered_amid_a_run_loses_no_sample() {
-    let start = Timestamp(1_760_000_000_000_000);
-    let clock = ManualClock::at(start.0 + 86_400_000_000);
-    let plain = tempfile::tempdir().unwrap();
-    let (batches, _) = spooled(battery(plain.path(), start), clock.clone()).await;
-    let expected = decoded(&batches);
-    let len = column_count(&battery(plain.path(), start));
-
-    let folder = tempfile::tempdir().unwrap();
-    let mut settings = battery(folder.path(), start);
-    // A file that is not there yet is watched, and sets by file are let in.
-    settings.campaigns.file = Some(folder.path().join("set.toml"));
-    let tasks = Tasks::new();
-    let handle = start_agent(settings, &tasks, clock).await;
-    let desk = Arc::clone(handle.campaigns());
-    let mut catalogs = std::collections::BTreeSet::new();
-    let mut revision = 0;
-    let mut frames = 0;
-    while !handle.stats().is_source_done {
-        // A set takes several syncs of the disk; the frames are to go on between two of them.
-        if handle.stats().frames < frames {
-            tokio::task::yield_now().await;
-            continue;
-        }
-        frames = handle.stats().frames + 2000;
-        catalogs.insert(desk.catalog_hash().to_string());
-        revision += 1;
-        let set = format!(
-            "version = 1\nid = \"v\"\nrevision = {revision}\n[[campaign]]\nname = \"c{revision}\"\n\
-             [[campaign.collect]]\nsignals = [\"Vehicle.Speed\"]\ntake = \"every\"\ninterval = \"1min\"\n"
-        );
-        let desk = Arc::clone(&desk);
-        tokio::task::spawn_blocking(move || {
-            desk.deliver(set.as_bytes(), crate::campaign::desk::Delivery::File).unwrap();
-        })
-        .await
-        .unwrap();
-    }
-    tasks.stop(Duration::from_secs(20)).await.unwrap();
-    assert!(catalogs.len() > 2, "{revision} sets were delivered");
-    let batches = handle.shared.spool().next_batches(&HashMap::new(), usize::MAX).unwrap();
-    assert_eq!(default_rows(&decoded(&batches), len), default_rows(&expected, len));
-    // Every batch can be read: the catalogue it names is kept.
-    // Taken before the loop: within it the spool's lock is taken again.
-    let hashes = handle.shared.spool().catalog_hashes();
-    for hash in hashes {
-        assert!(handle.shared.spool().catalog(hash).is_some());
-    }
-    let stats = handle.stats();
-    assert_eq!(stats.samples_collected_total(), stats.samples_in_spool);
-}
-
-async fn start_agent(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Handle {
-    start(settings, tasks, clock).await.unwrap()
 }

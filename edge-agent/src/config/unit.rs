@@ -1,0 +1,53 @@
+//! `[unit]` and `[commands]`: what the unit shows, and what the cloud may ask of it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+use service::{config::Faults, logs::chain};
+use wire::signature::BatchVerifier;
+
+use crate::{agent, command::CommandSettings, unit::UnitSettings};
+
+/// `[commands]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommandConfig {
+    /// The key that signs commands; none is taken without it.
+    pub public_key_file: Option<PathBuf>,
+    /// Whether a command may clear faults.
+    pub allow_clear_dtcs: bool,
+}
+
+/// `[unit]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnitConfig {
+    /// Loopback address of the HTTP responder; none when absent.
+    pub listen: Option<SocketAddr>,
+}
+
+impl UnitConfig {
+    pub(super) fn check(&self, faults: &mut Faults) -> UnitSettings {
+        if self.listen.is_some_and(|address| !address.ip().is_loopback()) {
+            faults.add(
+                "unit.listen",
+                "must be a loopback address such as \"127.0.0.1:9464\"; it asks nobody who they are",
+            );
+        }
+        UnitSettings { listen: self.listen }
+    }
+}
+
+impl CommandConfig {
+    pub(super) fn check(&self, faults: &mut Faults) -> CommandSettings {
+        let key = "commands.public_key_file";
+        let verifier = self.public_key_file.as_ref().and_then(|path| {
+            let key_bytes = faults.check(key, agent::read_key(path).map_err(|e| chain(&e).to_string()))?;
+            faults.check(key, BatchVerifier::from_public(&key_bytes))
+        });
+        if self.allow_clear_dtcs && self.public_key_file.is_none() {
+            faults.add(key, "is missing; without it no command is taken, allowed or not");
+        }
+        CommandSettings { verifier, allow_clear_dtcs: self.allow_clear_dtcs }
+    }
+}
