@@ -10,7 +10,7 @@ use edge_agent::{
 };
 use uuid::Uuid;
 use wire::{
-    batch::{Batch, Column, Group, Table, Values},
+    batch::{Batch, ClockState, Column, Group, Table, Values},
     ids::{BootId, CatalogHash, StreamId},
 };
 
@@ -149,6 +149,7 @@ pub fn batch(samples: &[Sample], sequence: u64) -> Batch {
         monotonic_base_us: base_us / 2,
         groups: groups.collect(),
         gaps: Vec::new(),
+        clock: ClockState::Synchronized,
     }
 }
 

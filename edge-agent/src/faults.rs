@@ -47,13 +47,14 @@ pub enum FaultList {
 }
 
 impl FaultList {
-    /// As written in the lake, after the event; empty for the list that says what fails now.
-    pub fn suffix(self) -> &'static str {
+    /// As written in the lake.
+    pub fn name(self) -> &'static str {
         match self {
-            FaultList::Active | FaultList::Confirmed => "",
-            FaultList::Previous => "-previous",
-            FaultList::Pending => "-pending",
-            FaultList::Permanent => "-permanent",
+            FaultList::Active => "active",
+            FaultList::Previous => "previous",
+            FaultList::Pending => "pending",
+            FaultList::Confirmed => "confirmed",
+            FaultList::Permanent => "permanent",
         }
     }
 }

@@ -48,6 +48,8 @@ struct Entry {
     vss: String,
     valid_when: Option<ValidWhen>,
     unit: Option<String>,
+    scale: Option<f64>,
+    offset: Option<f64>,
     min: Option<f64>,
     max: Option<f64>,
     min_interval: Option<DurationText>,

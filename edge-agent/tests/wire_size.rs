@@ -20,7 +20,7 @@ use edge_agent::{
 };
 use uuid::Uuid;
 use wire::{
-    batch::{Batch, Column, Envelope, Group, Table, Values},
+    batch::{Batch, ClockState, Column, Envelope, Group, Table, Values},
     ids::{BootId, StreamId},
     time::Timestamp,
 };
@@ -95,6 +95,7 @@ fn ours(samples: &[Sample], sequence: u64, decoder: &MappedDecoder) -> usize {
         monotonic_base_us: base_time.0 / 2,
         groups: groups(samples, base_time),
         gaps: Vec::new(),
+        clock: ClockState::Synchronized,
     };
     assert_eq!(batch.sample_count(), samples.len() as u64);
     Envelope { body: batch.encode_body().unwrap(), signature: Vec::new() }.encode().unwrap().len()

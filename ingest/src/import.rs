@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{
-    batch::{Batch, Column, Group, Table, Values},
+    batch::{Batch, ClockState, Column, Group, Table, Values},
     catalog::{Catalog, ColumnDef, ValueKind},
     catalogue::{self, VSS_RELEASE},
     ids::{BootId, StreamId, VehicleId},
@@ -137,6 +137,7 @@ pub async fn import(
             monotonic_base_us: 0,
             groups: vec![group(rows, &parsed.columns)],
             gaps: Vec::new(),
+            clock: ClockState::Synchronized,
         };
         let received_at = Timestamp(clock.now_us());
         committer.accept(Verified { batch, catalog: Arc::clone(&catalog), received_at, payload_bytes: 0 });

@@ -29,6 +29,8 @@ struct Head {
     received_at: Vec<i64>,
     stream_id: StringBuilder,
     sequence: Int64Builder,
+    /// The last column of the tables of samples.
+    clock: StringBuilder,
 }
 
 impl Head {
@@ -39,6 +41,13 @@ impl Head {
         self.received_at.push(received_at.0);
         self.stream_id.append_value(batch.stream_id.to_string());
         self.sequence.append_value(as_i64(batch.sequence));
+        self.clock.append_option(batch.clock.word());
+    }
+
+    /// A table's columns: the head, `middle`, and the clock.
+    fn around(mut self, middle: impl IntoIterator<Item = ArrayRef>) -> Vec<ArrayRef> {
+        let clock: ArrayRef = Arc::new(self.clock.finish());
+        self.finish().into_iter().chain(middle).chain([clock]).collect()
     }
 
     fn finish(mut self) -> Vec<ArrayRef> {
@@ -143,14 +152,13 @@ fn readings(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
             }
         }
     }
-    let mut columns = head.finish();
-    columns.extend(builders.into_iter().map(|b| -> ArrayRef {
+    let measured = builders.into_iter().map(|b| -> ArrayRef {
         match b {
             ReadingBuilder::Number(mut b) => Arc::new(b.finish()),
             ReadingBuilder::Boolean(mut b) => Arc::new(b.finish()),
         }
-    }));
-    RecordBatch::try_new(TableKind::Readings.schema(), columns)
+    });
+    RecordBatch::try_new(TableKind::Readings.schema(), head.around(measured))
 }
 
 fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
@@ -176,8 +184,7 @@ fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
             }
         }
     }
-    let mut columns = head.finish();
-    columns.extend([
+    let columns = head.around([
         Arc::new(signal.finish()) as ArrayRef,
         Arc::new(value.finish()),
         Arc::new(text.finish()),
@@ -186,7 +193,7 @@ fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
 }
 
 fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
-    const TEXTS: [&str; 5] = ["protocol", "ecu", "code", "event", "freeze_frame"];
+    const TEXTS: [&str; 6] = ["protocol", "ecu", "code", "event", "freeze_frame", "list"];
     const NUMBERS: [&str; 4] = ["spn", "fmi", "occurrences", "status_bits"];
     let mut head = Head::default();
     let mut texts: Vec<StringBuilder> = TEXTS.iter().map(|_| StringBuilder::new()).collect();
@@ -225,13 +232,10 @@ fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
         finished.insert(name, Arc::new(builder.finish()));
     }
     let schema = TableKind::Diagnostics.schema();
-    let mut columns = head.finish();
-    for field in schema.fields().iter().skip(columns.len()) {
-        let column = finished.remove(field.name().as_str());
-        columns
-            .push(column.ok_or_else(|| ArrowError::SchemaError(format!("no builder for {}", field.name())))?);
-    }
-    RecordBatch::try_new(schema, columns)
+    // In the table's order.
+    let middle: Vec<ArrayRef> =
+        schema.fields().iter().filter_map(|field| finished.remove(field.name().as_str())).collect();
+    RecordBatch::try_new(schema, head.around(middle))
 }
 
 /// The rows of `gaps`, each with the batch that tells it; `None` when there are none.

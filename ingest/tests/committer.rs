@@ -19,7 +19,7 @@ use service::clock::SystemClock;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{
-    batch::{Batch, Column, Gap, Group, Table, Values},
+    batch::{Batch, ClockState, Column, Gap, Group, Table, Values},
     catalog::{Catalog, ColumnDef, ValueKind},
     ids::{BootId, StreamId, VehicleId},
     time::Timestamp,
@@ -63,6 +63,7 @@ fn batch(sequence: u64) -> Verified {
             columns: vec![Column::dense(0, Values::Raw((0..10).collect()))],
         }],
         gaps: Vec::new(),
+        clock: ClockState::Synchronized,
     };
     Verified { batch, catalog: catalog(), received_at: Timestamp(base + 60_000_000), payload_bytes: 100 }
 }

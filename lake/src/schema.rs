@@ -98,12 +98,18 @@ fn telemetry_head() -> Vec<Field> {
     ]
 }
 
+/// How far `ts` can be believed: null when the vehicle knew the time, `corrected` when it was set
+/// right afterwards, `unsynchronized` when it never was.
+fn clock() -> Field {
+    optional("clock", DataType::Utf8)
+}
+
 fn readings() -> Vec<Field> {
     let measured = COLUMNS.iter().map(|column| match column.kind {
         ReadingKind::Number => optional(column.name, DataType::Float64),
         ReadingKind::Boolean => optional(column.name, DataType::Boolean),
     });
-    telemetry_head().into_iter().chain(measured).collect()
+    telemetry_head().into_iter().chain(measured).chain([clock()]).collect()
 }
 
 fn signals() -> Vec<Field> {
@@ -111,6 +117,7 @@ fn signals() -> Vec<Field> {
     fields.push(required("signal", DataType::Utf8));
     fields.push(optional("value", DataType::Float64));
     fields.push(optional("text", DataType::Utf8));
+    fields.push(clock());
     fields
 }
 
@@ -126,6 +133,8 @@ fn diagnostics() -> Vec<Field> {
         optional("status_bits", DataType::Int64),
         optional("event", DataType::Utf8),
         optional("freeze_frame", DataType::Utf8),
+        optional("list", DataType::Utf8),
+        clock(),
     ]);
     fields
 }

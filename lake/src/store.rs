@@ -73,7 +73,8 @@ impl Lake {
         self.root.join(kind.name()).join("_delta_log").is_dir()
     }
 
-    /// Opens a table at its newest version, creating it when it is not there.
+    /// Opens a table for writing at its newest version, creating it when it is not there. A table
+    /// of an earlier release gets the columns that are new since; its rows have null in them.
     pub async fn create_table(&self, kind: TableKind) -> Result<LakeTable, OpenLakeError> {
         let failed = |source| self.table_error(kind, source);
         if !self.has_table(kind) {
@@ -86,7 +87,9 @@ impl Lake {
                 Err(source) => return Err(failed(source)),
             }
         }
-        self.open_table(kind).await
+        let mut table = self.open_table(kind).await?;
+        table.add_new_columns().await.map_err(failed)?;
+        Ok(table)
     }
 
     /// Opens a table at its newest version; it must be there.

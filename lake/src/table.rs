@@ -129,6 +129,32 @@ impl LakeTable {
         Ok(())
     }
 
+    /// Adds the columns of this release that the table lacks, as one commit.
+    pub(crate) async fn add_new_columns(&mut self) -> Result<(), DeltaTableError> {
+        let wanted: StructType = self.kind.schema().as_ref().try_into_kernel()?;
+        loop {
+            let have = self.table.snapshot()?.schema();
+            let lacking: Vec<_> =
+                wanted.fields().filter(|f| have.field(f.name()).is_none()).cloned().collect();
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            let names: Vec<&str> = lacking.iter().map(|f| f.name().as_str()).collect();
+            tracing::info!(table = self.kind.name(), columns = ?names, "adding columns of this release");
+            match self.table.clone().add_columns().with_fields(lacking.clone()).await {
+                Ok(table) => self.table = table,
+                Err(error) => {
+                    // Another process may have been faster; anything else stays lacking.
+                    self.table.update_state().await?;
+                    let have = self.table.snapshot()?.schema();
+                    if lacking.iter().any(|f| have.field(f.name()).is_none()) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
     /// Which table.
     pub fn kind(&self) -> TableKind {
         self.kind

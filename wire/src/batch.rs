@@ -87,6 +87,48 @@ pub struct Batch {
     pub groups: Vec<Group>,
     /// What had to be dropped before.
     pub gaps: Vec<Gap>,
+    /// How far its times can be believed.
+    pub clock: ClockState,
+}
+
+/// What the unit knew of the time when it made a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClockState {
+    /// The time was known.
+    #[default]
+    Synchronized,
+    /// It was not: times are right to each other only.
+    Unsynchronized,
+    /// It was not, and times were set right afterwards.
+    Corrected,
+}
+
+impl ClockState {
+    /// As written in the lake; `None` for the ordinary case.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            ClockState::Synchronized => None,
+            ClockState::Unsynchronized => Some("unsynchronized"),
+            ClockState::Corrected => Some("corrected"),
+        }
+    }
+
+    fn to_proto(self) -> i32 {
+        match self {
+            ClockState::Synchronized => proto::ClockState::Synchronized.into(),
+            ClockState::Unsynchronized => proto::ClockState::Unsynchronized.into(),
+            ClockState::Corrected => proto::ClockState::Corrected.into(),
+        }
+    }
+
+    /// A state of a later release is believed least.
+    fn from_proto(value: i32) -> Self {
+        match proto::ClockState::try_from(value) {
+            Ok(proto::ClockState::Synchronized) => ClockState::Synchronized,
+            Ok(proto::ClockState::Corrected) => ClockState::Corrected,
+            Ok(proto::ClockState::Unsynchronized) | Err(_) => ClockState::Unsynchronized,
+        }
+    }
 }
 
 /// Columns on one clock.
@@ -247,6 +289,7 @@ impl Batch {
             monotonic_base_us: self.monotonic_base_us,
             groups,
             gaps: self.gaps.iter().map(Gap::to_proto).collect(),
+            clock: self.clock.to_proto(),
         })
     }
 
@@ -283,6 +326,7 @@ impl Batch {
             monotonic_base_us: message.monotonic_base_us,
             groups,
             gaps: message.gaps.into_iter().map(Gap::from_proto).collect::<Result<_, _>>()?,
+            clock: ClockState::from_proto(message.clock),
         })
     }
 }

@@ -14,7 +14,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 use wire::{
     ack::{AckMessage, CampaignSetName, CampaignStatus, DurableAck, LinkState, VehicleStatus},
-    batch::{Batch, Column, DecodeBatchError, Envelope, Gap, Group, PAYLOAD_BYTES_MAX, Table, Values},
+    batch::{
+        Batch, ClockState, Column, DecodeBatchError, Envelope, Gap, Group, PAYLOAD_BYTES_MAX, Table, Values,
+    },
     campaigns::SetHash,
     catalog::{Catalog, ColumnDef, ValueKind},
     ids::{BootId, CatalogHash, StreamId},
@@ -77,6 +79,8 @@ fn batch() -> impl Strategy<Value = Batch> {
                 last_time: Timestamp(base),
                 reason: "spool_full".to_owned(),
             }],
+            clock: [ClockState::Synchronized, ClockState::Unsynchronized, ClockState::Corrected]
+                [n as usize % 3],
         })
     })
 }
@@ -159,6 +163,7 @@ fn golden_batch() -> Batch {
             ],
         }],
         gaps: Vec::new(),
+        clock: ClockState::Synchronized,
     }
 }
 

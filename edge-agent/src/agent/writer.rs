@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use service::{SharedClock, logs::chain};
 use tracing::error;
 use wire::{
-    batch::{Batch, EncodeBatchError},
+    batch::{Batch, ClockState, EncodeBatchError},
     ids::{BootId, CatalogHash, StreamId, VehicleId},
 };
 
@@ -118,6 +118,7 @@ impl BatchWriter {
             monotonic_base_us: self.clock.monotonic_us(),
             groups: cut.groups,
             gaps: next.gaps.iter().map(|(_, gap)| gap.clone()).collect(),
+            clock: ClockState::Synchronized,
         };
         let body = match batch.encode_body() {
             Ok(body) => body,

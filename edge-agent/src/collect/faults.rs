@@ -23,7 +23,7 @@ enum Field {
 }
 
 /// In the order of the lake's table, which is the order of their ids.
-const FIELDS: [(&str, Field); 9] = [
+const FIELDS: [(&str, Field); 10] = [
     ("protocol", Field::Text(|e| Some(e.protocol.name().to_owned()))),
     ("ecu", Field::Text(|e| Some(e.ecu.clone()))),
     ("code", Field::Text(|e| e.code.as_ref().map(|c| c.code.clone()))),
@@ -31,8 +31,9 @@ const FIELDS: [(&str, Field); 9] = [
     ("fmi", Field::Number(|e| e.code.as_ref()?.fmi.map(i64::from))),
     ("occurrences", Field::Number(|e| e.code.as_ref()?.occurrences.map(i64::from))),
     ("status_bits", Field::Number(|e| e.code.as_ref()?.status_bits.map(i64::from))),
-    ("event", Field::Text(|e| Some(format!("{}{}", e.kind.name(), e.list.suffix())))),
+    ("event", Field::Text(|e| Some(e.kind.name().to_owned()))),
     ("freeze_frame", Field::Text(freeze_frame)),
+    ("list", Field::Text(|e| Some(e.list.name().to_owned()))),
 ];
 
 /// The columns of `diagnostics` in a catalogue.

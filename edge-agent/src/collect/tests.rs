@@ -198,6 +198,7 @@ fn no_batch_is_larger_than_the_wire_lets_through() {
             monotonic_base_us: 0,
             groups: cut.groups,
             gaps: Vec::new(),
+            clock: wire::batch::ClockState::Synchronized,
         };
         let body = batch.encode_body().unwrap();
         assert!(body.len() < wire::batch::PAYLOAD_BYTES_MAX - 8192, "{}", body.len());

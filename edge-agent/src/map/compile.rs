@@ -113,10 +113,13 @@ impl<'a> Compiler<'a> {
             return;
         }
         let is_raw = def.is_raw_i64();
+        // The value by the DBC file, then the map's own factor, then the unit.
+        let (own_scale, own_offset) = (entry.scale.unwrap_or(1.0), entry.offset.unwrap_or(0.0));
+        let (scale, offset) = (def.scale * own_scale, def.offset * own_scale + own_offset);
         let (scale, offset) = if conversion == units::IDENTITY {
-            (def.scale, def.offset)
+            (scale, offset)
         } else {
-            (def.scale * conversion.scale, def.offset * conversion.scale + conversion.offset)
+            (scale * conversion.scale, offset * conversion.scale + conversion.offset)
         };
         let column = MappedColumn {
             column_id,
@@ -147,6 +150,14 @@ impl<'a> Compiler<'a> {
     fn check_values(&mut self, place: &str, entry: &Entry, def: &SignalDef, vss: &catalogue::Signal) {
         if entry.min.zip(entry.max).is_some_and(|(min, max)| min > max) {
             self.faults.push(format!("{place}: min of {} is above its max; exchange them", entry.vss));
+        }
+        if entry.scale.is_some_and(|s| !s.is_finite() || s == 0.0)
+            || entry.offset.is_some_and(|o| !o.is_finite())
+        {
+            self.faults.push(format!(
+                "{place}: scale of {} must be a number other than 0 and offset a number, such as scale = -1.0",
+                entry.vss
+            ));
         }
         if vss.datatype.ends_with(']') || (vss.datatype == "string" && def.labels.is_empty()) {
             self.faults.push(format!(

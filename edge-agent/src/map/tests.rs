@@ -51,6 +51,15 @@ min_interval = \"2s\"
 ";
 
 #[test]
+fn a_factor_of_the_map_s_own_comes_before_the_unit() {
+    let odometer = "[[signal]]\ndbc = \"Motion.Odometer\"\nvss = \"Vehicle.TraveledDistance\"\n";
+    let column = |keys: &str| mapped(&format!("{odometer}{keys}")).unwrap().catalog().columns[0].clone();
+    // By the DBC file raw + 2 kilometres.
+    let turned = column("scale = -1.0\noffset = 0.5\n");
+    assert_eq!((turned.scale, turned.offset), (-1000.0, -1500.0));
+}
+
+#[test]
 fn conversions_are_folded_into_the_catalogue_and_raw_values_travel() {
     let mut mapped = mapped(MOTION).unwrap();
     let columns = &mapped.catalog().columns;
@@ -133,6 +142,8 @@ fn each_fault_names_line_thing_and_remedy() {
             "valid_when names Ok, which is no signal of message Motion",
         ),
         ("dbc = \"Motion.Speed\"\nvss = \"Vehicle.Speed\"\nmin = 2.0\nmax = 1.0", "above its max"),
+        ("dbc = \"Motion.Speed\"\nvss = \"Vehicle.Speed\"\nscale = 0.0", "a number other than 0"),
+        ("dbc = \"Motion.Speed\"\nvss = \"Vehicle.Speed\"\noffset = inf", "offset a number"),
         ("dbc = \"Motion.Speed\"\nvss = \"Vehicle.Speed\"\nmin_interval = \"1s\"", "remove it"),
         (
             "dbc = \"Motion.Gear\"\nvss = \"Vehicle.Powertrain.Transmission.CurrentGear\"\ntable = \"readings\"",
@@ -164,7 +175,7 @@ fn a_file_that_is_no_map_is_told_with_its_place() {
     let parse = |text: &str| SignalMap::parse("car.toml", text).unwrap_err().to_string();
     assert!(parse("signal = 1").contains("car.toml"));
     assert!(parse("version = 2").contains("write version = 1"));
-    assert!(parse("version = 1\n[[signal]]\ndbc = \"a.b\"\nvss = \"c\"\nscale = 2").contains("line 5"));
+    assert!(parse("version = 1\n[[signal]]\ndbc = \"a.b\"\nvss = \"c\"\nfactor = 2").contains("line 5"));
     assert!(
         parse("version = 1\n[[signal]]\ndbc = \"a.b\"\nvss = \"c\"\nmin_interval = \"1\"").contains("10s")
     );

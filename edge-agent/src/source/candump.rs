@@ -16,7 +16,7 @@ use wire::time::Timestamp;
 use super::{
     LineFault, Source, SourceError,
     lines::{LineRead, Lines},
-    log::{LogInput, unpacked},
+    log::{LogInput, open_file, unpacked},
 };
 use crate::frame::{FRAME_BYTES_MAX, Frame, FrameId, FrameKind};
 
@@ -43,12 +43,7 @@ impl std::fmt::Debug for CandumpReader {
 impl CandumpReader {
     /// Opens a file, `.log` or `.log.gz` by its first bytes.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
-        let failed = |source| SourceError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.is_dir() {
-            return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
-        }
-        Self::new(path.display().to_string(), file)
+        Self::new(path.display().to_string(), open_file(path)?)
     }
 
     /// Reads from `input`; `name` is what errors call it.

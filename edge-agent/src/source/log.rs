@@ -30,15 +30,20 @@ pub enum LogReader {
     Blf(BlfReader),
 }
 
+/// A file that is no folder.
+pub(super) fn open_file(path: &Path) -> Result<File, SourceError> {
+    let failed = |source| SourceError::Open { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    Ok(file)
+}
+
 impl LogReader {
     /// Opens a file, packed by gzip or not.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
-        let failed = |source| SourceError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.is_dir() {
-            return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
-        }
-        Self::new(path.display().to_string(), file)
+        Self::new(path.display().to_string(), open_file(path)?)
     }
 
     /// Reads from `input`; `name` is what errors call it.

@@ -21,7 +21,7 @@ use tokio::{
 };
 use wire::{
     ack::{AckMessage, DurableAck, payload_crc32},
-    batch::{Batch, Envelope},
+    batch::{Batch, ClockState, Envelope},
     catalog::Catalog,
     command::CommandReply,
     ids::{CatalogHash, StreamId},
@@ -270,6 +270,7 @@ fn fill(shared: &Shared, lane: Lane, stream_id: StreamId, count: u64) {
             monotonic_base_us: 0,
             groups: Vec::new(),
             gaps: Vec::new(),
+            clock: ClockState::Synchronized,
         };
         let meta = RecordMeta {
             sequence: next.sequence,

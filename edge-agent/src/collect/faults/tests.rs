@@ -47,6 +47,7 @@ fn columns_are_those_of_the_lake_s_table_after_the_mapped_ones() {
             (13, "status_bits", ValueKind::Raw),
             (14, "event", ValueKind::Text),
             (15, "freeze_frame", ValueKind::Text),
+            (16, "list", ValueKind::Text),
         ]
     );
     let catalog = Catalog { vss_release: "6.0".to_owned(), columns: definitions };
@@ -67,12 +68,13 @@ fn an_event_is_a_row_and_what_it_lacks_is_absent() {
     let group = &cut.groups[0];
     assert_eq!((group.table, group.times_us.as_slice()), (Table::Diagnostics, [0, 500_000].as_slice()));
     let of = |id: u32| group.columns.iter().find(|c| c.column_id == id);
-    assert_eq!(of(14).unwrap().values, Values::Text(vec!["none".to_owned(), "clear-previous".to_owned()]));
+    assert_eq!(of(14).unwrap().values, Values::Text(vec!["none".to_owned(), "clear".to_owned()]));
+    assert_eq!(of(16).unwrap().values, Values::Text(vec!["active".to_owned(), "previous".to_owned()]));
     let spn = of(10).unwrap();
     assert_eq!((spn.present.as_slice(), &spn.values), ([false, true].as_slice(), &Values::Raw(vec![100])));
     // Neither has a count or a freeze frame, so those columns do not travel.
     assert!(of(12).is_none() && of(15).is_none());
-    assert_eq!(cut.sample_count, 2 + 2 + 1 + 1 + 1 + 1 + 2);
+    assert_eq!(cut.sample_count, 2 + 2 + 1 + 1 + 1 + 1 + 2 + 2);
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn many_events_and_long_freeze_frames_take_more_batches_and_each_fits_the_wire()
     let cuts = cut(&[long(100_000), long(100_000), long(300_000), long(10)]);
     let frames: Vec<Vec<usize>> = cuts
         .iter()
-        .map(|c| match &c.groups[0].columns.last().unwrap().values {
+        .map(|c| match &c.groups[0].columns.iter().find(|c| c.column_id == 15).unwrap().values {
             Values::Text(texts) => texts.iter().map(String::len).collect(),
             other => panic!("{other:?}"),
         })

@@ -1,0 +1,109 @@
+//! A table that an earlier release wrote, opened by this one.
+
+#![allow(clippy::unwrap_used, reason = "a test: a failure is the message")]
+
+use std::{path::Path, sync::Arc};
+
+use arrow::{
+    array::{Array, AsArray, RecordBatch, StringArray, new_null_array},
+    compute::cast,
+    datatypes::{Schema, SchemaRef},
+};
+use deltalake::{
+    DeltaTableBuilder,
+    kernel::{StructType, engine::arrow_conversion::TryIntoKernel},
+};
+use lake::{
+    AppTransaction, Lake, LakeTable, TableKind,
+    schema::{PARTITION, timestamp_type},
+};
+
+const KIND: TableKind = TableKind::Diagnostics;
+
+/// The schema as it was before `list` and `clock`.
+fn earlier() -> SchemaRef {
+    let schema = KIND.schema();
+    let fields: Vec<_> =
+        schema.fields().iter().filter(|f| !["list", "clock"].contains(&f.name().as_str())).cloned().collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// One row with `text` in every text column.
+fn row(schema: &SchemaRef, text: &str) -> RecordBatch {
+    let columns = schema.fields().iter().map(|field| {
+        let value = match field.data_type() {
+            kind if *kind == timestamp_type() => "2026-11-23T10:00:00Z",
+            _ if field.name() == PARTITION => "2026-11-23",
+            _ if field.name() == "sequence" => "7",
+            arrow::datatypes::DataType::Utf8 => text,
+            kind => return new_null_array(kind, 1),
+        };
+        cast(&StringArray::from(vec![value]), field.data_type()).unwrap()
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()
+}
+
+async fn table_of_earlier_release(root: &Path) {
+    let folder = root.join(KIND.name());
+    std::fs::create_dir_all(&folder).unwrap();
+    let url = deltalake::ensure_table_uri(folder.to_string_lossy()).unwrap();
+    let schema: StructType = earlier().as_ref().try_into_kernel().unwrap();
+    let table = DeltaTableBuilder::from_url(url).unwrap().build().unwrap();
+    let created = table
+        .create()
+        .with_columns(schema.fields().cloned())
+        .with_partition_columns([PARTITION])
+        .await
+        .unwrap();
+    created.write([row(&earlier(), "old")]).await.unwrap();
+}
+
+/// `list` of every row, oldest version first.
+async fn lists(table: &mut LakeTable) -> Vec<Option<String>> {
+    let mut out = Vec::new();
+    for batch in table.changes(-1, 100).await.unwrap().iter().flat_map(|c| &c.batches) {
+        let column = batch.column_by_name("list").unwrap().as_string::<i32>();
+        out.extend((0..column.len()).map(|i| column.is_valid(i).then(|| column.value(i).to_owned())));
+    }
+    out
+}
+
+#[tokio::test]
+async fn new_columns_are_added_once_and_old_rows_have_null_in_them() {
+    let dir = tempfile::tempdir().unwrap();
+    table_of_earlier_release(dir.path()).await;
+    let lake = Lake::create(dir.path()).unwrap();
+    let mut table = lake.create_table(KIND).await.unwrap();
+    assert_eq!(table.version(), 2, "created, written, columns added");
+    let again = lake.create_table(KIND).await.unwrap();
+    assert_eq!(again.version(), 2, "nothing is added twice");
+
+    let txn = AppTransaction { app_id: "test".to_owned(), version: 1 };
+    table.append(row(&KIND.schema(), "new"), &txn).await.unwrap();
+    assert_eq!(lists(&mut table).await, [None, Some("new".to_owned())]);
+
+    let context = datafusion::prelude::SessionContext::new();
+    context.register_table("diagnostics", table.provider().await.unwrap()).unwrap();
+    let query = "SELECT code, list, clock FROM diagnostics ORDER BY code";
+    let rows = context.sql(query).await.unwrap().collect().await.unwrap();
+    let shown = arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string();
+    assert!(
+        shown.contains("| new  | new  | new   |") && shown.contains("| old  |      |       |"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn two_writers_that_open_it_at_once_both_can_write() {
+    let dir = tempfile::tempdir().unwrap();
+    table_of_earlier_release(dir.path()).await;
+    let lake = Lake::create(dir.path()).unwrap();
+    let (one, two) = tokio::join!(lake.create_table(KIND), lake.create_table(KIND));
+    for (name, mut table) in [("one", one.unwrap()), ("two", two.unwrap())] {
+        table.refresh().await.unwrap();
+        let txn = AppTransaction { app_id: name.to_owned(), version: 1 };
+        table.append(row(&KIND.schema(), name), &txn).await.unwrap();
+    }
+    let mut table = lake.open_table(KIND).await.unwrap();
+    assert_eq!(lists(&mut table).await, [None, Some("one".to_owned()), Some("two".to_owned())]);
+}
