@@ -14,11 +14,13 @@
 //! there; late data is legal. Bounds: one batch a lane in memory.
 
 mod faults;
+mod identity;
 mod lanes;
 #[cfg(test)]
 mod tests;
 
 pub use faults::FaultColumns;
+pub use identity::{VinColumn, is_vin};
 
 use std::time::Duration;
 

@@ -149,8 +149,8 @@ fn readings_columns_go_to_readings_and_the_rest_to_signals() {
         assert_eq!(column.table == Table::Readings, column.reading.is_some(), "{}", column.vss.path);
     }
     assert_eq!(car.columns().iter().filter(|c| c.table == Table::Readings).count(), 14);
-    // The ten columns of diagnostics come after the mapped ones.
-    assert_eq!(car.catalog().columns.len(), car.columns().len() + 10);
+    // The ten columns of diagnostics and the VIN come after the mapped ones.
+    assert_eq!(car.catalog().columns.len(), car.columns().len() + 11);
 }
 
 #[test]

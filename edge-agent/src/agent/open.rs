@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     campaign::{Desk as CampaignDesk, Spent, desk::TakesEffect, engine::Engine},
-    collect::Collector,
+    collect::{Collector, VinColumn},
     command::{self, Desk, DiagnosticPort, Inbox, NoDiagnostics},
     dbc::Dbc,
     decode::Decoder,
@@ -116,6 +116,7 @@ pub(super) fn open(settings: Settings, clock: SharedClock) -> Result<Opened, Sta
         decoder,
         collector,
         faults,
+        vin: VinColumn::of(&base_catalog),
         writer,
         keeper: source.keeper,
         watch: SourceWatch::default(),

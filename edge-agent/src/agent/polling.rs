@@ -1,16 +1,18 @@
 //! Polling as the collecting thread does it: the poller between the source and the decoder.
 
 use service::logs::chain;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 use wire::time::Timestamp;
 
 use super::asks::{Asks, PollerPort, port};
 use crate::{
+    collect::is_vin,
     faults::FaultReport,
     frame::Frame,
     map::{MappedDecoder, MappedSample, RawValue},
     metrics,
-    poll::{PollCounts, PollSettings, Poller},
+    obd::INFO_VIN,
+    poll::{Identity, PollCounts, PollSettings, Poller},
     source::{BusWriter, Source},
 };
 
@@ -29,6 +31,8 @@ pub(super) struct Polling {
     /// Values of the settings that no control unit has, as last told.
     unsupported: usize,
     refused: u64,
+    /// The identification number told last.
+    vin: Option<String>,
 }
 
 /// What a step gave.
@@ -37,6 +41,8 @@ pub(super) struct Found {
     pub(super) answers: Vec<Frame>,
     /// Lists of codes that were read.
     pub(super) reports: Vec<FaultReport>,
+    /// The vehicle’s identification number, when it is not the one told before.
+    pub(super) vin: Option<String>,
 }
 
 /// The column of the ignition, and how its raw value becomes one in its unit.
@@ -75,6 +81,7 @@ impl Polling {
             counted: PollCounts::default(),
             unsupported: 0,
             refused: 0,
+            vin: None,
         };
         Ok(Some((polling, port)))
     }
@@ -101,9 +108,7 @@ impl Polling {
                 }
             }
         }
-        for identity in self.poller.take_identities() {
-            debug!(ecu = identity.ecu, info_type = identity.info_type, "control unit told its identity");
-        }
+        let vin = self.take_vin();
         for cleared in self.poller.take_cleared() {
             self.asks.note_cleared(&cleared);
             match cleared.result {
@@ -118,7 +123,23 @@ impl Polling {
         }
         self.asks.step(&mut self.poller);
         self.count();
-        Found { answers: self.poller.take_answers(), reports }
+        Found { answers: self.poller.take_answers(), reports, vin }
+    }
+
+    /// What control units told of themselves; a new identification number among it.
+    fn take_vin(&mut self) -> Option<String> {
+        let mut new = None;
+        for Identity { ecu, info_type, texts } in self.poller.take_identities() {
+            info!(ecu, info_type, ?texts, "control unit told its identity");
+            let Some(vin) = texts.into_iter().find(|text| info_type == INFO_VIN && is_vin(text)) else {
+                continue;
+            };
+            if self.vin.as_ref() != Some(&vin) {
+                self.vin = Some(vin.clone());
+                new = Some(vin);
+            }
+        }
+        new
     }
 
     fn count(&mut self) {

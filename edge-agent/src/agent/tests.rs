@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod campaigns;
+mod polled;
 
 pub(super) fn data(name: &str) -> NamedBytes {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

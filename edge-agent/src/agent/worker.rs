@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     campaign::engine::Engine,
-    collect::{Collector, Cut},
+    collect::{Collector, Cut, VinColumn},
     frame::{Frame, FrameId},
     map::{FrameOutcome, MappedDecoder, MappedSample},
     metrics,
@@ -119,6 +119,8 @@ pub(super) struct Worker {
     pub(super) decoder: MappedDecoder,
     pub(super) collector: Collector,
     pub(super) faults: FaultWatch,
+    /// Where the identification number goes.
+    pub(super) vin: Option<VinColumn>,
     pub(super) writer: BatchWriter,
     pub(super) keeper: Keeper,
     pub(super) watch: SourceWatch,
@@ -287,7 +289,8 @@ impl Worker {
     /// Lets the poller do what is due, also while the bus is quiet.
     fn poll_step(&mut self, now: Timestamp, samples: &mut Vec<MappedSample>, cuts: &mut Vec<Cut>) {
         let Some(polling) = &mut self.polling else { return };
-        let Found { answers, reports } = polling.step(now);
+        let Found { answers, reports, vin } = polling.step(now);
+        cuts.extend(vin.zip(self.vin).map(|(vin, column)| column.cut(&vin, now)));
         for answer in answers {
             self.take(&answer, samples, cuts);
         }

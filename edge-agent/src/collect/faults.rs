@@ -54,6 +54,11 @@ impl FaultColumns {
         Some(Self { first_id: first.column_id })
     }
 
+    /// The id after theirs.
+    pub fn end_id(self) -> u32 {
+        (self.first_id..).zip(&FIELDS).map(|(id, _)| id + 1).last().unwrap_or(self.first_id)
+    }
+
     /// What the catalogue says of them.
     pub fn definitions(self) -> Vec<ColumnDef> {
         let definition = |(column_id, (name, field)): (u32, &(&str, Field))| ColumnDef {

@@ -9,7 +9,10 @@ use super::{
     Catalog, Decoder, Entry, HashMap, MapError, MappedColumn, MappedDecoder, MessageIndex, SignalIndex,
     SignalMap, Table, TableName, Target, Unavailable, catalogue,
 };
-use crate::{collect::FaultColumns, decode::SignalDef};
+use crate::{
+    collect::{FaultColumns, VinColumn},
+    decode::SignalDef,
+};
 
 /// Collects the columns of all maps, and what is wrong with them.
 struct Compiler<'a> {
@@ -36,14 +39,16 @@ pub(super) fn compile(decoder: Decoder, maps: &[SignalMap]) -> Result<MappedDeco
         }
     }
     let Compiler { columns, mut faults, .. } = compiler;
-    // The columns of faults come last, so that they move no other.
-    let fault_columns = u32::try_from(columns.len()).map(FaultColumns::starting_at);
+    // The columns of faults and of the VIN come last, so that they move no other.
+    let fault_columns = u32::try_from(columns.len()).map(FaultColumns::starting_at).ok();
+    let vin_column = fault_columns.map(|faults| VinColumn::at(faults.end_id()));
     let catalog = Catalog {
         vss_release: catalogue::VSS_RELEASE.to_owned(),
         columns: columns
             .iter()
             .map(|c| c.1.clone())
             .chain(fault_columns.into_iter().flat_map(FaultColumns::definitions))
+            .chain(vin_column.map(VinColumn::definition))
             .collect(),
     };
     let bytes = catalog.encode().len();

@@ -66,7 +66,7 @@ impl EcuSettings {
             link: LinkSettings { padding: Some(0xAA), ..LinkSettings::default() },
             interface,
             answer_after: Duration::from_millis(8),
-            vin: "WRLZZZSIM00000001".to_owned(),
+            vin: "WRLZZZSVH00000001".to_owned(),
             calibration: "ROADLAKE-SIM-01".to_owned(),
             name: "ECM-EngineControl".to_owned(),
         }

@@ -4,12 +4,7 @@
 //! frames by bit 29 of the id; three digits are a standard id, eight an extended one. A trailing
 //! direction letter (`R`, `T`) and the raw length code of classic frames (`_9`) are accepted.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-    sync::Arc,
-};
+use std::{io::Read, path::Path, sync::Arc};
 
 use wire::time::Timestamp;
 
