@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    campaign_cli::CampaignArgs, check_cli::CheckArgs, decode_cli::DecodeArgs, play_cli::PlayArgs,
-    run_cli::RunArgs, top_cli::TopArgs,
+    campaign_cli::CampaignArgs, check_cli::CheckArgs, decode_cli::DecodeArgs, ecu_cli::EcuArgs,
+    play_cli::PlayArgs, run_cli::RunArgs, top_cli::TopArgs,
 };
 
 /// Everything on the vehicle: reads the buses, decodes, collects, spools and sends.
@@ -23,6 +23,8 @@ pub enum Command {
     Decode(DecodeArgs),
     /// Send the frames of a recorded log on a CAN interface. Never on the bus of a real vehicle.
     Play(PlayArgs),
+    /// Answer OBD-II and UDS on a CAN interface, as a control unit. Never on the bus of a real vehicle.
+    Ecu(EcuArgs),
     /// Check, try and sign campaign sets.
     Campaign(CampaignArgs),
     /// Run the agent of one vehicle: collect, spool and send.

@@ -30,6 +30,7 @@ pub mod config;
 pub mod dbc;
 pub mod decode;
 pub mod decode_cli;
+pub mod ecu_cli;
 pub mod encode;
 pub mod faults;
 pub mod frame;

@@ -98,6 +98,26 @@ pub fn read_data(identifier: u16) -> Vec<u8> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DtcCode(pub [u8; 3]);
 
+impl DtcCode {
+    /// Reads `P0171` or, with its failure type, `U0100-87`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no trouble code; write one like P0171 or U0100-87");
+        let (base, failure_type) = text.split_once('-').unwrap_or((text, "00"));
+        let byte = |digits: Option<&str>| {
+            let digits = digits.filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(wrong)?;
+            u16::from_str_radix(digits, 16).map_err(|_| wrong())
+        };
+        let system = base.bytes().next().and_then(|letter| b"PCBU".iter().position(|l| *l == letter));
+        let number = byte(base.get(1..).filter(|d| d.len() == 4))?;
+        let failure_type = byte(Some(failure_type).filter(|d| d.len() == 2))?;
+        // The letter is in the two highest bits, and the first digit is at most 3.
+        let system =
+            system.and_then(|s| u16::try_from(s).ok()).filter(|_| number < 0x4000).ok_or_else(wrong)?;
+        let [high, low] = (system << 14 | number).to_be_bytes();
+        Ok(Self([high, low, failure_type.to_be_bytes()[1]]))
+    }
+}
+
 impl std::fmt::Display for DtcCode {
     /// `P0171-00`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

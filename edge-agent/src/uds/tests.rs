@@ -122,6 +122,13 @@ fn codes_carry_failure_type_and_status() {
     let codes = parse_dtcs(&answer).unwrap();
     let texts: Vec<_> = codes.iter().map(|c| (c.code.to_string(), c.status)).collect();
     assert_eq!(texts, [("P0171-00".to_owned(), 0x2F), ("U0100-87".to_owned(), 0x08)]);
+    for code in codes {
+        assert_eq!(DtcCode::parse(&code.code.to_string()), Ok(code.code));
+    }
+    assert_eq!(DtcCode::parse("P0171"), Ok(DtcCode([0x01, 0x71, 0])));
+    for text in ["", "P", "P017", "P01711", "X0171", "P4171", "P0171-", "P0171-8", "P+171", "P0171-é"] {
+        assert!(DtcCode::parse(text).is_err(), "{text}");
+    }
     assert_eq!(parse_dtcs(&[0x59, 0x04, 0xFF]), None);
     let code = DtcCode([0x01, 0x71, 0x00]);
     assert_eq!(parse_records(&[0x59, 0x06, 0x01, 0x71, 0x00, 0x2F, 1, 9], code), Some(&[1, 9][..]));
