@@ -21,7 +21,7 @@ pub use faults::{FaultsConfig, J1939Config, ListenName};
 pub use source::{PowertrainName, SourceConfig, SourceKind};
 pub use spool::SpoolConfig;
 pub use unit::{CommandConfig, UnitConfig};
-pub use uplink::{CatchUpName, UplinkConfig, parse_address};
+pub use uplink::{CatchUpName, ProtocolName, UplinkConfig, parse_address};
 
 use crate::{
     agent::{NamedBytes, Settings, SourceSettings},

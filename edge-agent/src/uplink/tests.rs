@@ -9,8 +9,11 @@ use std::{
 };
 
 use bytes::BytesMut;
-use rumqttc::mqttbytes::v4::{
-    ConnAck, ConnectReturnCode, Packet as Mqtt, PubAck, Publish, SubAck, SubscribeReasonCode,
+use rumqttc::{
+    QoS,
+    mqttbytes::v4::{
+        ConnAck, ConnectReturnCode, Packet as Mqtt, PubAck, Publish, SubAck, SubscribeReasonCode,
+    },
 };
 use service::{Tasks, clock::SystemClock};
 use tokio::{
@@ -20,12 +23,13 @@ use tokio::{
     sync::watch,
 };
 use wire::{
-    ack::{AckMessage, DurableAck, payload_crc32},
+    ack::{AckMessage, DurableAck, VehicleStatus, payload_crc32},
     batch::{Batch, ClockState, Envelope},
     catalog::Catalog,
     command::CommandReply,
     ids::{CatalogHash, StreamId},
     signature::BatchVerifier,
+    time::Timestamp,
 };
 
 use super::*;
