@@ -79,11 +79,11 @@ enum SessionError {
 }
 
 impl SessionError {
-    /// What the broker said, when it was the broker.
-    fn refusal(&self) -> Option<&Refusal> {
+    /// What the broker refused and why, when it was the broker.
+    fn refusal(&self) -> Option<String> {
         match self {
-            Self::Link { source, .. } => source.refusal(),
-            Self::Refused { source, .. } => Some(source),
+            Self::Link { source, .. } => source.refusal().map(|refusal| format!("the connection: {refusal}")),
+            Self::Refused { channel, source } => Some(format!("{channel}: {source}")),
             _ => None,
         }
     }
@@ -132,7 +132,7 @@ impl Uplink {
                 back_off = BACK_OFF_MIN;
             }
             if let Some(refusal) = error.refusal() {
-                self.shared.note_refusal(Some(refusal.to_string()));
+                self.shared.note_refusal(Some(refusal));
             }
             let wait = jittered(back_off);
             let wait_ms = micros(wait) / 1000;

@@ -7,7 +7,8 @@
 //! With MQTT 5 the session ends with the connection as it does with 3.1.1, publications say what
 //! they are, and the broker's limits hold: the library keeps unacknowledged publications below the
 //! receive maximum, and [`Sender::publish`] refuses what is over the maximum packet size, since
-//! handing it over would end the connection, and the next one likewise.
+//! handing it over would end the connection, and the next one likewise. The library cannot read a
+//! DISCONNECT that ends after its reason code, as mosquitto's do: of these the words are lost.
 
 mod words;
 

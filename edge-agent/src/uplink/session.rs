@@ -205,7 +205,7 @@ impl Uplink {
             }
             LinkEvent::SubscriptionRefused(refusal) => {
                 warn!(vehicle_id = %self.vehicle_id, error = %refusal, "the broker refused a subscription");
-                self.shared.note_refusal(Some(format!("subscription: {refusal}")));
+                self.shared.note_refusal(Some(format!("a subscription: {refusal}")));
             }
             LinkEvent::Left | LinkEvent::Other => {}
         }
