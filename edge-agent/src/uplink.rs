@@ -34,7 +34,10 @@ use wire::{
     topics::{Channel, topic},
 };
 
-use crate::{agent::shared::Shared, campaign::Desk as CampaignDesk, command::Desk, spool::SpoolError};
+use crate::{
+    agent::shared::Shared, campaign::Desk as CampaignDesk, clock::keeper::TimeKeeper, command::Desk,
+    spool::SpoolError,
+};
 use link::{HandOverError, LinkError, LinkEvent, Refusal, Transport, secured};
 use rotation::Rotation;
 use session::{End, Session};
@@ -100,6 +103,8 @@ pub(crate) struct Uplink {
     pub(crate) desk: Option<Arc<Desk>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: SharedClock,
+    /// Of live sources; times of the others are known.
+    pub(crate) time: Option<Arc<TimeKeeper>>,
 }
 
 impl Uplink {

@@ -15,7 +15,7 @@ use super::{
     rotation::Rotation,
     window::Window,
 };
-use crate::spool::SpoolError;
+use crate::{clock::keeper::Sending, spool::SpoolError};
 
 /// The state of one connection.
 pub(super) struct Session {
@@ -228,11 +228,18 @@ impl Uplink {
     }
 
     pub(super) async fn maintain(&self) -> Result<(), SessionError> {
-        let (now_us, monotonic_us) = (self.clock.now_us(), self.clock.monotonic_us());
+        let monotonic_us = self.clock.monotonic_us();
+        let time = self.time.clone();
+        let now_us = time.as_ref().map_or(self.clock.now_us(), |time| time.now().0);
+        // Segments of an unknown time are as old as they are, not as their clock said.
+        let moved_us = move |id| match time.as_ref().map(|time| time.sending(id)) {
+            Some(Sending::Moved(us)) => us,
+            _ => 0,
+        };
         let dropped = self
             .with_spool(move |spool| {
                 let before = spool.counts().dropped_batches;
-                spool.maintain(now_us, monotonic_us)?;
+                spool.maintain_moved(now_us, monotonic_us, &moved_us)?;
                 Ok(spool.counts().dropped_batches - before)
             })
             .await?;

@@ -371,6 +371,7 @@ impl Rig {
             desk,
             shared: Arc::clone(&shared),
             clock: SystemClock::shared(),
+            time: None,
         };
         tasks.spawn("uplink", uplink.run(tasks.stop_token()));
         Self { tasks, cloud, shared, campaigns, _folder: folder }

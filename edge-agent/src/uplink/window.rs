@@ -12,7 +12,7 @@ use service::clock::micros;
 use tracing::{error, warn};
 use wire::{
     ack::{DurableAck, payload_crc32},
-    batch::{BATCH_VERSION, Batch, Envelope},
+    batch::{BATCH_VERSION, Batch, ClockState, Envelope},
     ids::StreamId,
     topics::Channel,
 };
@@ -22,7 +22,7 @@ use super::{
     link::{About, HandOverError},
     session::{Handed, Session},
 };
-use crate::{agent::shared::add, metrics, spool::StoredBatch};
+use crate::{agent::shared::add, clock::keeper::Sending, metrics, spool::StoredBatch};
 
 /// A batch sent and not yet durable.
 #[derive(Debug, Clone, Copy)]
@@ -105,7 +105,9 @@ impl Uplink {
             if room == 0 {
                 return Ok(());
             }
-            let sent = session.window.sent.clone();
+            let mut sent = session.window.sent.clone();
+            // Nothing of a held stream is above this.
+            sent.extend(self.time.iter().flat_map(|time| time.held()).map(|id| (id, u64::MAX - 1)));
             let batches = self.with_spool(move |spool| spool.next_batches(&sent, room)).await?;
             session.has_more = batches.len() == room;
             for batch in batches {
@@ -141,19 +143,44 @@ impl Uplink {
         Ok(())
     }
 
-    /// The bytes to publish: signed now, and where older batches of the stream were dropped
-    /// since, with the lowest sequence that may still come.
+    /// The bytes to publish: signed now; where older batches of the stream were dropped since, with
+    /// the lowest sequence that may still come; where its time was not known and now is, set right.
     fn payload(&self, stored: StoredBatch) -> Result<Vec<u8>, SessionError> {
-        let body = match stored.floor {
-            Some(floor) if floor > stored.meta.oldest_sequence => {
-                let mut batch = Batch::decode_body(&stored.body)?;
+        let floor = stored.floor.filter(|floor| *floor > stored.meta.oldest_sequence);
+        let moved_us = self.moved_us(stored.stream_id);
+        let body = if floor.is_none() && moved_us.is_none() {
+            stored.body
+        } else {
+            let mut batch = Batch::decode_body(&stored.body)?;
+            if let Some(floor) = floor {
                 batch.oldest_sequence = floor.min(batch.sequence);
-                batch.encode_body()?
             }
-            _ => stored.body,
+            if let Some(us) = moved_us {
+                self.set_right(&mut batch, us);
+            }
+            batch.encode_body()?
         };
         let signature = self.signer.as_ref().map(|s| s.sign(&body)).unwrap_or_default();
         Ok(Envelope { body, signature }.encode()?)
+    }
+
+    /// By how much the times of a stream's batches are to be moved.
+    fn moved_us(&self, stream_id: StreamId) -> Option<i64> {
+        match self.time.as_ref()?.sending(stream_id) {
+            Sending::Moved(us) => Some(us),
+            Sending::AsIs | Sending::Held => None,
+        }
+    }
+
+    /// Moves the times of a batch; those of its samples are after its base.
+    fn set_right(&self, batch: &mut Batch, us: i64) {
+        batch.base_time = batch.base_time.plus_us(us);
+        batch.clock = ClockState::Corrected;
+        for gap in &mut batch.gaps {
+            if let Some(us) = self.moved_us(gap.stream_id) {
+                (gap.first_time, gap.last_time) = (gap.first_time.plus_us(us), gap.last_time.plus_us(us));
+            }
+        }
     }
 
     /// Gives up a batch that can never be taken; it is told as a gap.
