@@ -242,6 +242,7 @@ impl Handle {
             now: Timestamp(self.clock.now_us()),
             monotonic_us: self.clock.monotonic_us(),
             link: stats.link,
+            refusal: self.shared.refusal(),
             counts: UnitCounts::of(&stats),
             signals: state::signals(&self.catalog, &self.shared.latest.rows()),
         }

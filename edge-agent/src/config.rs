@@ -10,6 +10,7 @@ use service::config::{ConfigError, DurationText, Faults, Loaded};
 use wire::time::Timestamp;
 
 mod campaigns;
+mod clock;
 mod faults;
 mod source;
 mod spool;
@@ -17,11 +18,12 @@ mod unit;
 mod uplink;
 
 pub use campaigns::CampaignsConfig;
+pub use clock::ClockConfig;
 pub use faults::{FaultsConfig, J1939Config, ListenName};
 pub use source::{PowertrainName, SourceConfig, SourceKind};
 pub use spool::SpoolConfig;
 pub use unit::{CommandConfig, UnitConfig};
-pub use uplink::{CatchUpName, UplinkConfig, parse_address};
+pub use uplink::{CatchUpName, ProtocolName, UplinkConfig, parse_address};
 
 use crate::{
     agent::{NamedBytes, Settings, SourceSettings},
@@ -44,6 +46,8 @@ pub struct Config {
     pub map_files: Vec<PathBuf>,
     /// Where frames come from.
     pub source: SourceConfig,
+    /// How time becomes known.
+    pub clock: ClockConfig,
     /// What the vehicle is asked.
     pub poll: PollConfig,
     /// How samples are collected.
@@ -82,6 +86,7 @@ impl Default for Config {
             dbc_files: Vec::new(),
             map_files: Vec::new(),
             source: SourceConfig::default(),
+            clock: ClockConfig::default(),
             poll: PollConfig::default(),
             collect: CollectConfig::default(),
             j1939: J1939Config::default(),
@@ -117,7 +122,10 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
     let mut faults = Faults::of(&loaded.origin);
     let config = loaded.config;
     let vehicle_id = faults.check("vehicle_id", config.vehicle_id.parse());
-    let source = config.source.check(&mut faults, now);
+    let mut source = config.source.check(&mut faults, now);
+    if let Some(SourceSettings::Live(live)) = &mut source {
+        live.clock = config.clock.check(&mut faults);
+    }
     let (mut dbcs, mut maps) = (
         read_all(&mut faults, "dbc_files", &config.dbc_files),
         read_all(&mut faults, "map_files", &config.map_files),

@@ -22,6 +22,8 @@ pub(crate) const RESENDS: &str = "roadlake_edge_resends_total";
 pub(crate) const CONNECTIONS: &str = "roadlake_edge_connections_total";
 /// Damaged lines and frames.
 pub(crate) const CORRUPT: &str = "roadlake_edge_corrupt_lines_total";
+/// Times the wall clock was set while the agent ran.
+pub(crate) const CLOCK_STEPS: &str = "roadlake_edge_clock_steps_total";
 /// Samples dropped, by `reason`.
 pub(crate) const DROPPED: &str = "roadlake_edge_dropped_samples_total";
 /// Frames that were on a bus and did not arrive, by `reason`.
@@ -145,6 +147,10 @@ pub(crate) fn sent(bytes: u64) {
 
 pub(crate) fn acked(batches: u64) {
     counter!(ACKED).increment(batches);
+}
+
+pub(crate) fn clock_step() {
+    counter!(CLOCK_STEPS).increment(1);
 }
 
 pub(crate) fn resent() {

@@ -316,6 +316,17 @@ impl Spool {
 
     /// What time brings: the sync that is due, and segments past their age.
     pub fn maintain(&mut self, now_us: i64, monotonic_us: i64) -> Result<(), SpoolError> {
+        self.maintain_moved(now_us, monotonic_us, &|_| 0)
+    }
+
+    /// The same where the clock that a stream's segments were begun by was wrong: `moved_us` says
+    /// by how much.
+    pub fn maintain_moved(
+        &mut self,
+        now_us: i64,
+        monotonic_us: i64,
+        moved_us: &dyn Fn(StreamId) -> i64,
+    ) -> Result<(), SpoolError> {
         if let SyncPolicy::Interval(interval) = self.settings.sync
             && monotonic_us.saturating_sub(self.last_sync_us) >= service::clock::micros(interval)
         {
@@ -325,7 +336,8 @@ impl Spool {
         self.note_wear(now_us);
         let oldest_us = now_us.saturating_sub(service::clock::micros(self.settings.age_max));
         for lane in Lane::ALL {
-            while self.lanes[lane.index()].front().is_some_and(|s| s.header.created_us < oldest_us) {
+            let began_us = |s: &Segment| s.header.created_us.saturating_add(moved_us(s.header.stream_id));
+            while self.lanes[lane.index()].front().is_some_and(|s| began_us(s) < oldest_us) {
                 self.evict(lane, DropReason::SpoolAge)?;
             }
         }

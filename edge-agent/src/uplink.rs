@@ -1,17 +1,22 @@
-//! The way to the cloud: MQTT, and the only file that names its client library.
+//! The way to the cloud: MQTT 3.1.1 or 5, by the client library that `uplink/link.rs` hides.
 //!
 //! One *session* is one connection: birth, catalogues (again when campaigns change them), then
-//! batches by [`Spool`]'s order. The window counts batches without a durable ack; a PUBACK releases nothing. The client library
-//! throws its pending messages away when a broker forgot the session, so nothing is left to it:
-//! on any error client and event loop are built anew and everything above the last durable ack
-//! is sent again. Bounds: `in_flight_max` batches, back-off of 1 s to 60 s with jitter.
+//! batches by [`Spool`]'s order. The window counts batches without a durable ack; a PUBACK
+//! releases nothing. Nothing is left to the client library: on any error both its ends are built
+//! anew and everything above the last durable ack is sent again. What the broker refuses is told
+//! in words, in the log and in the unit's state. Bounds: `in_flight_max` batches, back-off of 1 s
+//! to 60 s with jitter, which only an ack or a connection that held for 60 s sets back.
 //!
 //! [`Spool`]: crate::spool::Spool
 
+mod inbound;
+mod link;
 mod rotation;
 mod session;
 mod settings;
+mod telling;
 mod tls;
+mod window;
 pub(crate) mod x509;
 
 use std::{
@@ -19,33 +24,29 @@ use std::{
     time::Duration,
 };
 
-use rumqttc::TlsConfiguration;
-use rumqttc::{
-    AsyncClient, ClientError, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet,
-    Publish, QoS, Transport,
-};
 use service::{SharedClock, clock::micros, logs::chain, tasks::TaskError};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wire::{
-    ack::VehicleStatus,
-    batch::{DecodeBatchError, EncodeBatchError, PAYLOAD_BYTES_MAX},
+    batch::{DecodeBatchError, EncodeBatchError},
     ids::{BootId, VehicleId},
     signature::BatchSigner,
-    time::Timestamp,
     topics::{Channel, topic},
 };
 
-use crate::{agent::shared::Shared, campaign::Desk as CampaignDesk, command::Desk, spool::SpoolError};
+use crate::{
+    agent::shared::Shared, campaign::Desk as CampaignDesk, clock::keeper::TimeKeeper, command::Desk,
+    spool::SpoolError,
+};
+use link::{HandOverError, LinkError, LinkEvent, Refusal, Transport, secured};
 use rotation::Rotation;
 use session::{End, Session};
 
+pub use link::Protocol;
 pub use settings::UplinkSettings;
 pub use tls::{ClientCertificate, TlsError, TlsSettings};
 pub use wire::ack::LinkState;
 
-/// Beside its payload a packet has a topic and a header.
-const PACKET_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 1024;
 /// Requests that may wait for the client library, beyond the window.
 const REQUEST_ROOM: usize = 64;
 /// Batches read from the spool at once.
@@ -64,10 +65,12 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 enum SessionError {
-    #[error("no connection to broker {host}:{port}")]
-    Connection { host: String, port: u16, source: Box<ConnectionError> },
+    #[error("no link to broker {host}:{port}")]
+    Link { host: String, port: u16, source: LinkError },
+    #[error("the broker refused a message of {channel}")]
+    Refused { channel: &'static str, source: Refusal },
     #[error("cannot hand a message to the client")]
-    Client(#[source] Box<ClientError>),
+    HandOver(#[from] HandOverError),
     #[error("cannot use the spool")]
     Spool(#[from] SpoolError),
     #[error("cannot read a batch back from the spool")]
@@ -76,6 +79,17 @@ enum SessionError {
     Encode(#[from] EncodeBatchError),
     #[error("a blocking task failed")]
     Blocking(#[from] tokio::task::JoinError),
+}
+
+impl SessionError {
+    /// What the broker refused and why, when it was the broker.
+    fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Link { source, .. } => source.refusal().map(|refusal| format!("the connection: {refusal}")),
+            Self::Refused { channel, source } => Some(format!("{channel}: {source}")),
+            _ => None,
+        }
+    }
 }
 
 /// Sends what the spool holds until it is stopped.
@@ -89,6 +103,8 @@ pub(crate) struct Uplink {
     pub(crate) desk: Option<Arc<Desk>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: SharedClock,
+    /// Of live sources; times of the others are known.
+    pub(crate) time: Option<Arc<TimeKeeper>>,
 }
 
 impl Uplink {
@@ -104,8 +120,9 @@ impl Uplink {
         let mut back_off = BACK_OFF_MIN;
         let mut rotation = Rotation::of(self.settings.tls.clone(), &self.vehicle_id).await;
         loop {
-            let mut session = Session::default();
-            let result = self.session(&mut session, &mut rotation, &stop).await;
+            let (mut session, mut link) = self.open();
+            let result = self.session(&mut session, &mut link, &mut rotation, &stop).await;
+            drop(link);
             self.set_link(LinkState::Offline);
             let error = match result {
                 Ok(End::Stopped) => return Ok(()),
@@ -116,8 +133,11 @@ impl Uplink {
                 }
                 Err(error) => error,
             };
-            if session.is_connected {
+            if self.went_well(&session) {
                 back_off = BACK_OFF_MIN;
+            }
+            if let Some(refusal) = error.refusal() {
+                self.shared.note_refusal(Some(refusal));
             }
             let wait = jittered(back_off);
             let wait_ms = micros(wait) / 1000;
@@ -150,32 +170,15 @@ impl Uplink {
         }
     }
 
-    fn options(&self) -> MqttOptions {
-        let mut options = MqttOptions::new(self.vehicle_id.as_str(), &self.settings.host, self.settings.port);
-        options.set_keep_alive(self.settings.keep_alive);
-        options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
-        options.set_clean_session(true);
-        options.set_transport(self.transport.clone());
-        let gone = self.status(LinkState::Offline, Timestamp(self.clock.now_us()));
-        options.set_last_will(LastWill::new(self.topic(Channel::Status), gone, QoS::AtLeastOnce, true));
-        options
+    /// Whether it makes sense to come back at once. A broker that lets the vehicle in only to
+    /// throw it out again is not to be hurried.
+    fn went_well(&self, session: &Session) -> bool {
+        let held_us = self.clock.monotonic_us().saturating_sub(session.connected_us);
+        session.window.has_progressed() || (session.is_connected && held_us >= micros(BACK_OFF_MAX))
     }
 
     fn topic(&self, channel: Channel) -> String {
         topic(&self.vehicle_id, channel)
-    }
-
-    fn status(&self, link: LinkState, since: Timestamp) -> Vec<u8> {
-        let status = VehicleStatus {
-            is_online: link != LinkState::Offline,
-            link,
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            boot_id: self.boot_id,
-            catalog_hash: self.campaigns.catalog_hash(),
-            since,
-            campaigns: self.campaigns.status().0,
-        };
-        status.encode()
     }
 
     fn set_link(&self, link: LinkState) {
@@ -188,10 +191,6 @@ impl Uplink {
     }
 }
 
-fn secured(config: Arc<rustls::ClientConfig>) -> Transport {
-    Transport::tls_with_config(TlsConfiguration::Rustls(config))
-}
-
 /// Why a broker did not accept a trial connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
@@ -200,7 +199,7 @@ pub(crate) enum ProbeError {
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
     #[error("no connection")]
-    Connection(#[source] Box<ConnectionError>),
+    Link(#[source] LinkError),
     #[error("no answer within {} s", PROBE_TIME_MAX.as_secs())]
     Silence,
 }
@@ -208,19 +207,17 @@ pub(crate) enum ProbeError {
 /// Asks the broker whether it would accept this vehicle: by a client id of its own, as the
 /// running agent's would be thrown out by a second connection under the same.
 pub(crate) fn probe(settings: &UplinkSettings, vehicle_id: &VehicleId) -> Result<(), ProbeError> {
-    let mut options = MqttOptions::new(format!("{vehicle_id}-check"), &settings.host, settings.port);
-    options.set_clean_session(true);
-    options.set_transport(Uplink::transport(settings)?);
+    let options = settings.options(&format!("{vehicle_id}-check"), Uplink::transport(settings)?);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProbeError::Runtime)?;
     runtime.block_on(async {
-        let (_client, mut event_loop) = AsyncClient::new(options, 1);
+        let (_sender, mut link) = link::open(options);
         let accepted = async {
             loop {
-                match event_loop.poll().await {
-                    Ok(Event::Incoming(Packet::ConnAck(_))) => return Ok(()),
+                match link.poll().await {
+                    Ok(LinkEvent::Connected { .. }) => return Ok(()),
                     Ok(_) => {}
-                    Err(error) => return Err(ProbeError::Connection(Box::new(error))),
+                    Err(error) => return Err(ProbeError::Link(error)),
                 }
             }
         };

@@ -15,6 +15,12 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn now_us(&self) -> i64;
     /// Microseconds on a clock that never goes back, from an arbitrary start.
     fn monotonic_us(&self) -> i64;
+    /// Microseconds since the machine was started, its sleep included: unlike `monotonic_us` it
+    /// goes on when the process is started again. Where the system does not tell, since the
+    /// process was.
+    fn boot_us(&self) -> i64 {
+        self.monotonic_us()
+    }
 }
 
 /// A clock as it is handed around.
@@ -45,6 +51,17 @@ impl Clock for SystemClock {
 
     fn monotonic_us(&self) -> i64 {
         micros(self.start.elapsed())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn boot_us(&self) -> i64 {
+        // The clock is there since Linux 2.6.39.
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map_or_else(
+            |_| self.monotonic_us(),
+            |since_boot| {
+                since_boot.tv_sec().saturating_mul(1_000_000).saturating_add(since_boot.tv_nsec() / 1000)
+            },
+        )
     }
 }
 

@@ -1,11 +1,12 @@
 //! Live sources: buses by SocketCAN, and beside them a GNSS receiver and the unit's own state.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use service::SharedClock;
 
 use super::{NamedBytes, StartError};
 use crate::{
+    clock::{ClockSettings, keeper::TimeKeeper},
     decode::Decoder,
     source::{
         Source,
@@ -27,6 +28,8 @@ pub struct LiveSettings {
     pub gnss: Option<Receiver>,
     /// Time between two looks at the unit's own state.
     pub unit_interval: Option<Duration>,
+    /// How time becomes known.
+    pub clock: ClockSettings,
 }
 
 /// What the kernel lets through.
@@ -61,12 +64,12 @@ impl LiveSettings {
         &self,
         decoder: &Decoder,
         spool_folder: &Path,
-        clock: &SharedClock,
+        (clock, time): (&SharedClock, &Arc<TimeKeeper>),
     ) -> Result<Box<dyn Source + Send>, StartError> {
         let bus = self.open_buses(decoder, clock)?;
         let mut sides: Vec<Box<dyn SideSource>> = Vec::new();
         if let Some(receiver) = &self.gnss {
-            sides.push(Box::new(GnssSource::new(receiver.clone(), clock.clone())?));
+            sides.push(Box::new(GnssSource::new(receiver.clone(), clock.clone())?.telling(Arc::clone(time))));
         }
         if let Some(interval) = self.unit_interval {
             sides.push(Box::new(UnitSource::new(interval, spool_folder, clock.clone())?));

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     campaign::{Desk as CampaignDesk, Spent, desk::TakesEffect, engine::Engine},
+    clock::keeper::TimeKeeper,
     collect::{Collector, VinColumn},
     command::{self, Desk, DiagnosticPort, Inbox, NoDiagnostics},
     dbc::Dbc,
@@ -109,7 +110,7 @@ pub(super) fn open(settings: Settings, clock: SharedClock) -> Result<Opened, Sta
         writer::Identity { vehicle_id: vehicle_id.clone(), boot_id, catalog_hash },
         source.streams,
         Arc::clone(&shared),
-        Arc::clone(&clock),
+        (Arc::clone(&clock), source.time.clone()),
     );
     let worker = Worker {
         source: source.source,
@@ -119,6 +120,7 @@ pub(super) fn open(settings: Settings, clock: SharedClock) -> Result<Opened, Sta
         vin: VinColumn::of(&base_catalog),
         writer,
         keeper: source.keeper,
+        time: source.time.clone(),
         watch: SourceWatch::default(),
         counted_at: Timestamp::default(),
         polling,
@@ -136,6 +138,7 @@ pub(super) fn open(settings: Settings, clock: SharedClock) -> Result<Opened, Sta
         desk: desk.clone(),
         shared: Arc::clone(&shared),
         clock: Arc::clone(&clock),
+        time: source.time,
     };
     let handle =
         Handle { vehicle_id, catalog: Arc::new(catalog), shared, clock, address: None, desk, campaigns };
@@ -176,6 +179,7 @@ fn add_obd(dbcs: &mut Vec<Dbc>, maps: &mut Vec<SignalMap>) -> Result<(), StartEr
 struct OpenedSource {
     source: Box<dyn Source + Send>,
     keeper: Keeper,
+    time: Option<Arc<TimeKeeper>>,
     streams: Streams,
     resume_after: [Option<Timestamp>; 3],
 }
@@ -188,12 +192,19 @@ fn open_source(
     clock: &SharedClock,
 ) -> Result<OpenedSource, StartError> {
     match &settings.source {
-        SourceSettings::Live(live) => Ok(OpenedSource {
-            source: live.open(decoder.decoder(), &settings.spool_folder, clock)?,
-            keeper: Keeper::Live,
-            streams: Streams::Live(Lane::ALL.map(|_| StreamId(Uuid::new_v4()))),
-            resume_after: [None; 3],
-        }),
+        SourceSettings::Live(live) => {
+            let folder = &settings.spool_folder;
+            let time = Arc::new(TimeKeeper::open(live.clock.clone(), folder, Arc::clone(clock)));
+            let streams = Lane::ALL.map(|_| StreamId(Uuid::new_v4()));
+            time.enroll(&streams);
+            Ok(OpenedSource {
+                source: live.open(decoder.decoder(), folder, (clock, &time))?,
+                keeper: Keeper::Live,
+                time: Some(time),
+                streams: Streams::Live(streams),
+                resume_after: [None; 3],
+            })
+        }
         SourceSettings::Replay(replay) => {
             let log = std::io::Cursor::new(Arc::clone(&replay.log.bytes));
             let source = LogReader::new(replay.log.name.clone(), log)?;
@@ -201,6 +212,7 @@ fn open_source(
             Ok(OpenedSource {
                 source: Box::new(source),
                 keeper: Keeper::replay(replay.pace, replay.shift_to),
+                time: None,
                 streams: Streams::Recorded(ids),
                 resume_after: [None; 3],
             })
@@ -215,6 +227,7 @@ fn open_source(
             Ok(OpenedSource {
                 source: Box::new(source),
                 keeper: Keeper::simulate(simulate, resumed_to, clock.as_ref()),
+                time: None,
                 streams: Streams::Live(Lane::ALL.map(|_| StreamId(Uuid::new_v4()))),
                 resume_after,
             })

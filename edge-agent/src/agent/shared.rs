@@ -138,6 +138,7 @@ pub(crate) struct Shared {
     /// Something was acknowledged, or the source ended.
     pub(crate) settled: Notify,
     has_room: Condvar,
+    refusal: Mutex<Option<String>>,
     pub(crate) counters: Counters,
     pub(crate) latest: LatestTable,
 }
@@ -151,6 +152,7 @@ impl Shared {
             appended: Notify::new(),
             settled: Notify::new(),
             has_room: Condvar::new(),
+            refusal: Mutex::default(),
             counters: Counters::default(),
             latest: LatestTable::default(),
         }
@@ -159,6 +161,16 @@ impl Shared {
     /// The spool; file operations happen under it, so never on an async thread.
     pub(crate) fn spool(&self) -> MutexGuard<'_, Spool> {
         self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the broker refused, or that all is well.
+    pub(crate) fn note_refusal(&self, words: Option<String>) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    }
+
+    /// What the broker refused last, unless batches became durable since.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Rings after acknowledgements.

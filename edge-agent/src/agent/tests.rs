@@ -334,6 +334,7 @@ fn live(folder: &std::path::Path) -> Settings {
             filter: FrameFilter::Known,
             gnss: Some(crate::source::gnss::Receiver::parse(sentences.to_str().unwrap(), 9600).unwrap()),
             unit_interval: Some(Duration::from_secs(3600)),
+            clock: crate::clock::ClockSettings::default(),
         }),
         dbcs: Vec::new(),
         maps: Vec::new(),

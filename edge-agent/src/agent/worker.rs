@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     campaign::engine::Engine,
+    clock::keeper::{Change, TimeKeeper},
     collect::{Collector, Cut, VinColumn},
     frame::{Frame, FrameId},
     map::{FrameOutcome, MappedDecoder, MappedSample},
@@ -123,6 +124,8 @@ pub(super) struct Worker {
     pub(super) vin: Option<VinColumn>,
     pub(super) writer: BatchWriter,
     pub(super) keeper: Keeper,
+    /// Of live sources.
+    pub(super) time: Option<Arc<TimeKeeper>>,
     pub(super) watch: SourceWatch,
     /// Event time at which a live source's frames were last counted.
     pub(super) counted_at: Timestamp,
@@ -152,11 +155,13 @@ impl Worker {
         while !stop.is_cancelled() {
             self.pulse();
             self.change_campaigns(&mut cuts)?;
+            self.look_at_clock(&mut cuts)?;
             let frame = match wait_again.take() {
                 Some(frame) => frame,
                 None => match self.source.next_within(self.quiet_max()) {
                     Ok(Polled::Frame(mut frame)) => {
                         self.keeper.shift(&mut frame);
+                        self.date(&mut frame, &mut cuts)?;
                         *frame
                     }
                     Ok(Polled::Quiet) => {
@@ -221,6 +226,35 @@ impl Worker {
         Ok(())
     }
 
+    /// Ends the batches in progress when the clock was set or the time became known: one batch is
+    /// by one clock.
+    fn look_at_clock(&mut self, cuts: &mut Vec<Cut>) -> Result<(), CollectError> {
+        let Some(time) = &self.time else { return Ok(()) };
+        let change = time.look();
+        let era = time.era();
+        if change.is_some() {
+            self.collector.finish(cuts);
+            self.writer.write(cuts)?;
+        }
+        self.writer.set_era(era);
+        if change == Some(Change::Knowledge) {
+            self.writer.begin_streams();
+        }
+        Ok(())
+    }
+
+    /// Gives a frame its time by the present era.
+    fn date(&mut self, frame: &mut Frame, cuts: &mut Vec<Cut>) -> Result<(), CollectError> {
+        // Stamped after the clock was set and before that was seen, most likely.
+        if self.time.as_ref().is_some_and(|time| !time.is_current(frame.time)) {
+            self.look_at_clock(cuts)?;
+        }
+        if let Some(time) = &self.time {
+            frame.time = time.date(frame.time);
+        }
+        Ok(())
+    }
+
     /// How long to wait for a frame: what is asked of control units has timeouts of its own.
     fn quiet_max(&self) -> Duration {
         if self.polling.is_some() { POLL_STEP } else { WAIT_MAX }
@@ -235,10 +269,11 @@ impl Worker {
     ) -> Result<(), CollectError> {
         self.count(uncounted);
         if self.keeper.is_live() {
-            let now = Timestamp(self.clock.now_us());
+            let now = self.time.as_ref().map_or(Timestamp(self.clock.now_us()), |time| time.now());
             self.collector.observe(now, 0, &[], cuts);
             self.poll_step(now, samples, cuts);
             self.writer.write(cuts)?;
+            self.campaigns.note(&self.collector, self.clock.as_ref());
         }
         Ok(())
     }

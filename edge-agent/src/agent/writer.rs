@@ -5,12 +5,13 @@ use std::sync::{Arc, atomic::Ordering};
 use service::{SharedClock, logs::chain};
 use tracing::error;
 use wire::{
-    batch::{Batch, ClockState, EncodeBatchError},
+    batch::{Batch, ClockState, EncodeBatchError, Gap},
     ids::{BootId, CatalogHash, StreamId, VehicleId},
 };
 
 use super::shared::{Shared, add};
 use crate::{
+    clock::keeper::{Era, Sending, TimeKeeper},
     collect::Cut,
     metrics,
     spool::{DropReason, Lane, RecordMeta, SpoolError},
@@ -52,10 +53,19 @@ pub(super) struct BatchWriter {
     epoch: u64,
     shared: Arc<Shared>,
     clock: SharedClock,
+    /// Of live sources; times of the others are known.
+    time: Option<Arc<TimeKeeper>>,
+    /// Of the samples that come.
+    era: Option<Era>,
 }
 
 impl BatchWriter {
-    pub(super) fn new(identity: Identity, streams: Streams, shared: Arc<Shared>, clock: SharedClock) -> Self {
+    pub(super) fn new(
+        identity: Identity,
+        streams: Streams,
+        shared: Arc<Shared>,
+        (clock, time): (SharedClock, Option<Arc<TimeKeeper>>),
+    ) -> Self {
         let had = match streams {
             Streams::Live(_) => [0; 3],
             Streams::Recorded(ids) => {
@@ -71,7 +81,14 @@ impl BatchWriter {
             epoch: 0,
             shared,
             clock,
+            era: time.as_ref().map(|time| time.era()),
+            time,
         }
+    }
+
+    /// Times of what is written from now on are of this era.
+    pub(super) fn set_era(&mut self, era: Era) {
+        self.era = Some(era);
     }
 
     /// Batches are of this encoded catalogue from now on.
@@ -105,6 +122,10 @@ impl BatchWriter {
             return Ok(());
         }
         let (last_time, samples) = (cut.last_time, cut.sample_count);
+        let (clock, monotonic_base_us, now_us) = match (&self.time, self.era) {
+            (Some(time), Some(era)) => (era.clock, era.since_boot_us(cut.base_time), time.now().0),
+            _ => (ClockState::Synchronized, self.clock.monotonic_us(), self.clock.now_us()),
+        };
         // Only this thread appends, so what is read here still holds below.
         let next = self.shared.spool().next_batch(lane, stream_id);
         let batch = Batch {
@@ -115,10 +136,10 @@ impl BatchWriter {
             oldest_sequence: next.oldest_sequence,
             catalog_hash: self.identity.catalog_hash,
             base_time: cut.base_time,
-            monotonic_base_us: self.clock.monotonic_us(),
+            monotonic_base_us,
             groups: cut.groups,
-            gaps: next.gaps.iter().map(|(_, gap)| gap.clone()).collect(),
-            clock: ClockState::Synchronized,
+            gaps: next.gaps.iter().map(|(_, gap)| self.dated(gap.clone())).collect(),
+            clock,
         };
         let body = match batch.encode_body() {
             Ok(body) => body,
@@ -135,7 +156,6 @@ impl BatchWriter {
             sample_count: u32::try_from(samples).unwrap_or(u32::MAX),
             gap_ids: next.gaps.iter().map(|(id, _)| *id).collect(),
         };
-        let now_us = self.clock.now_us();
         {
             let mut spool = self.shared.spool();
             spool.append(lane, (stream_id, self.identity.catalog_hash), &meta, &body, now_us)?;
@@ -148,15 +168,31 @@ impl BatchWriter {
     }
 
     /// After an outage, where the latest goes first: what is collected now need not wait for the
-    /// acks of what waited. A recorded log's streams are given and stay.
+    /// acks of what waited.
     fn begin_streams_if_asked(&mut self) {
         let epoch = self.shared.counters.stream_epoch.load(Ordering::Relaxed);
         if epoch != self.epoch {
             self.epoch = epoch;
-            if let Streams::Live(ids) = &mut self.streams {
-                *ids = ids.map(|_| StreamId(uuid::Uuid::new_v4()));
+            self.begin_streams();
+        }
+    }
+
+    /// What follows is in streams of its own. A recorded log's streams are given and stay.
+    pub(super) fn begin_streams(&mut self) {
+        if let Streams::Live(ids) = &mut self.streams {
+            *ids = ids.map(|_| StreamId(uuid::Uuid::new_v4()));
+            if let Some(time) = &self.time {
+                time.enroll(ids);
             }
         }
+    }
+
+    /// A gap, its times set right where they were not known and now are.
+    fn dated(&self, mut gap: Gap) -> Gap {
+        if let Some(Sending::Moved(us)) = self.time.as_ref().map(|time| time.sending(gap.stream_id)) {
+            (gap.first_time, gap.last_time) = (gap.first_time.plus_us(us), gap.last_time.plus_us(us));
+        }
+        gap
     }
 
     /// A batch the format refuses is a fault of ours; it is not counted as collected.

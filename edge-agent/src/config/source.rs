@@ -9,6 +9,7 @@ use wire::time::Timestamp;
 use super::read;
 use crate::{
     agent::{FrameFilter, LiveSettings, ReplaySettings, SourceSettings},
+    clock::ClockSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::{gnss::Receiver, replay::Pace},
 };
@@ -166,6 +167,7 @@ impl SourceConfig {
             filter: if self.filter { FrameFilter::Known } else { FrameFilter::All },
             gnss,
             unit_interval: (!interval.is_zero()).then_some(interval),
+            clock: ClockSettings::default(),
         })
     }
 }

@@ -7,7 +7,7 @@ use service::config::{DurationText, Faults};
 
 use crate::{
     spool::CatchUp,
-    uplink::{ClientCertificate, TlsSettings, UplinkSettings},
+    uplink::{ClientCertificate, Protocol, TlsSettings, UplinkSettings},
 };
 
 /// `[uplink]`.
@@ -16,6 +16,8 @@ use crate::{
 pub struct UplinkConfig {
     /// `host:port` of the broker.
     pub broker: String,
+    /// Version of MQTT.
+    pub protocol: ProtocolName,
     /// Most batches without a durable ack.
     pub in_flight_max: usize,
     /// Time without an ack after which the window is sent again.
@@ -32,6 +34,26 @@ pub struct UplinkConfig {
     pub key_file: Option<PathBuf>,
     /// The vehicle's signing key.
     pub signing_key_file: Option<PathBuf>,
+}
+
+/// A version of MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum ProtocolName {
+    /// MQTT 3.1.1.
+    #[serde(rename = "3.1.1")]
+    V311,
+    /// MQTT 5.
+    #[serde(rename = "5")]
+    V5,
+}
+
+impl From<ProtocolName> for Protocol {
+    fn from(name: ProtocolName) -> Self {
+        match name {
+            ProtocolName::V311 => Self::V311,
+            ProtocolName::V5 => Self::V5,
+        }
+    }
 }
 
 /// What is sent first after an outage.
@@ -58,6 +80,7 @@ impl Default for UplinkConfig {
         let settings = UplinkSettings::default();
         Self {
             broker: format!("{}:{}", settings.host, settings.port),
+            protocol: ProtocolName::V311,
             in_flight_max: settings.in_flight_max,
             resend_after: DurationText(settings.resend_after),
             keep_alive: DurationText(settings.keep_alive),
@@ -94,6 +117,7 @@ impl UplinkConfig {
         Some(UplinkSettings {
             host,
             port,
+            protocol: self.protocol.into(),
             tls: self.ca_file.map(|ca_file| TlsSettings { ca_file, client }),
             in_flight_max: self.in_flight_max,
             resend_after: self.resend_after.0,

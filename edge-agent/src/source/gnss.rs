@@ -9,11 +9,13 @@ pub(crate) mod connection;
 pub(crate) mod gpsd;
 pub(crate) mod nmea;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use service::{SharedClock, logs::chain};
 use tracing::{error, info, warn};
 use wire::time::Timestamp;
+
+use crate::clock::keeper::TimeKeeper;
 
 use super::{
     merge::{FrameSink, SideSource},
@@ -148,12 +150,25 @@ pub(crate) struct GnssSource {
     receiver: Receiver,
     frames: OwnFrames,
     clock: SharedClock,
+    time: Option<Arc<TimeKeeper>>,
 }
 
 impl GnssSource {
     /// A source that will connect when it runs.
     pub(crate) fn new(receiver: Receiver, clock: SharedClock) -> Result<Self, OwnFramesError> {
-        Ok(Self { receiver, frames: OwnFrames::new("gnss")?, clock })
+        Ok(Self { receiver, frames: OwnFrames::new("gnss")?, clock, time: None })
+    }
+
+    /// Tells the receiver's time to one who may not know it.
+    pub(crate) fn telling(self, time: Arc<TimeKeeper>) -> Self {
+        Self { time: Some(time), ..self }
+    }
+
+    /// Tells the time of a report that has a position: without one it may be the receiver's guess.
+    fn tell_time(&self, report: &Report) {
+        if let (Some(keeper), Some(utc), Some(_)) = (&self.time, report.time, report.position) {
+            keeper.tell_utc(utc);
+        }
     }
 
     fn put(&self, report: &Report, sink: &FrameSink) {
@@ -178,7 +193,13 @@ impl GnssSource {
         while !sink.is_stopped() {
             match connection.next_line() {
                 Ok(LineEvent::Line(line)) => match reader.read(&line) {
-                    Reading::Report(report) => self.put(&report, sink),
+                    Reading::Report(report) => {
+                        // A file is of another day.
+                        if !connection.is_file() {
+                            self.tell_time(&report);
+                        }
+                        self.put(&report, sink);
+                    }
                     Reading::Other => {}
                     Reading::Damaged => sink.count_damaged(),
                 },

@@ -79,8 +79,10 @@ fn head(now: &UnitState, before: Option<&UnitState>) -> Vec<String> {
         // Writing to a string does not fail.
         let _ = write!(dropped, " {reason} {count}");
     }
-    vec![
-        format!("{}  edge-agent {}  link {}", now.vehicle_id, now.agent_version, now.link.name()),
+    let mut lines =
+        vec![format!("{}  edge-agent {}  link {}", now.vehicle_id, now.agent_version, now.link.name())];
+    lines.extend(now.refusal.iter().map(|words| format!("the broker refused {words}")));
+    lines.extend([
         format!(
             "frames  {} /s, {} read, {} without a mapped signal, {} damaged",
             shown_rate(frame_rate),
@@ -108,7 +110,8 @@ fn head(now: &UnitState, before: Option<&UnitState>) -> Vec<String> {
             c.reconnects,
             c.resends
         ),
-    ]
+    ]);
+    lines
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -168,6 +171,7 @@ mod tests {
             now: Timestamp(3_500_000),
             monotonic_us,
             link: LinkState::CatchingUp,
+            refusal: Some("telemetry: not authorized (0x87)".to_owned()),
             counts: UnitCounts { frames: count * 10, ..UnitCounts::default() },
             signals: vec![
                 signal("Vehicle.Speed", "km/h", Some(SignalValue::Number(12.5))),
@@ -179,6 +183,7 @@ mod tests {
     #[test]
     fn rates_are_over_the_time_between_two_looks() {
         let text = draw(&state(5_000_000, 60), Some(&state(3_000_000, 20)), Size::UNBOUNDED);
+        assert!(text.contains("the broker refused telemetry: not authorized"), "{text}");
         assert!(text.contains("link catching_up") && text.contains("frames  200 /s"), "{text}");
         let speed = text.lines().find(|l| l.starts_with("Vehicle.Speed")).unwrap();
         let words: Vec<&str> = speed.split_whitespace().collect();
@@ -188,8 +193,8 @@ mod tests {
 
     #[test]
     fn a_small_terminal_is_never_overrun_and_says_what_it_hides() {
-        let text = draw(&state(1, 1), None, Size { columns: 20, rows: 10 });
-        assert!(text.lines().count() <= 10 && text.lines().all(|l| l.chars().count() <= 20), "{text}");
+        let text = draw(&state(1, 1), None, Size { columns: 20, rows: 11 });
+        assert!(text.lines().count() <= 11 && text.lines().all(|l| l.chars().count() <= 20), "{text}");
         assert!(text.contains("... 1 more"), "{text}");
     }
 }

@@ -28,6 +28,9 @@ pub struct UnitState {
     pub monotonic_us: i64,
     /// How the way to the cloud is.
     pub link: LinkState,
+    /// What the broker refused last, unless batches became durable since.
+    #[serde(default)]
+    pub refusal: Option<String>,
     /// What has been counted since the start.
     pub counts: UnitCounts,
     /// The signals, in the order of their column ids.

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::TlsSettings;
+use super::{
+    TlsSettings,
+    link::{Options, Protocol, Transport},
+};
 
 /// Where batches go and how.
 #[derive(Debug, Clone)]
@@ -11,6 +14,8 @@ pub struct UplinkSettings {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Which MQTT is spoken.
+    pub protocol: Protocol,
     /// TLS, or none.
     pub tls: Option<TlsSettings>,
     /// Most batches without a durable ack.
@@ -28,11 +33,28 @@ impl Default for UplinkSettings {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 1883,
+            protocol: Protocol::default(),
             tls: None,
             in_flight_max: 64,
             resend_after: Duration::from_secs(30),
             keep_alive: Duration::from_secs(30),
             signing_key_file: None,
+        }
+    }
+}
+
+impl UplinkSettings {
+    /// A connection by these, without last words and with room for one message.
+    pub(super) fn options(&self, client_id: &str, transport: Transport) -> Options {
+        Options {
+            protocol: self.protocol,
+            client_id: client_id.to_owned(),
+            host: self.host.clone(),
+            port: self.port,
+            keep_alive: self.keep_alive,
+            transport,
+            will: None,
+            room: 1,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The uplink against a broker and an ingest of a few lines, which forget and fail on demand.
 
 mod commands;
+mod mosquitto;
+mod refusals;
 mod secured;
 
 use std::{
@@ -9,8 +11,11 @@ use std::{
 };
 
 use bytes::BytesMut;
-use rumqttc::mqttbytes::v4::{
-    ConnAck, ConnectReturnCode, Packet as Mqtt, PubAck, Publish, SubAck, SubscribeReasonCode,
+use rumqttc::{
+    QoS,
+    mqttbytes::v4::{
+        ConnAck, ConnectReturnCode, Packet as Mqtt, PubAck, Publish, SubAck, SubscribeReasonCode,
+    },
 };
 use service::{Tasks, clock::SystemClock};
 use tokio::{
@@ -20,12 +25,13 @@ use tokio::{
     sync::watch,
 };
 use wire::{
-    ack::{AckMessage, DurableAck, payload_crc32},
+    ack::{AckMessage, DurableAck, VehicleStatus, payload_crc32},
     batch::{Batch, ClockState, Envelope},
     catalog::Catalog,
     command::CommandReply,
     ids::{CatalogHash, StreamId},
     signature::BatchVerifier,
+    time::Timestamp,
 };
 
 use super::*;
@@ -257,36 +263,42 @@ fn catalog() -> Vec<u8> {
 /// Appends batches without samples' content: only their envelope matters here.
 fn fill(shared: &Shared, lane: Lane, stream_id: StreamId, count: u64) {
     for _ in 0..count {
-        let mut spool = shared.spool();
-        let next = spool.next_batch(lane, stream_id);
-        let batch = Batch {
-            vehicle_id: vehicle(),
-            boot_id: BootId(uuid::Uuid::nil()),
-            stream_id,
-            sequence: next.sequence,
-            oldest_sequence: next.oldest_sequence,
-            catalog_hash: wire::catalog::hash_of(&catalog()),
-            base_time: Timestamp(0),
-            monotonic_base_us: 0,
-            groups: Vec::new(),
-            gaps: Vec::new(),
-            clock: ClockState::Synchronized,
-        };
-        let meta = RecordMeta {
-            sequence: next.sequence,
-            oldest_sequence: next.oldest_sequence,
-            first_time: Timestamp(0),
-            last_time: Timestamp(0),
-            sample_count: 1,
-            gap_ids: Vec::new(),
-        };
-        let key = (stream_id, batch.catalog_hash);
-        spool
-            .append(lane, key, &meta, &batch.encode_body().unwrap(), SystemClock::shared().now_us())
-            .unwrap();
+        append(shared, lane, stream_id, Vec::new());
     }
     shared.appended.notify_one();
 }
+
+/// Appends a batch that counts as one sample.
+fn append(shared: &Shared, lane: Lane, stream_id: StreamId, groups: Vec<wire::batch::Group>) {
+    let mut spool = shared.spool();
+    let next = spool.next_batch(lane, stream_id);
+    let batch = Batch {
+        vehicle_id: vehicle(),
+        boot_id: BootId(uuid::Uuid::nil()),
+        stream_id,
+        sequence: next.sequence,
+        oldest_sequence: next.oldest_sequence,
+        catalog_hash: wire::catalog::hash_of(&catalog()),
+        base_time: Timestamp(0),
+        monotonic_base_us: 0,
+        groups,
+        gaps: Vec::new(),
+        clock: ClockState::Synchronized,
+    };
+    let meta = RecordMeta {
+        sequence: next.sequence,
+        oldest_sequence: next.oldest_sequence,
+        first_time: Timestamp(0),
+        last_time: Timestamp(0),
+        sample_count: 1,
+        gap_ids: Vec::new(),
+    };
+    let key = (stream_id, batch.catalog_hash);
+    spool.append(lane, key, &meta, &batch.encode_body().unwrap(), SystemClock::shared().now_us()).unwrap();
+}
+
+/// TLS, signer, desk of commands, campaigns.
+type Parts = (Option<TlsSettings>, Option<BatchSigner>, Option<Arc<Desk>>, CampaignSettings);
 
 struct Rig {
     tasks: Tasks,
@@ -306,7 +318,7 @@ impl Rig {
         campaigns: CampaignSettings,
         set_up: impl FnOnce(&FakeCloud, &Shared),
     ) -> Self {
-        Self::open(settings, (None, None), (None, campaigns), set_up).await
+        Self::changed(settings, (None, None, None, campaigns), |_| (), set_up).await
     }
 
     async fn with(
@@ -316,13 +328,13 @@ impl Rig {
         desk: Option<Arc<Desk>>,
         set_up: impl FnOnce(&FakeCloud, &Shared),
     ) -> Self {
-        Self::open(settings, (tls, signer), (desk, CampaignSettings::default()), set_up).await
+        Self::changed(settings, (tls, signer, desk, CampaignSettings::default()), |_| (), set_up).await
     }
 
-    async fn open(
+    async fn changed(
         settings: SpoolSettings,
-        (tls, signer): (Option<TlsSettings>, Option<BatchSigner>),
-        (desk, campaigns): (Option<Arc<Desk>>, CampaignSettings),
+        (tls, signer, desk, campaigns): Parts,
+        change: impl FnOnce(&mut UplinkSettings),
         set_up: impl FnOnce(&FakeCloud, &Shared),
     ) -> Self {
         let tasks = Tasks::new();
@@ -333,13 +345,14 @@ impl Rig {
         spool.put_catalog(catalog_hash, &catalog()).unwrap();
         let shared = Arc::new(Shared::new(spool));
         set_up(&cloud, &shared);
-        let settings = UplinkSettings {
+        let mut settings = UplinkSettings {
             port: cloud.port,
             tls,
             in_flight_max: 8,
             resend_after: Duration::from_millis(600),
             ..UplinkSettings::default()
         };
+        change(&mut settings);
         let campaigns = CampaignDesk::open(
             vehicle(),
             Catalog::decode(&catalog()).unwrap(),
@@ -358,6 +371,7 @@ impl Rig {
             desk,
             shared: Arc::clone(&shared),
             clock: SystemClock::shared(),
+            time: None,
         };
         tasks.spawn("uplink", uplink.run(tasks.stop_token()));
         Self { tasks, cloud, shared, campaigns, _folder: folder }

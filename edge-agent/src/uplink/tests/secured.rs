@@ -106,7 +106,7 @@ async fn a_broker_of_another_authority_gets_nothing() {
         ..UplinkSettings::default()
     };
     let probed = tokio::task::spawn_blocking(move || probe(&settings, &vehicle())).await.unwrap();
-    assert!(matches!(probed, Err(ProbeError::Connection(_))), "{probed:?}");
+    assert!(matches!(probed, Err(ProbeError::Link(_))), "{probed:?}");
     assert_eq!((rig.cloud.counts().len(), rig.shared.stats().batches_in_spool), (0, 3));
     rig.stop().await;
 }

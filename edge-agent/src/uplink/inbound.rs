@@ -1,0 +1,84 @@
+//! What comes down the link: acks, campaigns, commands.
+
+use std::sync::Arc;
+
+use service::logs::chain;
+use tracing::{debug, warn};
+use wire::{ack::AckMessage, topics::Channel};
+
+use super::{SessionError, Uplink, session::Session};
+use crate::{campaign::desk::Delivery, metrics};
+
+impl Uplink {
+    pub(super) async fn on_message(
+        &self,
+        session: &mut Session,
+        topic: &str,
+        payload: Vec<u8>,
+    ) -> Result<(), SessionError> {
+        if let Some(desk) = &self.desk
+            && topic == self.topic(Channel::Command)
+        {
+            desk.submit(&payload);
+        }
+        if topic == self.topic(Channel::Campaigns) {
+            return self.on_campaigns(payload).await;
+        }
+        if topic == self.topic(Channel::Ack) {
+            match AckMessage::decode(&payload) {
+                Ok(acks) => self.on_acks(session, acks).await?,
+                Err(error) => {
+                    warn!(vehicle_id = %self.vehicle_id, error = %chain(&error), "ack not understood");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at a delivered campaign set; what came of it is told in `status`.
+    async fn on_campaigns(&self, payload: Vec<u8>) -> Result<(), SessionError> {
+        // A retained message that was cleared: nothing is delivered, the set in force stays.
+        if payload.is_empty() {
+            return Ok(());
+        }
+        let desk = Arc::clone(&self.campaigns);
+        // A refusal is logged and told by the desk.
+        tokio::task::spawn_blocking(move || drop(desk.deliver(&payload, Delivery::Mqtt))).await?;
+        Ok(())
+    }
+
+    async fn on_acks(&self, session: &mut Session, acks: AckMessage) -> Result<(), SessionError> {
+        let durable = acks.durable.clone();
+        let count = self
+            .with_spool(move |spool| {
+                let mut count = 0;
+                for ack in &durable {
+                    count += spool.ack(ack.stream_id, ack.up_to_sequence)?;
+                }
+                Ok(count)
+            })
+            .await?;
+        for ack in &acks.durable {
+            session.window.release(ack);
+        }
+        // Only what is in flight just so, as rejections of an earlier sending come again with the
+        // next.
+        for (stream_id, sequence) in session.window.take_rejected(&acks.rejected) {
+            self.give_up(session, stream_id, sequence).await?;
+        }
+        if count > 0 {
+            session.window.note_progress(self.clock.monotonic_us());
+            session.has_more = true;
+            metrics::acked(count);
+            self.shared.note_refusal(None);
+            self.shared.ring_settled();
+            debug!(vehicle_id = %self.vehicle_id, count, "batches durable");
+        }
+        if !acks.need_catalog.is_empty() {
+            debug!(vehicle_id = %self.vehicle_id, "catalogue asked for");
+            self.publish_catalogs(session, Some(&acks.need_catalog)).await?;
+            session.send_again();
+        }
+        Ok(())
+    }
+}
