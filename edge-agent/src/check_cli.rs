@@ -6,14 +6,15 @@
 
 pub mod probes;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use service::{SharedClock, clock::SystemClock, config::ConfigError, exit, logs::chain};
-use wire::time::Timestamp;
+use wire::{catalog::Catalog, time::Timestamp};
 
 use crate::{
-    agent::{self, Settings},
+    agent::{self, Settings, SourceSettings},
+    campaign,
     config::{self, Config},
     uplink,
 };
@@ -118,7 +119,11 @@ pub fn run(args: &CheckArgs, clock: &SharedClock) -> (Vec<Check>, bool) {
         }
     };
     checks.push(Check::ok("config", format!("{} for {}", args.config.display(), settings.vehicle_id)));
-    checks.push(decoding(&settings));
+    if let SourceSettings::Live(live) = &settings.source {
+        let named = live.interfaces.iter().filter(|name| !args.interface.contains(name));
+        checks.extend(named.map(|name| probes::interface(name, probes::NET_FOLDER.as_ref())));
+    }
+    checks.extend(decoding(&settings));
     checks.push(probes::spool(&settings.spool_folder, settings.spool.bytes_max));
     checks.extend(probes::certificates(&settings, now));
     if !args.offline {
@@ -127,14 +132,34 @@ pub fn run(args: &CheckArgs, clock: &SharedClock) -> (Vec<Check>, bool) {
     (checks, true)
 }
 
-fn decoding(settings: &Settings) -> Check {
+fn decoding(settings: &Settings) -> Vec<Check> {
     match agent::decoder(settings) {
         Ok(decoder) => {
             let (files, signals) = (settings.dbcs.len(), decoder.columns().len());
-            Check::ok("dbc and maps", format!("{files} DBC files, {signals} signals collected"))
+            let found = format!("{files} DBC files, {signals} signals collected");
+            let campaigns = campaigns(settings, decoder.catalog());
+            [Check::ok("dbc and maps", found)].into_iter().chain(campaigns).collect()
         }
         Err(error) => {
-            Check::fail("dbc and maps", chain(&error).to_string(), "mend `dbc_files` and `map_files`")
+            let remedy = "mend `dbc_files` and `map_files`";
+            vec![Check::fail("dbc and maps", chain(&error).to_string(), remedy)]
+        }
+    }
+}
+
+/// The local campaign set and the key; an agent starts with a set that it must refuse, but not
+/// with a key that cannot be read.
+fn campaigns(settings: &Settings, catalog: &Catalog) -> Option<Check> {
+    match campaign::desk::examine(&settings.campaigns, &settings.vehicle_id, catalog) {
+        Ok(None) => None,
+        Ok(Some(plan)) => {
+            let campaigns: BTreeSet<String> = plan.lines().into_iter().map(|l| l.campaign).collect();
+            let names = campaigns.into_iter().collect::<Vec<_>>().join(", ");
+            Some(Check::ok("campaigns", format!("sha256 {}..., {names}", plan.hash())))
+        }
+        Err(error) => {
+            let remedy = "mend the set, or ask for one signed by the key of `campaigns.public_key_file`";
+            Some(Check::fail("campaigns", chain(&error).to_string(), remedy))
         }
     }
 }

@@ -307,6 +307,24 @@ impl Desk {
     }
 }
 
+/// What an agent with these settings would make of the local set, without a desk; `None` when
+/// none is named.
+pub(crate) fn examine(
+    settings: &CampaignSettings,
+    vehicle_id: &VehicleId,
+    catalog: &Catalog,
+) -> Result<Option<Plan>, CampaignError> {
+    let key = settings.public_key_file.as_deref().map(read_public_key).transpose()?;
+    let Some(path) = &settings.file else { return Ok(None) };
+    let bytes = read_bounded(path).map_err(|source| CampaignError::Open { path: path.clone(), source })?;
+    let payload = SetPayload::split(&bytes)?;
+    if let Some(key) = &key {
+        payload.verify(key)?;
+    }
+    let set = CampaignSet::parse(payload.text)?;
+    Plan::compile(&set, vehicle_id, catalog, settings.bounds).map(Some)
+}
+
 /// Reads a public key of 64 hexadecimal digits.
 pub fn read_public_key(path: &Path) -> Result<BatchVerifier, CampaignError> {
     let refused = || CampaignError::Key { path: path.to_owned() };

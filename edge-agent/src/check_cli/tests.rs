@@ -133,3 +133,50 @@ fn a_broker_that_is_not_there_fails_with_the_address() {
     let (verdict, finding) = verdict_of(&checks, "broker tcp").unwrap();
     assert!(verdict == Verdict::Fail && finding.contains(&address.to_string()), "{finding}");
 }
+
+#[test]
+fn a_local_campaign_set_is_compiled_for_the_vehicle() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.toml");
+    let named = format!("[campaigns]\nfile = \"{}\"\n", file.display());
+    let check = |signal: &str| {
+        let set = format!(
+            "version = 1\nid = \"fleet\"\nrevision = 1\n[[campaign]]\nname = \"speed\"\n\
+             [[campaign.collect]]\nsignals = [\"{signal}\"]\ntake = \"every\"\ninterval = \"1s\"\n"
+        );
+        fs::write(&file, set).unwrap();
+        let (checks, _) = run(&arguments(folder.path(), &named), &clock_at("2026-06-01T00:00:00Z"));
+        verdict_of(&checks, "campaigns").unwrap()
+    };
+    let (verdict, finding) = check("Vehicle.Speed");
+    assert!(verdict == Verdict::Ok && finding.ends_with("..., speed"), "{finding}");
+    let (verdict, finding) = check("Vehicle.Sped");
+    assert!(verdict == Verdict::Fail && finding.contains("Vehicle.Sped"), "{finding}");
+    fs::remove_file(&file).unwrap();
+    let (checks, _) = run(&arguments(folder.path(), &named), &clock_at("2026-06-01T00:00:00Z"));
+    let (verdict, finding) = verdict_of(&checks, "campaigns").unwrap();
+    assert!(verdict == Verdict::Fail && finding.contains("set.toml"), "{finding}");
+}
+
+#[test]
+fn the_interfaces_of_the_configuration_are_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut args = arguments(folder.path(), "");
+    let dbc = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/css-car-obd-gnss");
+    let text = format!(
+        "version = 1\nvehicle_id = \"car-1\"\nspool_folder = \"{}\"\ndbc_files = [\"{}\"]\n\
+         map_files = [\"{}\"]\n[source]\nkind = \"socketcan\"\ninterfaces = [\"nocan7\"]\n",
+        folder.path().join("spool").display(),
+        dbc.join("canmod-gps.dbc").display(),
+        dbc.join("../../../configs/maps/css-car-obd-gnss.toml").display()
+    );
+    fs::write(&args.config, text).unwrap();
+    let missing = |args: &CheckArgs| {
+        let (checks, _) = run(args, &clock_at("2026-06-01T00:00:00Z"));
+        checks.iter().filter(|c| c.finding.contains("nocan7 is not there")).count()
+    };
+    assert_eq!(missing(&args), 1);
+    // Named twice it is looked at once.
+    args.interface = vec!["nocan7".to_owned()];
+    assert_eq!(missing(&args), 1);
+}
