@@ -170,6 +170,7 @@ impl Poller {
         for i in 0..self.ecus.len() {
             self.ecus[i].client.tick(now);
             self.settle(i, now);
+            self.ecus[i].ask_due_info(now);
         }
         if self.paused_until.is_some_and(|until| now < until) {
             return;

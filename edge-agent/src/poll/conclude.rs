@@ -57,6 +57,8 @@ impl Poller {
     ) {
         let Some(ecu) = self.ecus.get_mut(i) else { return };
         match job {
+            // Asked once only, so one lost answer is not to cost the identity.
+            Job::Info { .. } if answer.is_none() && refusal.is_none() => ecu.ask_info_again(job, time),
             Job::Supported { base } => {
                 let pids = answer.and_then(obd::parse_supported).unwrap_or_default();
                 if let Some(next) = base.checked_add(0x20).filter(|next| pids.contains(next)) {

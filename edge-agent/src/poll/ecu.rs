@@ -18,6 +18,11 @@ use crate::{
 /// Requests that may wait for one control unit; beyond it new ones are left until they are due
 /// again.
 const WAITING_MAX: usize = 256;
+/// Requests for its identity that are asked again, all together.
+const INFO_AGAIN_MAX: u32 = 20;
+/// How much later. Meanwhile it answers other requests: one that takes no long messages is not to
+/// be left alone for it.
+const INFO_AGAIN_US: i64 = 15_000_000;
 /// Requests without an answer after which a control unit is left alone for a while.
 const SILENT_MAX: u32 = 3;
 /// The shortest and the longest such while.
@@ -42,6 +47,10 @@ pub(super) struct Ecu {
     silent: u32,
     rests_until: Option<Timestamp>,
     has_answered: bool,
+    /// Requests for its identity that were asked again.
+    info_again: u32,
+    /// Those that wait for their time.
+    info_due: VecDeque<(Timestamp, Job)>,
     /// Whether it takes OBD requests to all only, as the standard's minimum is.
     pub(super) is_functional_only: bool,
     pub(super) scan: Scan,
@@ -79,6 +88,8 @@ impl Ecu {
             silent: 0,
             rests_until: None,
             has_answered: false,
+            info_again: 0,
+            info_due: VecDeque::new(),
             is_functional_only: false,
             scan: Scan::default(),
             last_request: None,
@@ -93,6 +104,24 @@ impl Ecu {
     pub(super) fn push(&mut self, job: Job) {
         if self.waiting.len() < WAITING_MAX && !self.waiting.contains(&job) && self.job != Some(job) {
             self.waiting.push_back(job);
+        }
+    }
+
+    /// Asks for its identity again later, a bounded number of times.
+    pub(super) fn ask_info_again(&mut self, job: Job, time: Timestamp) {
+        if self.info_again < INFO_AGAIN_MAX {
+            self.info_again += 1;
+            self.info_due.push_back((time.plus_us(INFO_AGAIN_US), job));
+        }
+    }
+
+    /// Asks what is due of its identity.
+    pub(super) fn ask_due_info(&mut self, now: Timestamp) {
+        while let Some((due, job)) = self.info_due.front().copied()
+            && due <= now
+        {
+            self.info_due.pop_front();
+            self.push(job);
         }
     }
 

@@ -266,6 +266,21 @@ fn a_lossy_and_slow_bus_loses_answers_but_no_session() {
 }
 
 #[test]
+fn an_identity_that_was_lost_on_the_way_is_asked_again() {
+    for seed in 1..=5 {
+        let flaws = VirtualBusSettings { loss: 0.15, seed, ..VirtualBusSettings::default() };
+        let mut bench = Bench::new(settings(), flaws, vec![engine()]);
+        let mut told = Vec::new();
+        for _ in 0..60 {
+            bench.run(5);
+            told.extend(bench.poller.take_identities().into_iter().map(|i| i.info_type));
+        }
+        told.sort_unstable();
+        assert_eq!(told, [obd::INFO_VIN, obd::INFO_CALIBRATION, obd::INFO_ECU_NAME], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_control_unit_that_takes_requests_to_all_only_is_asked_so() {
     let id = |raw| FrameId { raw, is_extended: false };
     let mut settings_of_ecu = EcuSettings::engine(Arc::from("vbus0"));
