@@ -10,8 +10,6 @@
 
 pub(crate) mod keeper;
 mod memory;
-#[cfg(test)]
-mod tests;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod campaigns;
+mod clock;
 mod polled;
 
 pub(super) fn data(name: &str) -> NamedBytes {

@@ -40,7 +40,7 @@ use crate::spool::{CatchUp, DiskStorage, DropReason, Lane, RecordMeta, Spool, Sp
 
 /// What the cloud has seen and how it behaves.
 #[derive(Debug, Default)]
-struct Cloud {
+pub(crate) struct Cloud {
     /// Batches by stream and sequence, and how often each came.
     batches: BTreeMap<(StreamId, u64), u32>,
     lowest_still_to_come: BTreeMap<StreamId, u64>,
@@ -51,12 +51,14 @@ struct Cloud {
     /// Common names of the certificates shown.
     names: Vec<String>,
     replies: Vec<CommandReply>,
+    /// Batches as they came.
+    pub(crate) decoded: Vec<Batch>,
 }
 
 #[derive(Debug)]
-struct FakeCloud {
-    port: u16,
-    cloud: Mutex<Cloud>,
+pub(crate) struct FakeCloud {
+    pub(crate) port: u16,
+    pub(crate) cloud: Mutex<Cloud>,
     /// Acks are given.
     gives_acks: AtomicBool,
     /// Connections still to be cut after so many batches.
@@ -80,7 +82,7 @@ struct FakeCloud {
 }
 
 impl FakeCloud {
-    async fn start(tasks: &Tasks) -> Arc<Self> {
+    pub(crate) async fn start(tasks: &Tasks) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let cloud = Arc::new(Self {
             port: listener.local_addr().unwrap().port(),
@@ -210,6 +212,7 @@ impl FakeCloud {
                 cloud.to_reject.push(payload_crc32(&publish.payload));
                 return true;
             }
+            cloud.decoded.push(batch.clone());
             *cloud.batches.entry((batch.stream_id, batch.sequence)).or_default() += 1;
             let lowest = cloud.lowest_still_to_come.entry(batch.stream_id).or_default();
             *lowest = (*lowest).max(batch.oldest_sequence);
