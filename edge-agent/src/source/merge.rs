@@ -10,16 +10,22 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{BusWriter, Polled, Source, SourceCounts, SourceError};
 use crate::frame::Frame;
 
 /// Frames of the side sources that wait: over a minute of a receiver at 10 Hz.
 const QUEUE_FRAMES_MAX: usize = 2048;
+
+/// Longest wait for the threads of the side sources to end.
+const JOIN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How often they are looked at meanwhile.
+const JOIN_STEP: Duration = Duration::from_millis(10);
 
 /// Something beside the bus that makes frames on a thread of its own until it is told to stop.
 pub(crate) trait SideSource: Send {
@@ -82,6 +88,7 @@ pub(crate) struct Merge {
     bus: Box<dyn Source + Send>,
     side: Receiver<Frame>,
     state: Arc<SideState>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Merge {
@@ -95,27 +102,43 @@ impl Merge {
     pub(crate) fn new(bus: Box<dyn Source + Send>, sides: Vec<Box<dyn SideSource>>) -> std::io::Result<Self> {
         let (sender, side) = sync_channel(QUEUE_FRAMES_MAX);
         let state = Arc::new(SideState::default());
-        let merge = Self { bus, side, state: Arc::clone(&state) };
+        let mut merge = Self { bus, side, state: Arc::clone(&state), threads: Vec::new() };
         for source in sides {
             let sink = FrameSink { sender: sender.clone(), state: Arc::clone(&state) };
             let name = source.name();
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
                 let run = std::panic::AssertUnwindSafe(|| source.run(&sink));
                 if std::panic::catch_unwind(run).is_err() {
                     error!(source = name, "a source beside the bus has failed and gives nothing more");
                     sink.count_loss();
                 }
             })?;
+            merge.threads.push(thread);
         }
         Ok(merge)
     }
 }
 
 impl Drop for Merge {
-    /// The threads see it within a second and end; nobody waits for them.
+    /// The threads see it within a second and end. One that hangs in a device is not waited for
+    /// any longer than [`JOIN_WAIT_MAX`].
     fn drop(&mut self) {
         *self.state.is_stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.state.stopped.notify_all();
+        let mut left = JOIN_WAIT_MAX;
+        while !left.is_zero() && !self.threads.iter().all(JoinHandle::is_finished) {
+            std::thread::sleep(JOIN_STEP);
+            left = left.saturating_sub(JOIN_STEP);
+        }
+        for thread in self.threads.drain(..) {
+            if thread.is_finished() {
+                // A panic is caught and told where it happens.
+                drop(thread.join());
+            } else {
+                let name = thread.thread().name().unwrap_or_default().to_owned();
+                warn!(source = name, "a source beside the bus does not stop; it is left behind");
+            }
+        }
     }
 }
 
@@ -214,7 +237,8 @@ mod tests {
         }
         assert_eq!((taken, merge.counts().shed), (QUEUE_FRAMES_MAX as u64, 5000 - QUEUE_FRAMES_MAX as u64));
         drop(merge);
-        assert!(done.recv().unwrap());
+        // It has ended already: a drop waits for it.
+        assert_eq!(done.try_recv(), Ok(true));
     }
 
     #[test]

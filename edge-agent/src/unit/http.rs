@@ -1,7 +1,7 @@
-//! The agent's responder on loopback: four paths, GET only, one connection at a time.
+//! The agent's responder on loopback: four paths, GET only.
 //!
-//! A request may take 4096 bytes and two seconds; who is slower is
-//! cut off, and the next one waits that long at most. There is no authentication: the
+//! A request may take 4096 bytes and two seconds; who is slower is cut off. Eight connections are
+//! served at a time, and those beyond wait that long at most. There is no authentication: the
 //! configuration lets it listen on loopback only.
 
 use std::{net::SocketAddr, time::Duration};
@@ -10,6 +10,7 @@ use service::tasks::TaskError;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -20,6 +21,8 @@ use crate::{agent::Handle, metrics};
 const REQUEST_BYTES_MAX: usize = 4096;
 /// Longest a connection may take.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(2);
+/// Most connections served at once.
+const CONNECTIONS_MAX: usize = 8;
 /// Without progress for so long a part of the agent is not healthy.
 const STALL_TIME: Duration = Duration::from_secs(30);
 
@@ -66,21 +69,27 @@ impl Responder {
     }
 
     pub(crate) async fn run(self, handle: Handle, stop: CancellationToken) -> Result<(), TaskError> {
+        let mut serving = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                accepted = self.listener.accept() => accepted,
+                // One that failed answered nobody; the next is served all the same.
+                Some(_) = serving.join_next() => continue,
+                accepted = self.listener.accept(), if serving.len() < CONNECTIONS_MAX => accepted,
             };
             let Ok((socket, _)) = accepted else {
                 // Out of files, most likely: not for ever, and nothing here is worth a restart.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            match tokio::time::timeout(CONNECTION_TIME_MAX, serve(socket, &handle)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(%error, "loopback request failed"),
-                Err(_) => debug!("loopback request was too slow"),
-            }
+            let handle = handle.clone();
+            serving.spawn(async move {
+                match tokio::time::timeout(CONNECTION_TIME_MAX, serve(socket, &handle)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => debug!(%error, "loopback request failed"),
+                    Err(_) => debug!("loopback request was too slow"),
+                }
+            });
         }
     }
 }
