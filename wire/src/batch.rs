@@ -81,7 +81,7 @@ pub struct Batch {
     pub catalog_hash: CatalogHash,
     /// Vehicle clock of the first sample.
     pub base_time: Timestamp,
-    /// Monotonic clock of the unit at `base_time`.
+    /// Time since the unit's boot at `base_time`, for live sources.
     pub monotonic_base_us: i64,
     /// The samples, all for one table: so a batch is in the lake by one commit, or not at all.
     pub groups: Vec<Group>,

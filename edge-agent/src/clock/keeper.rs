@@ -24,6 +24,9 @@ use crate::metrics;
 
 /// A wall clock that moves by more between two looks was set; less is slewing.
 const STEP_US: i64 = 1_000_000;
+/// Longest time for reading both clocks, and how often that is tried.
+const READ_TIME_MAX_US: i64 = 10_000;
+const READ_TRIES: usize = 10;
 /// How often the file is looked for.
 const LOOK_INTERVAL_US: i64 = 1_000_000;
 /// A frame waits no longer than this to be taken.
@@ -102,7 +105,6 @@ struct State {
     is_vouched: bool,
     next_look_us: i64,
     next_remember_us: i64,
-    steps: u64,
 }
 
 impl ClockSettings {
@@ -130,7 +132,8 @@ impl TimeKeeper {
     /// Of the agent whose spool is in `folder`.
     pub(crate) fn open(settings: ClockSettings, folder: &Path, clock: SharedClock) -> Self {
         let boot = std::fs::read_to_string(&settings.boot_id_file).unwrap_or_default();
-        let (wall_us, boot_us) = (clock.now_us() - clock.boot_us(), clock.boot_us());
+        let (wall_now_us, boot_us) = both(&clock);
+        let wall_us = wall_now_us.saturating_sub(boot_us);
         let mut state = State {
             memory: Memory::load(folder, boot.trim()),
             era: Era { clock: ClockState::Synchronized, rule: Rule::Wall, shift_us: 0, offset_us: wall_us },
@@ -140,10 +143,9 @@ impl TimeKeeper {
             is_vouched: false,
             next_look_us: i64::MIN,
             next_remember_us: i64::MIN,
-            steps: 0,
         };
         state.is_vouched = settings.is_vouched();
-        let rule = state.rule(clock.now_us());
+        let rule = state.rule(wall_now_us);
         let keeper = Self {
             settings,
             folder: folder.to_owned(),
@@ -163,15 +165,14 @@ impl TimeKeeper {
 
     /// Looks at the clocks; called before frames are taken.
     pub(crate) fn look(&self) -> Option<Change> {
-        let (wall_now_us, boot_us) = (self.clock.now_us(), self.clock.boot_us());
+        let (wall_now_us, boot_us) = both(&self.clock);
         let mut state = self.state();
-        let offset_us = wall_now_us - boot_us;
+        let offset_us = wall_now_us.saturating_sub(boot_us);
         let moved_us = offset_us.saturating_sub(state.wall_us);
         let is_step = moved_us.saturating_abs() > STEP_US;
         if is_step {
             state.before = Some((state.wall_us, boot_us));
             state.was_set = true;
-            state.steps += 1;
             metrics::clock_step();
             warn!(moved_ms = moved_us / 1000, "the wall clock was set");
         }
@@ -315,13 +316,109 @@ impl TimeKeeper {
         streams.into_iter().filter(|id| self.sending(*id) == Sending::Held).collect()
     }
 
-    /// How often the wall clock was set since the start.
-    #[cfg(test)]
-    pub(crate) fn steps(&self) -> u64 {
-        self.state().steps
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Both clocks at one moment. A thread that is put aside between two readings would see the wall
+/// clock set, so they are read again then.
+fn both(clock: &SharedClock) -> (i64, i64) {
+    let mut boot_us = clock.boot_us();
+    for _ in 0..READ_TRIES {
+        let (wall_us, after_us) = (clock.now_us(), clock.boot_us());
+        if after_us.saturating_sub(boot_us) <= READ_TIME_MAX_US {
+            return (wall_us, boot_us);
+        }
+        boot_us = after_us;
+    }
+    (clock.now_us(), boot_us)
+}
+
+#[cfg(test)]
+mod tests {
+    use service::clock::ManualClock;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn id(n: u128) -> StreamId {
+        StreamId(Uuid::from_u128(n))
+    }
+
+    /// A keeper of a boot called `boot`, on a unit where a file would vouch for its clock.
+    fn keeper(folder: &Path, boot: &str, clock: &std::sync::Arc<ManualClock>) -> TimeKeeper {
+        std::fs::create_dir_all(folder.join("run")).unwrap();
+        std::fs::write(folder.join("boot"), boot).unwrap();
+        let settings = ClockSettings {
+            synchronized_file: folder.join("run/synchronized"),
+            boot_id_file: folder.join("boot"),
+            ..ClockSettings::default()
+        };
+        TimeKeeper::open(settings, folder, std::sync::Arc::clone(clock) as SharedClock)
+    }
+
+    #[test]
+    fn a_frame_stamped_before_the_clock_was_set_gets_the_time_of_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(5_000_000);
+        let keeper = keeper(folder.path(), "a", &clock);
+        let before = Timestamp(5_000_000);
+        assert!(keeper.is_current(before));
+        assert_eq!(keeper.date(before), RELEASE_TIME);
+        let set = RELEASE_TIME.plus_us(86_400_000_000);
+        clock.set_wall(set.0);
+        // Neither file nor receiver: but nobody sets a clock to a time that he does not know.
+        assert_eq!(keeper.look(), Some(Change::Knowledge));
+        assert_eq!(keeper.look(), None);
+        assert!(!keeper.is_current(before) && keeper.is_current(set));
+        assert_eq!((keeper.date(before), keeper.date(set)), (set, set));
+        clock.set_wall(set.0 - 3_000_000);
+        assert_eq!(keeper.look(), Some(Change::Step));
+        assert_eq!(keeper.now(), set.plus_us(-3_000_000));
+    }
+
+    #[test]
+    fn what_became_known_holds_for_the_boot_and_is_the_least_for_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(0);
+        let first = keeper(folder.path(), "a", &clock);
+        first.enroll(&[id(1)]);
+        assert_eq!((first.sending(id(1)), first.sending(id(2))), (Sending::Held, Sending::AsIs));
+        clock.advance(std::time::Duration::from_secs(60));
+        let noon = RELEASE_TIME.plus_us(1_000_000_000_000);
+        first.tell_utc(noon);
+        let moved = Sending::Moved(noon.0 - 60_000_000 - RELEASE_TIME.0);
+        assert_eq!((first.sending(id(1)), first.look()), (moved, Some(Change::Knowledge)));
+        assert_eq!((first.now(), first.era().clock), (noon, ClockState::Synchronized));
+        first.look();
+
+        let again = keeper(folder.path(), "a", &clock);
+        assert_eq!((again.sending(id(1)), again.now()), (moved, noon));
+        // A later word of the receiver does not change what is sent again.
+        again.tell_utc(noon.plus_us(5_000_000));
+        assert_eq!(again.sending(id(1)), moved);
+
+        let next = keeper(folder.path(), "b", &ManualClock::at(0));
+        assert_eq!((next.sending(id(1)), next.era().clock), (Sending::AsIs, ClockState::Unsynchronized));
+        assert_eq!(next.now(), noon);
+    }
+
+    #[test]
+    fn a_wall_clock_is_believed_where_it_is_vouched_for_or_nobody_ever_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(RELEASE_TIME.0 + 1);
+        let held = keeper(folder.path(), "a", &clock);
+        assert_eq!((held.era().clock, held.now().0), (ClockState::Unsynchronized, RELEASE_TIME.0 + 1));
+        std::fs::write(folder.path().join("run/synchronized"), "").unwrap();
+        clock.advance(std::time::Duration::from_secs(2));
+        assert_eq!((held.look(), held.era().clock), (Some(Change::Knowledge), ClockState::Synchronized));
+        let settings =
+            ClockSettings { synchronized_file: folder.path().join("none/such"), ..ClockSettings::default() };
+        let plain = TimeKeeper::open(settings.clone(), folder.path(), clock.clone());
+        assert_eq!(plain.era().clock, ClockState::Synchronized);
+        let unset = tempfile::tempdir().unwrap();
+        let unset = TimeKeeper::open(settings, unset.path(), ManualClock::at(0));
+        assert_eq!(unset.era().clock, ClockState::Unsynchronized);
     }
 }

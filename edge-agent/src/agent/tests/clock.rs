@@ -102,7 +102,7 @@ impl Drive {
                     let Values::Raw(values) = &column.values else { panic!("raw values") };
                     for (row, raw) in rows.zip(values) {
                         let scale = columns[id as usize].scale;
-                        let hdop = (*raw as f64 * scale).round() as usize;
+                        let hdop = format!("{:.0}", *raw as f64 * scale).parse().unwrap();
                         out.push((hdop, batch.base_time.0 + group.times_us[row], batch.clock));
                     }
                 }
