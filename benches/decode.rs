@@ -8,7 +8,8 @@
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::{
-    fs::File,
+    collections::HashSet,
+    fs::{self, File},
     io::{BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
 
 fn bench_file(options: &Options, report: &mut Report, name: &str, path: &Path) -> Result<()> {
     let decoder = Decoder::compile(&[Dbc::open(path)?])?;
-    let frames = random_frames(&decoder)?;
+    let frames = random_frames(&decoder, name)?;
     let folder = tempfile::tempdir()?;
     let frames_file = folder.path().join("frames.bin");
     write_frames(&frames_file, &frames)?;
@@ -116,11 +117,23 @@ fn agree(name: &str, ours: Totals, theirs: Totals) -> Result<()> {
     Ok(())
 }
 
-/// Frames of every 11-bit message of up to 8 bytes that has signals, in random order.
-fn random_frames(decoder: &Decoder) -> Result<Vec<Plain>> {
+/// Frames of every 11-bit message of up to 8 bytes that has signals, in random order; only those
+/// that the peer decodes whole, by the list that `benches/peers/generate.py` writes and explains.
+fn random_frames(decoder: &Decoder, name: &str) -> Result<Vec<Plain>> {
+    let whole = match peers() {
+        Some(folder) => {
+            let text = fs::read_to_string(folder.join(format!("{name}.ids")))?;
+            Some(text.split_whitespace().map(str::parse).collect::<Result<HashSet<u32>, _>>()?)
+        }
+        None => None,
+    };
     let usable = decoder.messages().iter().filter(|m| {
         let is_float = m.signals().any(|i| decoder.signal(i).is_float());
-        !m.id.is_extended && (1..=8).contains(&m.byte_count) && m.signals().next().is_some() && !is_float
+        !m.id.is_extended
+            && (1..=8).contains(&m.byte_count)
+            && m.signals().next().is_some()
+            && !is_float
+            && whole.as_ref().is_none_or(|ids| ids.contains(&m.id.raw))
     });
     let ids: Vec<(u32, u8)> =
         usable.map(|m| Ok((m.id.raw, u8::try_from(m.byte_count)?))).collect::<Result<_>>()?;

@@ -1,6 +1,6 @@
 """Writes the peer of the decode bench: cantools' C for a DBC file, and a main around it.
 
-    generate.py FILE.dbc NAME FOLDER     makes FOLDER/NAME.c, NAME.h and NAME-main.c
+    generate.py FILE.dbc NAME FOLDER     makes FOLDER/NAME.c, NAME.h, NAME-main.c and NAME.ids
 """
 import pathlib
 import sys
@@ -30,6 +30,29 @@ def lines(message, prefix, tree, expression, indent):
             out.append(f"{pad}    break;")
         out.append(f"{pad}default:\n{pad}    break;\n{pad}}}")
     return out
+
+
+def is_whole(message):
+    """Whether cantools' C decodes the message as the file says. Not where a signal lies beyond the
+    end of its message (the C then reads what is behind the frame), nor where a multiplexer has a
+    long name, whose signals cantools loses."""
+    def names(tree):
+        for node in tree:
+            if isinstance(node, dict):
+                (name, cases), = node.items()
+                yield name
+                for children in cases.values():
+                    yield from names(children)
+            else:
+                yield node
+
+    def end(signal):
+        if signal.byte_order == "little_endian":
+            return signal.start + signal.length
+        return 8 * (signal.start // 8) + 7 - signal.start % 8 + signal.length
+
+    is_inside = all(end(signal) <= 8 * message.length for signal in message.signals)
+    return is_inside and set(names(message.signal_tree)) == {signal.name for signal in message.signals}
 
 
 KINDS = {
@@ -96,6 +119,8 @@ def main():
     out.append("struct totals { uint64_t samples, raw_sum; double physical_sum; };")
     out.append("typedef void (*handler)(const uint8_t *data, size_t len, struct totals *t);")
     messages = [m for m in database.messages if not m.is_extended_frame and 1 <= m.length <= 8 and m.signals]
+    whole = [str(m.frame_id) for m in messages if is_whole(m)]
+    (folder / f"{name}.ids").write_text("\n".join(whole) + "\n")
     for kind, expression in KINDS.items():
         for message in messages:
             prefix = f"{name}_{camel_to_snake_case(message.name)}"
