@@ -48,11 +48,16 @@ fn bench_rate(report: &mut Report, program: &Path, rate: u32) -> Result<()> {
     thread::sleep(Duration::from_secs((RUN_S - WARM_S).into()));
     let ticks = agent.ticks()? - before;
     let memory = agent.memory_bytes()?;
+    // Its last word on how many frames it has taken comes each ten seconds.
+    thread::sleep(Duration::from_millis(1500));
     let told = agent.stop()?;
+    let due = f64::from(rate * RUN_S);
+    ensure!(told.frames >= due * 0.99, "only {} of {due} frames were taken in time", told.frames);
     let case = format!("{rate} frames/s for {RUN_S} s");
     let share = ticks / TICKS_PER_SECOND / f64::from(RUN_S - WARM_S) * 100.0;
     report.ours(&case, "% of one core", Figure::exact(share));
     report.ours(&case, "MiB at most (VmHWM)", Figure::exact(memory / 1024.0 / 1024.0));
+    report.ours(&case, "frames taken", Figure::exact(told.frames));
     report.ours(&case, "samples collected", Figure::exact(told.collected));
     report.ours(&case, "samples dropped", Figure::exact(told.dropped));
     Ok(())
@@ -81,6 +86,8 @@ struct Agent {
 
 /// What the agent says as it stops.
 struct Told {
+    /// Of [`RUN_S`].
+    frames: f64,
     collected: f64,
     dropped: f64,
 }
@@ -148,13 +155,17 @@ impl Agent {
         ensure!(killed.success(), "cannot stop the agent");
         ensure!(self.child.wait()?.success(), "the agent did not stop cleanly");
         let told = fs::read_to_string(&self.log)?;
-        let last = told.lines().rev().find(|l| l.contains("agent stopped"));
-        let last = last.with_context(|| format!("the agent did not say what it did:\n{told}"))?;
-        let field = |name: &str| -> Result<f64> {
-            let (_, after) = last.split_once(name).with_context(|| format!("no {name} in {last}"))?;
+        let field = |what: &str, name: &str| -> Result<f64> {
+            let line = told.lines().rev().find(|l| l.contains(what));
+            let after = line.and_then(|l| l.split_once(name)).map(|(_, after)| after);
+            let after = after.with_context(|| format!("no {name} after {what} in:\n{told}"))?;
             Ok(after.split_whitespace().next().unwrap_or_default().parse()?)
         };
-        Ok(Told { collected: field("collected=")?, dropped: field("dropped=")? })
+        Ok(Told {
+            frames: field("progress", "frames=")?,
+            collected: field("agent stopped", "collected=")?,
+            dropped: field("agent stopped", "dropped=")?,
+        })
     }
 }
 

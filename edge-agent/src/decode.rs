@@ -8,7 +8,7 @@
 //! [`Decoder::decode_payload`] does the same for messages of many frames, up to
 //! [`PAYLOAD_BYTES_MAX`] bytes.
 
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
 use crate::{
     dbc::{Dbc, DbcWarning},
@@ -16,6 +16,7 @@ use crate::{
     j1939::{Header, Message, PAYLOAD_BYTES_MAX},
 };
 
+mod ids;
 pub mod layout;
 mod program;
 
@@ -24,8 +25,9 @@ mod properties;
 
 pub use layout::{ByteOrder, Encoding, Layout, Raw};
 
+use ids::IdTable;
 use layout::PADDING_BYTES;
-use program::{NodeIndex, Program};
+use program::{Plan, Program};
 
 /// A signal of one [`Decoder`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,7 +95,6 @@ pub struct MessageDef {
     /// Line of its `BO_`.
     pub line: usize,
     signals: std::ops::Range<u32>,
-    root: NodeIndex,
 }
 
 impl MessageDef {
@@ -211,6 +212,13 @@ const NONE: u32 = u32::MAX;
 const CLASSIC_FRAME_BYTES: u64 = 8;
 const STANDARD_ID_COUNT: usize = 0x800;
 
+/// A message, and what is done with a frame of it.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    message: MessageIndex,
+    plan: Plan,
+}
+
 /// DBC files, compiled.
 #[derive(Debug, Clone)]
 pub struct Decoder {
@@ -218,13 +226,13 @@ pub struct Decoder {
     signals: Vec<SignalDef>,
     warnings: Vec<DbcWarning>,
     program: Program,
-    /// Message by 11-bit id; [`NONE`] where there is none.
-    standard: Vec<u32>,
-    extended: HashMap<u32, u32>,
-    pgns: HashMap<u32, u32>,
+    /// By 11-bit id, so that nearly every frame is one look away from what is done with it.
+    standard: Vec<Option<Entry>>,
+    extended: IdTable,
+    pgns: IdTable,
     /// Messages too long for a classic frame that their file does not call J1939: of them only
     /// the transport protocol can be asked by PGN.
-    long_pgns: HashMap<u32, u32>,
+    long_pgns: IdTable,
 }
 
 impl Decoder {
@@ -235,10 +243,10 @@ impl Decoder {
             signals: Vec::new(),
             warnings: files.iter().flat_map(|dbc| dbc.warnings.iter().cloned()).collect(),
             program: Program::default(),
-            standard: vec![NONE; STANDARD_ID_COUNT],
-            extended: HashMap::new(),
-            pgns: HashMap::new(),
-            long_pgns: HashMap::new(),
+            standard: vec![None; STANDARD_ID_COUNT],
+            extended: IdTable::new(),
+            pgns: IdTable::new(),
+            long_pgns: IdTable::new(),
         };
         for dbc in files {
             for message in &dbc.messages {
@@ -268,7 +276,7 @@ impl Decoder {
         let index = u32::try_from(self.messages.len()).map_err(|_| too_complex())?;
         let first = u32::try_from(self.signals.len()).map_err(|_| too_complex())?;
         let end = u32::try_from(self.signals.len() + message.signals.len()).map_err(|_| too_complex())?;
-        let root = self.program.add(&message.signals, first).ok_or_else(too_complex)?;
+        self.program.add(&message.signals, first).ok_or_else(too_complex)?;
         for signal in &message.signals {
             self.signals.push(SignalDef {
                 message: MessageIndex(index),
@@ -296,20 +304,20 @@ impl Decoder {
             file: dbc.file.clone(),
             line: message.line,
             signals: first..end,
-            root,
         });
         if message.id.is_extended {
-            self.extended.insert(message.id.raw, index);
+            self.extended.get_or_insert(message.id.raw, index);
             if message.is_j1939 {
-                let first = *self.pgns.entry(pgn_key(message.id.raw)).or_insert(index);
+                let first = self.pgns.get_or_insert(pgn_key(message.id.raw), index);
                 if first != index {
                     self.warn_of_shared_pgn(dbc, message, first);
                 }
             } else if message.byte_count > CLASSIC_FRAME_BYTES {
-                self.long_pgns.entry(pgn_key(message.id.raw)).or_insert(index);
+                self.long_pgns.get_or_insert(pgn_key(message.id.raw), index);
             }
         } else if let Some(slot) = self.standard.get_mut(message.id.raw as usize) {
-            *slot = index;
+            let message = MessageIndex(index);
+            *slot = Some(Entry { message, plan: self.program.plan(message) });
         }
         Ok(())
     }
@@ -328,20 +336,32 @@ impl Decoder {
     }
 
     fn find_id(&self, id: FrameId) -> Option<MessageIndex> {
-        let index = if id.is_extended {
-            self.extended.get(&id.raw).copied()?
-        } else {
-            *self.standard.get(id.raw as usize)?
-        };
-        (index != NONE).then_some(MessageIndex(index))
+        if id.is_extended { self.extended.get(id.raw).map(MessageIndex) } else { self.message_of(id) }
+    }
+
+    /// By the exact id, or else by PGN.
+    fn extended_message(&self, id: u32) -> Option<MessageIndex> {
+        self.extended.get(id).or_else(|| self.pgns.get(pgn_key(id))).map(MessageIndex)
     }
 
     /// The message a frame of that id is.
+    #[inline]
     pub fn message_of(&self, id: FrameId) -> Option<MessageIndex> {
-        self.find_id(id).or_else(|| {
-            let by_pgn = id.is_extended.then(|| self.pgns.get(&pgn_key(id.raw)).copied());
-            by_pgn.flatten().map(MessageIndex)
-        })
+        if id.is_extended {
+            self.extended_message(id.raw)
+        } else {
+            (*self.standard.get(id.raw as usize)?).map(|entry| entry.message)
+        }
+    }
+
+    #[inline]
+    fn entry_of(&self, id: FrameId) -> Option<Entry> {
+        if id.is_extended {
+            let message = self.extended_message(id.raw)?;
+            Some(Entry { message, plan: self.program.plan(message) })
+        } else {
+            *self.standard.get(id.raw as usize)?
+        }
     }
 
     /// Calls `visit` with each signal in the frame. `None` when no file has the frame's id, or
@@ -351,9 +371,8 @@ impl Decoder {
         if matches!(frame.kind, FrameKind::Remote | FrameKind::Error) {
             return None;
         }
-        let message = self.message_of(frame.id)?;
-        let root = self.messages[message.as_usize()].root;
-        self.program.run(root, frame.padded(), frame.data().len(), visit);
+        let Entry { message, plan } = self.entry_of(frame.id)?;
+        self.program.run(message, plan, frame.padded(), frame.byte_count(), visit);
         Some(message)
     }
 
@@ -364,23 +383,23 @@ impl Decoder {
         let id = |priority| Header { priority, pgn, source, destination }.id();
         (0..=7).find_map(|priority| self.find_id(id(priority))).or_else(|| {
             let key = pgn_key(id(0).raw);
-            self.pgns.get(&key).or_else(|| self.long_pgns.get(&key)).copied().map(MessageIndex)
+            self.pgns.get(key).or_else(|| self.long_pgns.get(key)).map(MessageIndex)
         })
     }
 
     /// Calls `visit` with each signal in the bytes of a message, of one frame or of many. What is
     /// beyond the longest message is not looked at.
     pub fn decode_payload(&self, message: MessageIndex, payload: &[u8], visit: &mut impl FnMut(Sample)) {
-        let Some(def) = self.messages.get(message.as_usize()) else { return };
+        let plan = self.program.plan(message);
         let len = payload.len().min(PAYLOAD_BYTES_MAX);
         if len <= FRAME_BYTES_MAX {
             let mut padded = [0_u8; FRAME_BYTES_MAX];
             padded[..len].copy_from_slice(&payload[..len]);
-            self.program.run(def.root, &padded, len, visit);
+            self.program.run(message, plan, &padded, len, visit);
         } else {
             let mut padded = [0_u8; PAYLOAD_BYTES_MAX + PADDING_BYTES];
             padded[..len].copy_from_slice(&payload[..len]);
-            self.program.run(def.root, &padded, len, visit);
+            self.program.run(message, plan, &padded, len, visit);
         }
     }
 

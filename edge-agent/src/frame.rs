@@ -74,6 +74,11 @@ impl Frame {
         &self.data[..usize::from(self.len)]
     }
 
+    /// How many data bytes it has.
+    pub(crate) fn byte_count(&self) -> usize {
+        usize::from(self.len)
+    }
+
     /// Its data bytes, zero to the full 64: what signals are taken out of.
     pub(crate) fn padded(&self) -> &[u8; FRAME_BYTES_MAX] {
         &self.data
