@@ -88,7 +88,7 @@ fn fill(folder: &Path, policy: SyncPolicy, count: usize) -> Result<Duration> {
 fn append(spool: &mut Spool, body: &[u8], policy: SyncPolicy, count: usize) -> Result<()> {
     let clock = Seconds::new();
     for _ in 0..count {
-        let sequence = spool.next_batch(Lane::Signals, STREAM).sequence;
+        let sequence = spool.next_batch(Lane::SIGNALS, STREAM).sequence;
         let meta = RecordMeta {
             sequence,
             oldest_sequence: 1,
@@ -97,7 +97,7 @@ fn append(spool: &mut Spool, body: &[u8], policy: SyncPolicy, count: usize) -> R
             sample_count: 10_000,
             gap_ids: Vec::new(),
         };
-        spool.append(Lane::Signals, (STREAM, CATALOG), &meta, body, 0)?;
+        spool.append(Lane::SIGNALS, (STREAM, CATALOG), &meta, body, 0)?;
         spool.maintain(0, clock.elapsed_us())?;
     }
     if policy != SyncPolicy::Never {

@@ -21,6 +21,7 @@ use crate::{
     decode::{CompileDbcError, Decoder},
     map::{MapError, MappedDecoder, SignalMap},
     source::{LogReader, Source, SourceError},
+    spool::Lane,
 };
 
 /// Arguments of `edge-agent campaign`.
@@ -191,7 +192,7 @@ fn try_on(
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
     let min_interval = |id: u32| intervals.get(id as usize).copied().flatten();
     let mut collector =
-        Collector::new(decoder.catalog(), CollectSettings::default(), min_interval, [None; 3]);
+        Collector::new(decoder.catalog(), CollectSettings::default(), min_interval, [None; Lane::COUNT]);
     let (mut samples, mut cuts) = (Vec::new(), Vec::new());
     collector.install(Engine::new(plan.into(), &Spent::default()), &mut cuts);
     let (mut first, mut last) = (None, None);

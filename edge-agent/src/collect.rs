@@ -33,14 +33,11 @@ use wire::{
 };
 
 use crate::{
-    campaign::{
-        CampaignCounts, Spent,
-        engine::{Emitted, Engine},
-    },
+    campaign::{CampaignCounts, Spent, engine::Engine},
     map::{MappedSample, RawValue},
-    spool::Lane,
+    spool::{CatchUp, Lane},
 };
-use lanes::{ReadingsLane, SignalsLane};
+use lanes::{ReadingsLane, SignalsLane, SignalsLanes};
 
 /// Most samples in one batch: at twenty bytes a sample, the worst there is, the payload stays
 /// below what brokers let through.
@@ -65,11 +62,17 @@ pub struct CollectSettings {
     pub batch_interval: Duration,
     /// Least time between two samples of one signal in `signals`, where the map says nothing.
     pub signal_interval: Duration,
+    /// What is sent first after an outage, of what changes and of campaigns that say nothing.
+    pub catch_up: CatchUp,
 }
 
 impl Default for CollectSettings {
     fn default() -> Self {
-        Self { batch_interval: Duration::from_secs(10), signal_interval: Duration::from_millis(100) }
+        Self {
+            batch_interval: Duration::from_secs(10),
+            signal_interval: Duration::from_millis(100),
+            catch_up: CatchUp::OldestFirst,
+        }
     }
 }
 
@@ -97,7 +100,7 @@ struct Known {
 
 #[derive(Debug, Clone, Copy)]
 struct ColumnRule {
-    lane: Lane,
+    table: Table,
     /// Older values are not part of a reading.
     max_age_us: i64,
     /// Least time between two samples in `signals`.
@@ -119,14 +122,15 @@ struct Roles {
 #[derive(Debug)]
 pub struct Collector {
     interval_us: i64,
+    catch_up: CatchUp,
     rules: Vec<Option<ColumnRule>>,
     known: Vec<Option<Known>>,
     roles: Roles,
     readings: ReadingsLane,
-    signals: SignalsLane,
+    signals: SignalsLanes,
     engine: Option<Engine>,
     /// Samples up to here are in the spool already, by [`Lane::ALL`].
-    resume_after: [Option<Timestamp>; 3],
+    resume_after: [Option<Timestamp>; Lane::COUNT],
     /// The latest frame, since the clock last went back.
     latest: Option<Timestamp>,
     /// The next whole second to read the state at.
@@ -158,7 +162,7 @@ impl Collector {
         catalog: &Catalog,
         settings: CollectSettings,
         min_interval: impl Fn(u32) -> Option<Duration>,
-        resume_after: [Option<Timestamp>; 3],
+        resume_after: [Option<Timestamp>; Lane::COUNT],
     ) -> Self {
         let len = catalog.columns.last().map_or(0, |c| c.column_id as usize + 1);
         let mut rules = vec![None; len];
@@ -167,7 +171,7 @@ impl Collector {
             let index = column.column_id as usize;
             let name = readings::column_of_signal(&column.signal).and_then(|i| readings::COLUMNS.get(i));
             rules[index] = Some(ColumnRule {
-                lane: Lane::of(column.table),
+                table: column.table,
                 max_age_us: name.map_or(SILENCE_US, |c| max_age_us(c.name)),
                 min_interval_us: micros(min_interval(column.column_id).unwrap_or(settings.signal_interval)),
                 scale: column.scale,
@@ -185,11 +189,12 @@ impl Collector {
         }
         Self {
             interval_us: micros(settings.batch_interval).max(1),
+            catch_up: settings.catch_up,
             known: vec![None; len],
             rules,
             roles,
             readings: ReadingsLane::new(reading_columns),
-            signals: SignalsLane::new(len),
+            signals: SignalsLanes::new(settings.catch_up, len),
             engine: None,
             resume_after,
             latest: None,
@@ -205,6 +210,9 @@ impl Collector {
             engine.adopt(old);
         }
         self.finish(out);
+        let lanes = engine.lanes(self.catch_up);
+        engine.be_silent_until(lanes.iter().map(|lane| self.resume_after[lane.index()]).collect());
+        self.signals.install(&lanes);
         self.engine = Some(engine);
     }
 
@@ -234,8 +242,9 @@ impl Collector {
         for sample in samples {
             let index = sample.column_id as usize;
             let Some(Some(rule)) = self.rules.get(index).copied() else { continue };
-            if rule.lane == Lane::Signals {
-                row |= collects_changes && self.signals.offer(time, message, sample, rule.min_interval_us);
+            if rule.table == Table::Signals {
+                row |= collects_changes
+                    && self.signals.changes.offer(time, message, sample, rule.min_interval_us);
             } else {
                 self.known[index] = Some(Known { value: sample.value, time });
             }
@@ -243,21 +252,21 @@ impl Collector {
         if self.is_active(time) {
             self.last_active = self.last_active.max(time);
         }
-        let is_kept = self.resume_after[Lane::Signals.index()].is_none_or(|after| time > after);
+        let window = time.0.div_euclid(self.interval_us);
         if row {
-            if is_kept && self.signals.is_due(time.0.div_euclid(self.interval_us)) {
-                out.extend(self.signals.cut());
+            let changes = &mut self.signals.changes;
+            let is_kept = self.resume_after[changes.lane().index()].is_none_or(|after| time > after);
+            if is_kept && changes.is_due(window) {
+                out.extend(changes.cut());
             }
-            self.signals.take_row(time, message, time.0.div_euclid(self.interval_us), is_kept);
-            if self.signals.sample_count() >= SAMPLES_PER_BATCH_MAX {
-                out.extend(self.signals.cut());
+            changes.take_row(time, message, window, is_kept);
+            if changes.sample_count() >= SAMPLES_PER_BATCH_MAX {
+                out.extend(changes.cut());
             }
         }
-        let mut sink = into_signals(&mut self.signals, time.0.div_euclid(self.interval_us), out);
         if let Some(engine) = &mut self.engine {
-            engine.observe(time, message, samples, !is_kept, &mut sink);
+            engine.observe(time, message, samples, &mut |emitted| self.signals.take(emitted, window, out));
         }
-        drop(sink);
         self.cut_past_windows(out);
     }
 
@@ -265,7 +274,7 @@ impl Collector {
     fn reset_campaigns(&mut self, out: &mut Vec<Cut>) {
         if let (Some(engine), Some(latest)) = (&mut self.engine, self.latest) {
             let window = latest.0.div_euclid(self.interval_us);
-            engine.reset(&mut into_signals(&mut self.signals, window, out));
+            engine.reset(&mut |emitted| self.signals.take(emitted, window, out));
         }
     }
 
@@ -273,10 +282,10 @@ impl Collector {
     pub fn finish(&mut self, out: &mut Vec<Cut>) {
         if let (Some(engine), Some(latest)) = (&mut self.engine, self.latest) {
             let window = latest.0.div_euclid(self.interval_us);
-            engine.flush(&mut into_signals(&mut self.signals, window, out));
+            engine.flush(&mut |emitted| self.signals.take(emitted, window, out));
         }
         out.extend(self.readings.cut());
-        out.extend(self.signals.cut());
+        out.extend(self.signals.all().filter_map(SignalsLane::cut));
     }
 
     /// Whether the vehicle is in use, by what is known at `time`.
@@ -342,26 +351,7 @@ impl Collector {
         if self.readings.is_due(window) {
             out.extend(self.readings.cut());
         }
-        if self.signals.is_due(window) {
-            out.extend(self.signals.cut());
-        }
-    }
-}
-
-/// Where campaigns put their samples: the batch of the frame at hand, cut when it is full.
-fn into_signals<'a>(
-    signals: &'a mut SignalsLane,
-    window: i64,
-    out: &'a mut Vec<Cut>,
-) -> impl FnMut(Emitted) + use<'a> {
-    move |emitted| {
-        if signals.is_due(window) {
-            out.extend(signals.cut());
-        }
-        signals.push(emitted, window);
-        if signals.sample_count() >= SAMPLES_PER_BATCH_MAX {
-            out.extend(signals.cut());
-        }
+        out.extend(self.signals.all().filter(|s| s.is_due(window)).filter_map(SignalsLane::cut));
     }
 }
 

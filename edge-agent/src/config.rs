@@ -23,13 +23,14 @@ pub use faults::{FaultsConfig, J1939Config, ListenName};
 pub use source::{PowertrainName, SourceConfig, SourceKind};
 pub use spool::SpoolConfig;
 pub use unit::{CommandConfig, UnitConfig};
-pub use uplink::{CatchUpName, ProtocolName, UplinkConfig, parse_address};
+pub use uplink::{ProtocolName, UplinkConfig, parse_address};
 
 use crate::{
     agent::{NamedBytes, Settings, SourceSettings},
     collect::CollectSettings,
     poll::config::PollConfig,
     simulate,
+    spool::CatchUp,
 };
 
 /// `configs/edge-agent.toml`, as written.
@@ -102,17 +103,21 @@ impl Default for Config {
 
 impl Default for CollectConfig {
     fn default() -> Self {
-        let CollectSettings { batch_interval, signal_interval } = CollectSettings::default();
+        let CollectSettings { batch_interval, signal_interval, .. } = CollectSettings::default();
         Self { batch_interval: DurationText(batch_interval), signal_interval: DurationText(signal_interval) }
     }
 }
 
 impl CollectConfig {
-    fn check(self, faults: &mut Faults) -> CollectSettings {
+    fn check(self, faults: &mut Faults, catch_up: CatchUp) -> CollectSettings {
         if self.batch_interval.0 < Duration::from_millis(100) {
             faults.add("collect.batch_interval", "is too short; write at least \"100ms\"");
         }
-        CollectSettings { batch_interval: self.batch_interval.0, signal_interval: self.signal_interval.0 }
+        CollectSettings {
+            batch_interval: self.batch_interval.0,
+            signal_interval: self.signal_interval.0,
+            catch_up,
+        }
     }
 }
 
@@ -145,8 +150,8 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
         _ => {}
     }
     let poll = crate::poll::config::check(&mut faults, &config.poll);
-    let collect = config.collect.check(&mut faults);
-    let spool = config.spool.check(&mut faults, config.uplink.catch_up.into());
+    let collect = config.collect.check(&mut faults, config.uplink.catch_up);
+    let spool = config.spool.check(&mut faults, config.uplink.catch_up);
     let uplink = config.uplink.check(&mut faults);
     let j1939 = config.j1939.check(&mut faults);
     let followed = config.faults.check(&mut faults);

@@ -1,8 +1,9 @@
 //! The vehicle's disk log: what was collected waits here until a durable ack covers it.
 //!
-//! One *lane* a table, by priority; a lane is a row of segment files, each of one stream with
-//! sequences rising by one, so a batch is found by counting. [`Spool::append`] writes,
-//! [`Spool::next_batches`] reads in order of priority and age, [`Spool::ack`] lets go. When a
+//! One *lane* a table, and of `signals` one for each priority and order that campaigns ask for; a
+//! lane is a row of segment files, each of one stream with sequences rising by one, so a batch is
+//! found by counting. [`Spool::append`] writes, [`Spool::next_batches`] reads by value and age,
+//! [`Spool::ack`] lets go. When a
 //! cap is reached or the disk is full, the oldest segment of the least valuable lane goes
 //! first, is counted, and is told as a [`wire::batch::Gap`] in a later batch; gaps outlive a restart.
 //!
@@ -40,7 +41,8 @@ pub use state::StreamPosition;
 use storage::Metered;
 pub use storage::{DiskStorage, OpenFolderError, Storage};
 pub use types::{
-    CatchUp, DropReason, Lane, NextBatch, SpoolCounts, SpoolError, SpoolSettings, StoredBatch, SyncPolicy,
+    CatchUp, DropReason, Lane, NextBatch, Priority, SpoolCounts, SpoolError, SpoolSettings, StoredBatch,
+    SyncPolicy,
 };
 
 /// Bytes written after which the state is told.
@@ -92,7 +94,7 @@ pub struct Spool {
     settings: SpoolSettings,
     sealer: Option<Sealer>,
     state: State,
-    lanes: [VecDeque<Segment>; 3],
+    lanes: [VecDeque<Segment>; Lane::COUNT],
     /// Gaps told by a batch that waits, by gap.
     told: BTreeMap<u64, (StreamId, u64)>,
     next_segment: u64,

@@ -6,6 +6,7 @@ use service::SharedClock;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use wire::{
+    batch::Table,
     ids::{BootId, StreamId},
     time::Timestamp,
 };
@@ -181,7 +182,7 @@ struct OpenedSource {
     keeper: Keeper,
     time: Option<Arc<TimeKeeper>>,
     streams: Streams,
-    resume_after: [Option<Timestamp>; 3],
+    resume_after: [Option<Timestamp>; Lane::COUNT],
 }
 
 fn open_source(
@@ -202,7 +203,7 @@ fn open_source(
                 keeper: Keeper::Live,
                 time: Some(time),
                 streams: Streams::Live(streams),
-                resume_after: [None; 3],
+                resume_after: [None; Lane::COUNT],
             })
         }
         SourceSettings::Replay(replay) => {
@@ -214,12 +215,13 @@ fn open_source(
                 keeper: Keeper::replay(replay.pace, replay.shift_to),
                 time: None,
                 streams: Streams::Recorded(ids),
-                resume_after: [None; 3],
+                resume_after: [None; Lane::COUNT],
             })
         }
         SourceSettings::Simulate(simulate) => {
             let resume_after = Lane::ALL.map(|lane| spool.last_time(lane));
-            let collected = [Lane::Readings, Lane::Signals].map(|lane| spool.last_time(lane));
+            let collected = [Lane::Readings, Lane::of(Table::Signals, settings.collect.catch_up)]
+                .map(|lane| spool.last_time(lane));
             // A lane that has nothing yet may lack all of it.
             let resume_from = collected.iter().copied().min().flatten();
             let resumed_to = resume_after.iter().flatten().max().copied();
@@ -241,6 +243,9 @@ fn replay_stream(settings: &Settings, replay: &ReplaySettings, columns: &[u8], l
     let mut source = Sha256::digest(&replay.log.bytes).to_vec();
     source.extend_from_slice(columns);
     source.extend_from_slice(lane.table().name().as_bytes());
+    if lane.table() == Table::Signals && lane != Lane::of(Table::Signals, settings.collect.catch_up) {
+        source.extend_from_slice(format!("{lane:?}").as_bytes());
+    }
     let collect = settings.collect;
     source.extend_from_slice(&service::clock::micros(collect.batch_interval).to_le_bytes());
     source.extend_from_slice(&service::clock::micros(collect.signal_interval).to_le_bytes());

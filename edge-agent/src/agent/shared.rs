@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
+use wire::batch::Table;
 
 use super::latest::LatestTable;
 use crate::spool::{DropReason, Lane, Spool, SpoolCounts};
@@ -38,8 +39,8 @@ pub struct Stats {
     pub interface_losses: u64,
     /// Interfaces that give nothing now.
     pub interfaces_out: u64,
-    /// Samples put in the spool, by [`Lane::ALL`]'s tables.
-    pub samples_collected: [u64; 3],
+    /// Samples put in the spool, by [`Lane::ALL`].
+    pub samples_collected: [u64; Lane::COUNT],
     /// Samples that waited in the spool when the agent started.
     pub samples_recovered: u64,
     /// Samples covered by a durable ack since the start.
@@ -88,8 +89,9 @@ impl Stats {
     }
 
     /// Samples of one table put in the spool.
-    pub fn samples_of(&self, lane: Lane) -> u64 {
-        self.samples_collected.get(lane.index()).copied().unwrap_or(0)
+    pub fn samples_of(&self, table: Table) -> u64 {
+        let of_table = Lane::ALL.iter().zip(&self.samples_collected).filter(|(l, _)| l.table() == table);
+        of_table.map(|(_, samples)| samples).sum()
     }
 
     /// Samples dropped for one reason.
@@ -108,7 +110,7 @@ pub(crate) struct Counters {
     pub(crate) bus_offs: AtomicU64,
     pub(crate) interface_losses: AtomicU64,
     pub(crate) interfaces_out: AtomicU64,
-    pub(crate) samples_collected: [AtomicU64; 3],
+    pub(crate) samples_collected: [AtomicU64; Lane::COUNT],
     pub(crate) batches_spooled: AtomicU64,
     pub(crate) batches_sent: AtomicU64,
     pub(crate) bytes_sent: AtomicU64,
@@ -226,7 +228,7 @@ impl Shared {
             bus_offs: get(&c.bus_offs),
             interface_losses: get(&c.interface_losses),
             interfaces_out: get(&c.interfaces_out),
-            samples_collected: [0, 1, 2].map(|i| get(&c.samples_collected[i])),
+            samples_collected: Lane::ALL.map(|lane| get(&c.samples_collected[lane.index()])),
             samples_recovered: self.samples_recovered,
             samples_acked: acked_samples,
             samples_in_spool: samples,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use service::clock::{ManualClock, SystemClock};
-use wire::batch::Batch;
+use wire::batch::{Batch, Table};
 
 use super::*;
 use crate::{
@@ -112,7 +112,7 @@ async fn a_real_log_is_spooled_and_a_second_replay_adds_nothing() {
     assert_eq!(stats.samples_collected_total(), stats.samples_in_spool);
     let first = decoded(&batches);
     assert!(times(&first, Lane::Readings).windows(2).all(|w| w[1] - w[0] == 1_000_000));
-    assert!(stats.samples_of(Lane::Readings) > 1500 && stats.samples_of(Lane::Signals) > 1000, "{stats:?}");
+    assert!(stats.samples_of(Table::Readings) > 1500 && stats.samples_of(Table::Signals) > 1000, "{stats:?}");
 
     let (again, stats) = spooled(replay(folder.path(), log.clone()), SystemClock::shared()).await;
     assert_eq!(again, batches);
@@ -142,13 +142,13 @@ async fn a_simulation_goes_on_after_a_restart_without_a_sample_twice_or_missing(
     let whole = tempfile::tempdir().unwrap();
     let (batches, stats) = spooled(simulation(whole.path(), start, 40), clock.clone()).await;
     let expected = decoded(&batches);
-    assert!(stats.samples_of(Lane::Readings) > 5_000, "{stats:?}");
+    assert!(stats.samples_of(Table::Readings) > 5_000, "{stats:?}");
 
     let parts = tempfile::tempdir().unwrap();
     spooled(simulation(parts.path(), start, 17), clock.clone()).await;
     let (batches, _) = spooled(simulation(parts.path(), start, 40), clock).await;
     let found = decoded(&batches);
-    for lane in [Lane::Readings, Lane::Signals] {
+    for lane in [Lane::Readings, Lane::SIGNALS] {
         let (expected, found) = (times(&expected, lane), times(&found, lane));
         assert_eq!(found.len(), expected.len(), "{lane:?}");
         assert_eq!(found, expected, "{lane:?}");
@@ -172,9 +172,9 @@ async fn answers_to_polling_are_collected_beside_what_the_bus_says() {
     assert!(paths.contains(&"Vehicle.OBD.IsMILOn"));
     let (_, with) = spooled(settings, clock).await;
     // The lamp and the count of codes once, as they do not change; the throttle with the drive.
-    let more = with.samples_of(Lane::Signals) - without.samples_of(Lane::Signals);
+    let more = with.samples_of(Table::Signals) - without.samples_of(Table::Signals);
     assert!((20..300).contains(&more), "{more}");
-    assert_eq!(with.samples_of(Lane::Readings), without.samples_of(Lane::Readings));
+    assert_eq!(with.samples_of(Table::Readings), without.samples_of(Table::Readings));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -368,7 +368,7 @@ async fn while_a_live_bus_is_silent_time_goes_on_and_batches_end() {
     clock.advance(Duration::from_secs(30));
     until("a batch ends without a frame", || handle.stats().batches_spooled >= 2).await;
     let stats = handle.stats();
-    assert!(stats.samples_of(Lane::Readings) > 0 && stats.samples_of(Lane::Signals) > 0, "{stats:?}");
+    assert!(stats.samples_of(Table::Readings) > 0 && stats.samples_of(Table::Signals) > 0, "{stats:?}");
     tasks.stop(Duration::from_secs(20)).await.unwrap();
 }
 

@@ -14,7 +14,7 @@ use crate::{
     clock::keeper::{Era, Sending, TimeKeeper},
     collect::Cut,
     metrics,
-    spool::{DropReason, Lane, RecordMeta, SpoolError},
+    spool::{CatchUp, DropReason, Lane, RecordMeta, SpoolError},
 };
 
 /// Who makes the batches.
@@ -28,9 +28,9 @@ pub(super) struct Identity {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Streams {
     /// New at each start.
-    Live([StreamId; 3]),
+    Live([StreamId; Lane::COUNT]),
     /// The same at each replay: what the spool has had already is made again, and not kept.
-    Recorded([StreamId; 3]),
+    Recorded([StreamId; Lane::COUNT]),
 }
 
 /// Why a batch could not be kept.
@@ -45,9 +45,9 @@ pub(super) struct BatchWriter {
     identity: Identity,
     streams: Streams,
     /// Sequences made so far, by lane.
-    made: [u64; 3],
+    made: [u64; Lane::COUNT],
     /// Sequences the spool has had before this start, by lane.
-    had: [u64; 3],
+    had: [u64; Lane::COUNT],
     dropped_told: [u64; DropReason::COUNT],
     /// The epoch its streams are of.
     epoch: u64,
@@ -67,7 +67,7 @@ impl BatchWriter {
         (clock, time): (SharedClock, Option<Arc<TimeKeeper>>),
     ) -> Self {
         let had = match streams {
-            Streams::Live(_) => [0; 3],
+            Streams::Live(_) => [0; Lane::COUNT],
             Streams::Recorded(ids) => {
                 ids.map(|id| shared.spool().position(id).map_or(0, |p| p.last_sequence))
             }
@@ -75,7 +75,7 @@ impl BatchWriter {
         Self {
             identity,
             streams,
-            made: [0; 3],
+            made: [0; Lane::COUNT],
             had,
             dropped_told: [0; DropReason::COUNT],
             epoch: 0,
@@ -173,16 +173,24 @@ impl BatchWriter {
         let epoch = self.shared.counters.stream_epoch.load(Ordering::Relaxed);
         if epoch != self.epoch {
             self.epoch = epoch;
-            self.begin_streams();
+            let other = self.shared.spool().settings().catch_up;
+            self.begin_streams_of(|lane| lane.catch_up(other) == CatchUp::LatestFirst);
         }
     }
 
     /// What follows is in streams of its own. A recorded log's streams are given and stay.
     pub(super) fn begin_streams(&mut self) {
+        self.begin_streams_of(|_| true);
+    }
+
+    fn begin_streams_of(&mut self, is_meant: impl Fn(Lane) -> bool) {
         if let Streams::Live(ids) = &mut self.streams {
-            *ids = ids.map(|_| StreamId(uuid::Uuid::new_v4()));
-            if let Some(time) = &self.time {
-                time.enroll(ids);
+            for lane in Lane::ALL.into_iter().filter(|lane| is_meant(*lane)) {
+                let id = StreamId(uuid::Uuid::new_v4());
+                ids[lane.index()] = id;
+                if let Some(time) = &self.time {
+                    time.enroll(&[id]);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A sample costs what it takes before compression: its value as the batch writes it and
 //! [`TIME_BYTES`] for its time; what travels is less. With the set's cap in sight the low
-//! priorities stop first, see [`Priority`](super::set::Priority).
+//! priorities stop first, see [`Priority`](crate::spool::Priority).
 
 use std::collections::BTreeMap;
 

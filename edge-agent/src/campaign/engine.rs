@@ -19,7 +19,10 @@ use super::{
     ring::{Kept, Ring},
     set::Span,
 };
-use crate::map::{MappedSample, RawValue};
+use crate::{
+    map::{MappedSample, RawValue},
+    spool::{CatchUp, Lane},
+};
 
 /// Without any frame for so long the grids are not sampled.
 const SILENCE_US: i64 = 5_000_000;
@@ -93,8 +96,10 @@ pub(crate) struct Engine {
     latest: Timestamp,
     /// The earliest grid point any item waits for.
     next_due: Timestamp,
-    /// Nothing is emitted or spent: it was, before a restart.
-    is_silent: bool,
+    /// Time of the frame at hand.
+    now: Timestamp,
+    /// By campaign: until then nothing is emitted or spent, as it was before a restart.
+    silent_until: Vec<Option<Timestamp>>,
 }
 
 impl Engine {
@@ -118,7 +123,8 @@ impl Engine {
             frame: 0,
             latest: Timestamp(i64::MIN),
             next_due: Timestamp(i64::MAX),
-            is_silent: false,
+            now: Timestamp(i64::MIN),
+            silent_until: Vec::new(),
             plan,
         }
     }
@@ -203,17 +209,31 @@ impl Engine {
         self.plan_next_due();
     }
 
-    /// Takes the samples of one frame. With `is_silent` it only learns from them.
+    /// The lane of each campaign's samples; `catch_up` is for those that say nothing.
+    pub(crate) fn lanes(&self, catch_up: CatchUp) -> Vec<Lane> {
+        let definitions = self.plan.campaigns.iter().map(|c| &c.definition);
+        definitions.map(|d| Lane::Signals(d.priority, d.catch_up.unwrap_or(catch_up))).collect()
+    }
+
+    /// Up to those times, by campaign, it only learns.
+    pub(crate) fn be_silent_until(&mut self, times: Vec<Option<Timestamp>>) {
+        self.silent_until = times;
+    }
+
+    fn is_silent(&self, c: usize) -> bool {
+        self.silent_until.get(c).copied().flatten().is_some_and(|until| self.now <= until)
+    }
+
+    /// Takes the samples of one frame.
     pub(crate) fn observe(
         &mut self,
         time: Timestamp,
         message: u32,
         samples: &[MappedSample],
-        is_silent: bool,
         sink: &mut dyn FnMut(Emitted),
     ) {
         let plan = Arc::clone(&self.plan);
-        self.is_silent = is_silent;
+        self.now = time;
         self.frame += 1;
         if self.next_due <= time {
             self.sample_grids(&plan, time, sink);
@@ -290,7 +310,7 @@ impl Engine {
                 let waited = state.last_trigger.map(|last| time.since_us(last));
                 if waited.is_some_and(|us| us < trigger.min_interval_us) {
                     state.phase = Phase::Suppressed;
-                    self.counts.suppressed += u64::from(!self.is_silent);
+                    self.counts.suppressed += u64::from(!self.is_silent(c));
                 } else {
                     self.begin(plan, c, trigger, time, sink);
                 }
@@ -315,7 +335,7 @@ impl Engine {
         time: Timestamp,
         sink: &mut dyn FnMut(Emitted),
     ) {
-        self.counts.triggers += u64::from(!self.is_silent);
+        self.counts.triggers += u64::from(!self.is_silent(c));
         let was_collecting = self.is_collecting(plan, c, time);
         let state = &mut self.states[c];
         state.phase = Phase::On;
@@ -331,7 +351,7 @@ impl Engine {
             state.begin();
         }
         if trigger.before_us > 0 {
-            self.counts.cut_short += u64::from(!self.is_silent && self.ring.is_short_of(oldest));
+            self.counts.cut_short += u64::from(!self.is_silent(c) && self.ring.is_short_of(oldest));
             let from = self.states[c].taken_until;
             // The ring is taken out for a moment, since what it gives goes back into `self`.
             let ring = std::mem::take(&mut self.ring);
@@ -437,7 +457,7 @@ impl Engine {
     }
 
     fn emit(&mut self, c: usize, message: u32, time: Timestamp, taken: Taken, sink: &mut dyn FnMut(Emitted)) {
-        if self.is_silent {
+        if self.is_silent(c) {
             return;
         }
         let campaign = &self.plan.campaigns[c];

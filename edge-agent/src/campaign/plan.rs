@@ -21,8 +21,9 @@ use compile::Compiler;
 use super::{
     CampaignError,
     program::Program,
-    set::{Aggregate, Campaign, CampaignSet, Priority, Span},
+    set::{Aggregate, Campaign, CampaignSet, Span},
 };
+use crate::spool::Priority;
 
 /// Most campaigns of a set.
 pub const CAMPAIGNS_MAX: usize = 64;

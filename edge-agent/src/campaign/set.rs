@@ -5,6 +5,7 @@ use service::config::{ByteSize, DurationText};
 use wire::{campaigns::SetHash, ids::VehicleId, time::Timestamp};
 
 use super::CampaignError;
+use crate::spool::{CatchUp, Priority};
 
 /// The version every set carries.
 pub const SET_VERSION: i64 = 1;
@@ -48,9 +49,11 @@ pub struct Campaign {
     /// For people.
     #[serde(default)]
     pub description: String,
-    /// Who goes on when the set's daily cap comes near.
+    /// Who goes on when the set's daily cap comes near, is sent first and given up last.
     #[serde(default)]
     pub priority: Priority,
+    /// What is sent first after an outage; `[uplink] catch_up` when nothing is said.
+    pub catch_up: Option<CatchUp>,
     /// Its own cap in a UTC day of event time.
     pub bytes_per_day_max: Option<ByteSize>,
     /// No collection before.
@@ -75,19 +78,6 @@ pub struct Campaign {
     /// What it collects.
     #[serde(default)]
     pub collect: Vec<Collect>,
-}
-
-/// Who goes on when the set's daily cap comes near.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Priority {
-    /// Until all of the cap is spent.
-    High,
-    /// Until nine tenths of it are.
-    #[default]
-    Normal,
-    /// Until seven tenths of it are.
-    Low,
 }
 
 /// How long a triggered campaign collects.

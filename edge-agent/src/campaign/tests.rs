@@ -95,7 +95,7 @@ fn run(engine: &mut Engine, frames: &[(i64, u32, i64)]) -> Vec<Emitted> {
     let mut out = Vec::new();
     for &(ms, column_id, raw) in frames {
         let sample = MappedSample { column_id, value: RawValue::Raw(raw) };
-        engine.observe(at(ms), column_id, &[sample], false, &mut |e| out.push(e));
+        engine.observe(at(ms), column_id, &[sample], &mut |e| out.push(e));
     }
     out
 }

@@ -48,7 +48,7 @@ impl VinColumn {
     pub fn cut(self, vin: &str, time: Timestamp) -> Cut {
         let columns = vec![Column::dense(self.column_id, Values::Text(vec![vin.to_owned()]))];
         Cut {
-            lane: Lane::Signals,
+            lane: Lane::SIGNALS,
             base_time: time,
             last_time: time,
             sample_count: 1,

@@ -1,6 +1,6 @@
 //! The batch in progress of each lane.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter};
 
 use wire::{
     batch::{Column, Group, Table, Values},
@@ -8,11 +8,11 @@ use wire::{
     time::Timestamp,
 };
 
-use super::Cut;
+use super::{Cut, SAMPLES_PER_BATCH_MAX};
 use crate::{
     campaign::engine::Emitted,
     map::{MappedSample, RawValue},
-    spool::Lane,
+    spool::{CatchUp, Lane},
 };
 
 /// Values of one column in progress.
@@ -155,9 +155,64 @@ struct MessageRows {
     columns: BTreeMap<u32, Cells>,
 }
 
-/// The signals batch: a group a CAN message, a row a frame that changed something.
+/// The signals batches: that of what changes, and one for each other lane that campaigns ask for.
+#[derive(Debug)]
+pub(super) struct SignalsLanes {
+    pub(super) changes: SignalsLane,
+    campaigns: Vec<SignalsLane>,
+    /// By campaign: which of `campaigns`; none: it shares that of what changes.
+    places: Vec<Option<usize>>,
+}
+
+impl SignalsLanes {
+    pub(super) fn new(catch_up: CatchUp, column_count: usize) -> Self {
+        let lane = Lane::of(Table::Signals, catch_up);
+        Self { changes: SignalsLane::new(lane, column_count), campaigns: Vec::new(), places: Vec::new() }
+    }
+
+    /// From now on campaigns are these, by the lane of each. Nothing may be in progress.
+    pub(super) fn install(&mut self, lanes: &[Lane]) {
+        self.campaigns.clear();
+        self.places.clear();
+        for &lane in lanes {
+            if lane == self.changes.lane {
+                self.places.push(None);
+                continue;
+            }
+            let known = self.campaigns.iter().position(|c| c.lane == lane);
+            self.places.push(Some(known.unwrap_or(self.campaigns.len())));
+            if known.is_none() {
+                self.campaigns.push(SignalsLane::new(lane, 0));
+            }
+        }
+    }
+
+    pub(super) fn all(&mut self) -> impl Iterator<Item = &mut SignalsLane> {
+        iter::once(&mut self.changes).chain(&mut self.campaigns)
+    }
+
+    /// Takes a campaign's sample into the batch of the frame at hand, cut when it is full.
+    pub(super) fn take(&mut self, emitted: Emitted, window: i64, out: &mut Vec<Cut>) {
+        let campaign = emitted.group.0.checked_sub(1).and_then(|c| usize::try_from(c).ok());
+        let place = campaign.and_then(|c| self.places.get(c).copied().flatten());
+        let signals = match place.and_then(|place| self.campaigns.get_mut(place)) {
+            Some(signals) => signals,
+            None => &mut self.changes,
+        };
+        if signals.is_due(window) {
+            out.extend(signals.cut());
+        }
+        signals.push(emitted, window);
+        if signals.sample_count() >= SAMPLES_PER_BATCH_MAX {
+            out.extend(signals.cut());
+        }
+    }
+}
+
+/// A signals batch: a group a CAN message, a row a frame that changed something.
 #[derive(Debug)]
 pub(super) struct SignalsLane {
+    lane: Lane,
     progress: Progress,
     /// By who asked (0: the default collection; campaigns from 1) and CAN message.
     messages: BTreeMap<(u32, u32), MessageRows>,
@@ -167,13 +222,18 @@ pub(super) struct SignalsLane {
 }
 
 impl SignalsLane {
-    pub(super) fn new(column_count: usize) -> Self {
+    fn new(lane: Lane, column_count: usize) -> Self {
         Self {
+            lane,
             progress: Progress::default(),
             messages: BTreeMap::new(),
             last: vec![None; column_count],
             row: Vec::new(),
         }
+    }
+
+    pub(super) fn lane(&self) -> Lane {
+        self.lane
     }
 
     pub(super) fn is_due(&self, window: i64) -> bool {
@@ -241,8 +301,8 @@ impl SignalsLane {
     }
 
     pub(super) fn cut(&mut self) -> Option<Cut> {
-        let messages = &mut self.messages;
-        self.progress.cut(Lane::Signals, |base| {
+        let (lane, messages) = (self.lane, &mut self.messages);
+        self.progress.cut(lane, |base| {
             let with_rows = messages.values_mut().filter(|m| !m.times.is_empty());
             with_rows
                 .map(|message| {

@@ -35,7 +35,7 @@ fn catalog() -> Catalog {
     }
 }
 
-fn collector(resume_after: [Option<Timestamp>; 3]) -> Collector {
+fn collector(resume_after: [Option<Timestamp>; Lane::COUNT]) -> Collector {
     Collector::new(&catalog(), CollectSettings::default(), |_| None, resume_after)
 }
 
@@ -77,7 +77,7 @@ fn times(cuts: &[Cut], lane: Lane) -> Vec<i64> {
 
 #[test]
 fn readings_are_the_state_at_each_whole_second() {
-    let cuts = run(collector([None; 3]), &a_minute());
+    let cuts = run(collector([None; Lane::COUNT]), &a_minute());
     let times = times(&cuts, Lane::Readings);
     assert_eq!(times.len(), 59);
     assert!(times.iter().all(|t| t % 1_000_000 == 0));
@@ -92,8 +92,8 @@ fn readings_are_the_state_at_each_whole_second() {
 
 #[test]
 fn signals_are_kept_when_they_change_and_share_their_frame_s_clock() {
-    let cuts = run(collector([None; 3]), &a_minute());
-    let signals: Vec<&Cut> = cuts.iter().filter(|c| c.lane == Lane::Signals).collect();
+    let cuts = run(collector([None; Lane::COUNT]), &a_minute());
+    let signals: Vec<&Cut> = cuts.iter().filter(|c| c.lane == Lane::SIGNALS).collect();
     let of = |id: u32| -> Vec<i64> {
         let columns = signals.iter().flat_map(|c| &c.groups[0].columns).filter(|c| c.column_id == id);
         columns
@@ -110,8 +110,8 @@ fn signals_are_kept_when_they_change_and_share_their_frame_s_clock() {
 
 #[test]
 fn batches_end_at_multiples_of_the_interval_and_count_their_samples() {
-    let cuts = run(collector([None; 3]), &a_minute());
-    for lane in [Lane::Readings, Lane::Signals] {
+    let cuts = run(collector([None; Lane::COUNT]), &a_minute());
+    for lane in [Lane::Readings, Lane::SIGNALS] {
         let of_lane: Vec<&Cut> = cuts.iter().filter(|c| c.lane == lane).collect();
         assert_eq!(of_lane.len(), 6, "{lane:?}");
         for cut in of_lane {
@@ -124,15 +124,18 @@ fn batches_end_at_multiples_of_the_interval_and_count_their_samples() {
 
 #[test]
 fn the_same_frames_make_the_same_batches() {
-    assert_eq!(run(collector([None; 3]), &a_minute()), run(collector([None; 3]), &a_minute()));
+    assert_eq!(
+        run(collector([None; Lane::COUNT]), &a_minute()),
+        run(collector([None; Lane::COUNT]), &a_minute())
+    );
 }
 
 #[test]
 fn what_the_spool_had_is_not_collected_again() {
-    let whole = run(collector([None; 3]), &a_minute());
+    let whole = run(collector([None; Lane::COUNT]), &a_minute());
     let after = at(20_300);
-    let rest = run(collector([Some(after); 3]), &a_minute());
-    for lane in [Lane::Readings, Lane::Signals] {
+    let rest = run(collector([Some(after); Lane::COUNT]), &a_minute());
+    for lane in [Lane::Readings, Lane::SIGNALS] {
         let expected: Vec<i64> = times(&whole, lane).into_iter().filter(|t| *t > after.0).collect();
         assert_eq!(times(&rest, lane), expected, "{lane:?}");
     }
@@ -142,7 +145,7 @@ fn what_the_spool_had_is_not_collected_again() {
 fn old_values_are_not_part_of_a_reading_but_slow_ones_are() {
     let mut frames: Frames = vec![(at(0), 1, vec![raw(SPEED, 80), raw(FUEL, 40)])];
     frames.extend((1..40).map(|i| (at(i * 1000 + 500), 2, vec![raw(THROTTLE, i)])));
-    let cuts = run(collector([None; 3]), &frames);
+    let cuts = run(collector([None; Lane::COUNT]), &frames);
     let mut count: HashMap<u32, usize> = HashMap::new();
     for column in cuts.iter().filter(|c| c.lane == Lane::Readings).flat_map(|c| &c.groups[0].columns) {
         *count.entry(column.column_id).or_default() += column.values.len();
@@ -155,7 +158,7 @@ fn old_values_are_not_part_of_a_reading_but_slow_ones_are() {
 fn a_parked_vehicle_is_read_every_half_minute() {
     let frames: Frames =
         (0..600).map(|i| (at(i * 1000 + 10), 1, vec![raw(SPEED, 0), raw(FUEL, 40)])).collect();
-    let times = times(&run(collector([None; 3]), &frames), Lane::Readings);
+    let times = times(&run(collector([None; Lane::COUNT]), &frames), Lane::Readings);
     let late: Vec<i64> = times.into_iter().filter(|t| *t > START_US + 125_000_000).collect();
     assert!(late.iter().all(|t| t % 30_000_000 == 0), "{late:?}");
     assert_eq!(late.len(), 16);
@@ -168,7 +171,7 @@ fn silence_is_not_filled_and_a_clock_that_goes_back_ends_the_batch() {
     frames.push((at(3_601_500), 1, vec![raw(SPEED, 10)]));
     frames.push((at(-7_200_000), 1, vec![raw(SPEED, 20)]));
     frames.push((at(-7_198_500), 1, vec![raw(SPEED, 20)]));
-    let times = times(&run(collector([None; 3]), &frames), Lane::Readings);
+    let times = times(&run(collector([None; Lane::COUNT]), &frames), Lane::Readings);
     // A minute, five seconds of silence, two readings an hour later, one or two before it all.
     assert!(times.len() <= 59 + 5 + 3 + 2, "{}", times.len());
     assert_eq!(*times.last().unwrap() / 1_000_000, (START_US - 7_199_000_000) / 1_000_000);
@@ -182,7 +185,7 @@ fn no_batch_is_larger_than_the_wire_lets_through() {
         frames.push((Timestamp(START_US + i * 200), 2, vec![raw(THROTTLE, value), raw(GEAR, !value)]));
     }
     let settings = CollectSettings { signal_interval: Duration::ZERO, ..CollectSettings::default() };
-    let cuts = run(Collector::new(&catalog(), settings, |_| None, [None; 3]), &frames);
+    let cuts = run(Collector::new(&catalog(), settings, |_| None, [None; Lane::COUNT]), &frames);
     assert_eq!(cuts.iter().map(|c| c.sample_count).sum::<u64>(), 80_000);
     assert!(cuts.len() >= 8);
     for cut in cuts {

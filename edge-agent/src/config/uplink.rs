@@ -25,7 +25,7 @@ pub struct UplinkConfig {
     /// Time between pings.
     pub keep_alive: DurationText,
     /// What is sent first after an outage.
-    pub catch_up: CatchUpName,
+    pub catch_up: CatchUp,
     /// Authority of the broker's certificate: turns TLS on.
     pub ca_file: Option<PathBuf>,
     /// The vehicle's certificate.
@@ -56,25 +56,6 @@ impl From<ProtocolName> for Protocol {
     }
 }
 
-/// What is sent first after an outage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CatchUpName {
-    /// What waits longest.
-    OldestFirst,
-    /// What is collected now.
-    LatestFirst,
-}
-
-impl From<CatchUpName> for CatchUp {
-    fn from(name: CatchUpName) -> Self {
-        match name {
-            CatchUpName::OldestFirst => Self::OldestFirst,
-            CatchUpName::LatestFirst => Self::LatestFirst,
-        }
-    }
-}
-
 impl Default for UplinkConfig {
     fn default() -> Self {
         let settings = UplinkSettings::default();
@@ -84,7 +65,7 @@ impl Default for UplinkConfig {
             in_flight_max: settings.in_flight_max,
             resend_after: DurationText(settings.resend_after),
             keep_alive: DurationText(settings.keep_alive),
-            catch_up: CatchUpName::OldestFirst,
+            catch_up: CatchUp::OldestFirst,
             ca_file: None,
             cert_file: None,
             key_file: None,

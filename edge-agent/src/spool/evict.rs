@@ -5,21 +5,29 @@ use wire::{batch::Gap, ids::StreamId};
 use super::{DropReason, Lane, Record, Spool, SpoolError, Storage};
 
 impl Spool {
-    /// Makes room for a batch of `lane`: the oldest segment of the least valuable lane that is
+    /// Makes room for a batch of `lane`: the oldest segment of the least valuable lanes that are
     /// not more valuable goes. `false` when there is none.
     pub(super) fn evict_for(&mut self, lane: Lane) -> Result<bool, SpoolError> {
-        let candidates = Lane::ALL.into_iter().rev().take_while(|l| *l >= lane);
-        for candidate in candidates {
-            while let Some(segment) = self.lanes[candidate.index()].front() {
-                // A segment that was begun and took nothing makes no room worth trying again.
-                let has_records = !segment.records.is_empty();
-                self.evict(candidate, DropReason::SpoolFull)?;
-                if has_records {
-                    return Ok(true);
-                }
+        while let Some(candidate) = self.least_valuable(lane.rank()) {
+            // A segment that was begun and took nothing makes no room worth trying again.
+            let front = self.lanes[candidate.index()].front();
+            let has_records = front.is_some_and(|segment| !segment.records.is_empty());
+            self.evict(candidate, DropReason::SpoolFull)?;
+            if has_records {
+                return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The lane whose oldest segment goes first, of those of a rank or below.
+    fn least_valuable(&self, rank: usize) -> Option<Lane> {
+        let fronts = Lane::ALL.into_iter().filter_map(|lane| Some((lane, self.lanes[lane.index()].front()?)));
+        // Names rise from one segment to the next.
+        fronts
+            .filter(|(lane, _)| lane.rank() >= rank)
+            .max_by_key(|(lane, front)| (lane.rank(), std::cmp::Reverse(front.name.clone())))
+            .map(|(lane, _)| lane)
     }
 
     /// Gives up the oldest segment of a lane.

@@ -209,7 +209,7 @@ mod tests {
         let header = |first_sequence| {
             let catalog_hash = CatalogHash(uuid::Uuid::nil());
             let header = SegmentHeader {
-                lane: Lane::Signals,
+                lane: Lane::SIGNALS,
                 stream_id: id,
                 catalog_hash,
                 first_sequence,

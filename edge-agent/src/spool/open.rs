@@ -28,7 +28,7 @@ impl Spool {
             settings,
             sealer,
             state,
-            lanes: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
+            lanes: Default::default(),
             told: std::collections::BTreeMap::new(),
             next_segment: 1,
             last_sync_us: 0,

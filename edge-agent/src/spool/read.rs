@@ -32,41 +32,62 @@ impl Spool {
         count_max: usize,
     ) -> Result<Vec<StoredBatch>, SpoolError> {
         let mut out = Vec::new();
-        for lane in Lane::ALL {
-            for i in self.sending_order(lane) {
-                let room = count_max.saturating_sub(out.len());
-                if room == 0 {
+        for (lane, i) in self.sending_order() {
+            let room = count_max.saturating_sub(out.len());
+            if room == 0 {
+                return Ok(out);
+            }
+            match self.read_segment(lane, i, sent, room, &mut out)? {
+                Reading::Done => {}
+                Reading::Cut => return Ok(out),
+                Reading::Corrupt => {
+                    self.evict_at(lane, i, DropReason::Corrupt)?;
                     return Ok(out);
-                }
-                match self.read_segment(lane, i, sent, room, &mut out)? {
-                    Reading::Done => {}
-                    Reading::Cut => return Ok(out),
-                    Reading::Corrupt => {
-                        self.evict_at(lane, i, DropReason::Corrupt)?;
-                        return Ok(out);
-                    }
                 }
             }
         }
         Ok(out)
     }
 
-    /// The segments of a lane in the order they are sent: of one stream always the oldest first,
-    /// as a durable ack covers a stream from its start.
-    fn sending_order(&self, lane: Lane) -> Vec<usize> {
-        let segments = &self.lanes[lane.index()];
-        let all = 0..segments.len();
-        if self.settings.catch_up == CatchUp::OldestFirst {
-            return all.collect();
-        }
-        let mut streams: Vec<StreamId> = Vec::new();
-        for segment in segments.iter().rev() {
-            if !streams.contains(&segment.header.stream_id) {
-                streams.push(segment.header.stream_id);
+    /// Whether batches wait in lanes where that goes first after an outage.
+    pub fn has_waiting(&self, catch_up: CatchUp) -> bool {
+        let lanes = Lane::ALL.into_iter().filter(|lane| lane.catch_up(self.settings.catch_up) == catch_up);
+        lanes.flat_map(|lane| &self.lanes[lane.index()]).any(|segment| {
+            let acked = self.position(segment.header.stream_id).map_or(0, |p| p.acked);
+            segment.above(acked).next().is_some()
+        })
+    }
+
+    /// The segments in the order they are sent, by the value of their lanes: what is collected now
+    /// where the latest goes first, what goes by age, and what waited where the latest goes first.
+    fn sending_order(&self) -> Vec<(Lane, usize)> {
+        let mut order = Vec::new();
+        for lanes in Lane::ALL.chunk_by(|a, b| a.rank() == b.rank()) {
+            let (mut by_age, mut waited) = (Vec::new(), Vec::new());
+            for &lane in lanes {
+                let segments = &self.lanes[lane.index()];
+                let all = (0..segments.len()).map(|i| (lane, i));
+                if lane.catch_up(self.settings.catch_up) == CatchUp::OldestFirst {
+                    by_age.extend(all);
+                    continue;
+                }
+                // Of one stream always the oldest first, as an ack covers a stream from its start.
+                let stream = |i: &(Lane, usize)| segments[i.1].header.stream_id;
+                let mut streams: Vec<StreamId> = Vec::new();
+                for segment in segments.iter().rev() {
+                    if !streams.contains(&segment.header.stream_id) {
+                        streams.push(segment.header.stream_id);
+                    }
+                }
+                for (age, id) in streams.into_iter().enumerate() {
+                    let of_stream = all.clone().filter(|i| stream(i) == id);
+                    if age == 0 { order.extend(of_stream) } else { waited.extend(of_stream) }
+                }
             }
+            order.append(&mut by_age);
+            order.append(&mut waited);
         }
-        let of_stream = |id: StreamId| all.clone().filter(move |i| segments[*i].header.stream_id == id);
-        streams.into_iter().flat_map(of_stream).collect()
+        order
     }
 
     /// Reads from one segment.

@@ -32,17 +32,28 @@ pub struct StreamPosition {
     pub acked: u64,
     /// Time of the last sample acknowledged.
     pub acked_time: Timestamp,
-    /// The highest sequence appended; after a restart, of what the disk kept.
+    /// The highest sequence used; after a restart, of what the disk kept or a gap told of.
     pub last_sequence: u64,
     /// Time of the last sample in it.
     pub last_time: Timestamp,
+    /// The highest sequence of the gaps that were told for good, with the time of its last sample:
+    /// used up, though nothing else on the disk may say so.
+    pub(super) given_up: (u64, Timestamp),
 }
 
 impl StreamPosition {
     /// Of a stream with nothing in it.
     pub(super) fn start_of(lane: Lane) -> Self {
         let never = Timestamp(i64::MIN);
-        Self { lane, acked: 0, acked_time: never, last_sequence: 0, last_time: never }
+        Self { lane, acked: 0, acked_time: never, last_sequence: 0, last_time: never, given_up: (0, never) }
+    }
+
+    /// Notes that a sequence was told to be lost.
+    fn give_up(&mut self, sequence: u64, time: Timestamp) {
+        if sequence > self.given_up.0 {
+            self.given_up = (sequence, time);
+        }
+        self.reach(sequence, time);
     }
 
     /// Notes that the stream reaches at least so far.
@@ -90,8 +101,11 @@ impl State {
                 let stream_id = f.stream()?;
                 let lane = Lane::from_code(f.u8()?)?;
                 let (acked, acked_time) = (f.number()?, Timestamp(f.i64()?));
-                let position =
-                    StreamPosition { lane, acked, acked_time, last_sequence: acked, last_time: acked_time };
+                let mut position = StreamPosition { acked, acked_time, ..StreamPosition::start_of(lane) };
+                position.reach(acked, acked_time);
+                if let (Some(sequence), Some(time)) = (f.number(), f.i64()) {
+                    position.give_up(sequence, Timestamp(time));
+                }
                 self.streams.insert(stream_id, position);
             }
             b'G' => {
@@ -122,6 +136,8 @@ impl State {
         out.push(position.lane.code());
         out.extend_from_slice(&position.acked.to_le_bytes());
         out.extend_from_slice(&position.acked_time.0.to_le_bytes());
+        out.extend_from_slice(&position.given_up.0.to_le_bytes());
+        out.extend_from_slice(&position.given_up.1.0.to_le_bytes());
         frame(&out)
     }
 
@@ -206,10 +222,17 @@ impl State {
         self.write(storage, &entry)
     }
 
-    /// Forgets a gap that has been told for good.
+    /// Forgets a gap that has been told for good. Its sequences stay used up, also where nothing
+    /// else on the disk says so: what took one of them again would be a duplicate to the cloud.
     pub(super) fn forget_gap(&mut self, storage: &mut dyn Storage, id: u64) -> io::Result<()> {
         match self.gaps.remove(&id) {
-            Some(_) => self.write(storage, &Self::numbered_entry(b'F', id)),
+            Some(gap) => {
+                if let Some(position) = self.streams.get_mut(&gap.stream_id) {
+                    position.give_up(gap.to_sequence, gap.last_time);
+                }
+                self.write_position(storage, gap.stream_id)?;
+                self.write(storage, &Self::numbered_entry(b'F', id))
+            }
             None => Ok(()),
         }
     }

@@ -79,7 +79,7 @@ fn batches_come_back_by_lane_then_age_and_an_ack_lets_them_go() {
     let disk = MemoryStorage::default();
     let mut spool = open(&disk, settings()).unwrap();
     for _ in 0..3 {
-        put(&mut spool, Lane::Signals, stream(2), 5).unwrap();
+        put(&mut spool, Lane::SIGNALS, stream(2), 5).unwrap();
         put(&mut spool, Lane::Readings, stream(1), 5).unwrap();
     }
     let (r, s) = (stream(1), stream(2));
@@ -116,7 +116,7 @@ fn over_the_cap_the_oldest_of_the_least_valuable_lane_goes_and_is_told_after_a_r
     let mut spool = open(&disk, settings()).unwrap();
     for _ in 0..10 {
         put(&mut spool, Lane::Readings, stream(1), 3).unwrap();
-        put(&mut spool, Lane::Signals, stream(2), 7).unwrap();
+        put(&mut spool, Lane::SIGNALS, stream(2), 7).unwrap();
     }
     let mut taken = 10;
     while spool.counts().dropped_batches == 0 {
@@ -152,7 +152,7 @@ fn a_gap_told_by_a_batch_that_is_dropped_itself_is_told_again() {
     let disk = MemoryStorage::default();
     let mut spool = open(&disk, SpoolSettings { bytes_max: 1200, ..settings() }).unwrap();
     for _ in 0..60 {
-        put(&mut spool, Lane::Signals, stream(2), 7).unwrap();
+        put(&mut spool, Lane::SIGNALS, stream(2), 7).unwrap();
     }
     let held: u64 = spool.counts().samples;
     assert_eq!(held + gap_total(&spool), 60 * 7);
@@ -165,7 +165,7 @@ fn a_full_disk_drops_the_oldest_and_never_fails() {
     disk.0.lock().unwrap().bytes_max = Some(2500);
     for _ in 0..60 {
         put(&mut spool, Lane::Readings, stream(1), 1).unwrap();
-        put(&mut spool, Lane::Signals, stream(2), 1).unwrap();
+        put(&mut spool, Lane::SIGNALS, stream(2), 1).unwrap();
     }
     let counts = spool.counts();
     assert_eq!(counts.samples + counts.dropped_samples[0], 120);
@@ -202,7 +202,7 @@ fn a_read_cut_by_its_size_goes_on_where_it_ended() {
             sample_count: 1,
             gap_ids: Vec::new(),
         };
-        spool.append(Lane::Signals, (stream(1), catalog()), &meta, &body, 0).unwrap();
+        spool.append(Lane::SIGNALS, (stream(1), catalog()), &meta, &body, 0).unwrap();
     }
     let (mut sent, mut read) = (HashMap::new(), Vec::new());
     loop {
@@ -247,7 +247,7 @@ fn a_rejected_batch_alone_goes_and_is_told_and_never_comes_back() {
     assert_eq!((told[0].1.from_sequence, told[0].1.to_sequence, told[0].1.sample_count), (3, 3, 3));
     assert_eq!(told[0].1.reason, "rejected");
     // A lane of its own tells it for good; then the spool is opened anew with 3 on its disk.
-    put(&mut spool, Lane::Signals, stream(2), 1).unwrap();
+    put(&mut spool, Lane::SIGNALS, stream(2), 1).unwrap();
     spool.ack(stream(2), 1).unwrap();
     assert!(spool.state.gaps.is_empty());
     drop(spool);
@@ -265,16 +265,16 @@ fn a_rejected_batch_alone_goes_and_is_told_and_never_comes_back() {
 fn a_rejected_last_batch_leaves_nothing_waiting_and_tells_again_what_it_told() {
     let disk = MemoryStorage::default();
     let mut spool = open(&disk, settings()).unwrap();
-    put(&mut spool, Lane::Signals, stream(2), 7).unwrap();
-    put(&mut spool, Lane::Signals, stream(2), 1).unwrap();
+    put(&mut spool, Lane::SIGNALS, stream(2), 7).unwrap();
+    put(&mut spool, Lane::SIGNALS, stream(2), 1).unwrap();
     spool.reject(stream(2), 1).unwrap();
     // Sequence 3 tells the gap of 1, and is given up itself.
-    put(&mut spool, Lane::Signals, stream(2), 1).unwrap();
-    assert!(spool.next_batch(Lane::Signals, stream(2)).gaps.is_empty());
+    put(&mut spool, Lane::SIGNALS, stream(2), 1).unwrap();
+    assert!(spool.next_batch(Lane::SIGNALS, stream(2)).gaps.is_empty());
     spool.reject(stream(2), 3).unwrap();
     spool.reject(stream(2), 2).unwrap();
     assert_eq!((waiting(&mut spool), spool.counts().batches), (vec![], 0));
-    let next = spool.next_batch(Lane::Signals, stream(2));
+    let next = spool.next_batch(Lane::SIGNALS, stream(2));
     assert_eq!((next.sequence, next.oldest_sequence), (4, 4));
     assert_eq!(next.gaps.iter().map(|(_, g)| g.sample_count).sum::<u64>(), 9);
     assert_eq!(spool.position(stream(2)).unwrap().acked, 3);
@@ -306,19 +306,102 @@ fn a_real_folder_keeps_batches_over_a_restart() {
 }
 
 #[test]
+fn a_sequence_that_was_given_up_is_not_used_again_after_its_gap_is_told() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, settings()).unwrap();
+    put(&mut spool, Lane::SIGNALS, stream(1), 1).unwrap();
+    drop(spool);
+    let mut spool = open(&disk, settings()).unwrap();
+    put(&mut spool, Lane::SIGNALS, stream(1), 1).unwrap();
+    assert!(spool.reject(stream(1), 2).unwrap());
+    // It tells of the gap.
+    put(&mut spool, Lane::Readings, stream(2), 1).unwrap();
+    drop(spool);
+    let mut spool = open(&disk, settings()).unwrap();
+    spool.ack(stream(2), 1).unwrap();
+    drop(spool);
+    let mut spool = open(&disk, settings()).unwrap();
+    assert_eq!(put(&mut spool, Lane::SIGNALS, stream(1), 1).unwrap(), 3);
+}
+
+#[test]
 fn latest_first_sends_the_newest_stream_first_and_each_from_its_start() {
     let disk = MemoryStorage::default();
     let settings = SpoolSettings { catch_up: CatchUp::LatestFirst, segment_bytes: 200, ..settings() };
     let mut spool = open(&disk, settings).unwrap();
     for id in [1, 2] {
         for _ in 0..3 {
-            put(&mut spool, Lane::Signals, stream(id), 1).unwrap();
+            put(&mut spool, Lane::Readings, stream(id), 1).unwrap();
         }
     }
-    put(&mut spool, Lane::Readings, stream(7), 1).unwrap();
+    put(&mut spool, Lane::Diagnostics, stream(7), 1).unwrap();
     let (old, new) = (stream(1), stream(2));
     let expected = [(stream(7), 1), (new, 1), (new, 2), (new, 3), (old, 1), (old, 2), (old, 3)];
     assert_eq!(waiting(&mut spool), expected);
+}
+
+#[test]
+fn each_campaign_s_samples_go_by_its_own_priority_and_order() {
+    let disk = MemoryStorage::default();
+    let mut spool = open(&disk, SpoolSettings { segment_bytes: 200, ..settings() }).unwrap();
+    let latest = |priority| Lane::Signals(priority, CatchUp::LatestFirst);
+    // An outage: streams 1 to 4. After it, what goes latest first has streams of its own.
+    put(&mut spool, Lane::Signals(Priority::Low, CatchUp::OldestFirst), stream(1), 1).unwrap();
+    put(&mut spool, latest(Priority::Normal), stream(2), 1).unwrap();
+    put(&mut spool, Lane::SIGNALS, stream(3), 1).unwrap();
+    put(&mut spool, latest(Priority::High), stream(4), 1).unwrap();
+    assert!(spool.has_waiting(CatchUp::LatestFirst));
+    put(&mut spool, latest(Priority::High), stream(14), 1).unwrap();
+    put(&mut spool, Lane::SIGNALS, stream(3), 1).unwrap();
+    put(&mut spool, latest(Priority::Normal), stream(12), 1).unwrap();
+    put(&mut spool, latest(Priority::Normal), stream(12), 1).unwrap();
+    let expected = [(14, 1), (4, 1), (12, 1), (12, 2), (3, 1), (3, 2), (2, 1), (1, 1)];
+    assert_eq!(waiting(&mut spool), expected.map(|(id, s)| (stream(id), s)));
+    // The same after a restart: the lanes are on the disk.
+    drop(spool);
+    let mut spool = open(&disk, settings()).unwrap();
+    assert_eq!(waiting(&mut spool), expected.map(|(id, s)| (stream(id), s)));
+    for id in [2, 4, 12, 14] {
+        spool.ack(stream(id), 2).unwrap();
+    }
+    assert!(!spool.has_waiting(CatchUp::LatestFirst) && spool.has_waiting(CatchUp::OldestFirst));
+}
+
+#[test]
+fn a_full_disk_takes_the_least_priority_first_and_of_equal_ones_the_oldest() {
+    let disk = MemoryStorage::default();
+    let small = SpoolSettings { bytes_max: 1 << 20, segment_bytes: 1, ..settings() };
+    let mut spool = open(&disk, small).unwrap();
+    let lane = Lane::Signals;
+    let lanes = [
+        lane(Priority::High, CatchUp::OldestFirst),
+        lane(Priority::Normal, CatchUp::LatestFirst),
+        Lane::SIGNALS,
+        lane(Priority::Low, CatchUp::OldestFirst),
+        lane(Priority::Low, CatchUp::LatestFirst),
+    ];
+    for (i, lane) in lanes.into_iter().enumerate() {
+        put(&mut spool, lane, stream(i as u128), 1).unwrap();
+    }
+    let mut gone = Vec::new();
+    while spool.evict_for(lanes[0]).unwrap() {
+        let waits: BTreeSet<_> = waiting(&mut spool).into_iter().map(|(id, _)| id).collect();
+        gone.extend((0..5).find(|i| !waits.contains(&stream(*i)) && !gone.contains(i)));
+    }
+    assert_eq!(gone, [3, 4, 1, 2, 0]);
+    // Nothing more valuable goes for what is less.
+    put(&mut spool, Lane::Readings, stream(9), 1).unwrap();
+    assert!(!spool.evict_for(lanes[4]).unwrap());
+}
+
+#[test]
+fn every_lane_has_a_place_and_a_code_of_its_own() {
+    for (i, lane) in Lane::ALL.into_iter().enumerate() {
+        assert_eq!((lane.index(), Lane::from_code(lane.code())), (i, Some(lane)));
+    }
+    assert!(Lane::ALL.is_sorted_by_key(|lane| lane.rank()));
+    // As spools have been written since the first release.
+    assert_eq!(Lane::from_code(2), Some(Lane::SIGNALS));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use serde::Deserialize;
 use wire::{
     batch::{Gap, Table},
     ids::StreamId,
@@ -9,27 +10,57 @@ use wire::{
 
 use super::{RecordMeta, seal::SpoolKey};
 
-/// The spool's lanes, most valuable first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A lane of the spool: what goes first when there is something to send, and last when there is no
+/// room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Faults.
     Diagnostics,
     /// States at instants.
     Readings,
-    /// Everything else.
-    Signals,
+    /// Everything else, by what its campaign says.
+    Signals(Priority, CatchUp),
+}
+
+/// How much the samples of a campaign matter: who goes on when the set's daily cap comes near, who
+/// is sent first, and whose batches are given up last when the disk is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Until all of the cap is spent.
+    High,
+    /// Until nine tenths of it are.
+    #[default]
+    Normal,
+    /// Until seven tenths of it are.
+    Low,
 }
 
 impl Lane {
-    /// Every lane, most valuable first.
-    pub const ALL: [Lane; 3] = [Lane::Diagnostics, Lane::Readings, Lane::Signals];
+    /// How many there are.
+    pub const COUNT: usize = 8;
 
-    /// The lane of a table's batches.
-    pub fn of(table: Table) -> Self {
+    /// Every lane, most valuable first.
+    pub const ALL: [Lane; Self::COUNT] = [
+        Lane::Diagnostics,
+        Lane::Readings,
+        Lane::Signals(Priority::High, CatchUp::OldestFirst),
+        Lane::Signals(Priority::High, CatchUp::LatestFirst),
+        Lane::Signals(Priority::Normal, CatchUp::OldestFirst),
+        Lane::Signals(Priority::Normal, CatchUp::LatestFirst),
+        Lane::Signals(Priority::Low, CatchUp::OldestFirst),
+        Lane::Signals(Priority::Low, CatchUp::LatestFirst),
+    ];
+
+    /// What changes, and campaigns that say nothing else, where the oldest goes first.
+    pub const SIGNALS: Lane = Lane::Signals(Priority::Normal, CatchUp::OldestFirst);
+
+    /// The lane of a table's batches where nothing else is said.
+    pub fn of(table: Table, catch_up: CatchUp) -> Self {
         match table {
             Table::Diagnostics => Lane::Diagnostics,
             Table::Readings => Lane::Readings,
-            Table::Signals => Lane::Signals,
+            Table::Signals => Lane::Signals(Priority::Normal, catch_up),
         }
     }
 
@@ -38,21 +69,54 @@ impl Lane {
         match self {
             Lane::Diagnostics => Table::Diagnostics,
             Lane::Readings => Table::Readings,
-            Lane::Signals => Table::Signals,
+            Lane::Signals(..) => Table::Signals,
         }
     }
 
     /// Its place in [`Lane::ALL`].
     pub fn index(self) -> usize {
-        self as usize
+        match self {
+            Lane::Diagnostics => 0,
+            Lane::Readings => 1,
+            Lane::Signals(priority, catch_up) => 2 + 2 * priority as usize + catch_up as usize,
+        }
     }
 
+    /// Lanes of equal value share one: 0 is the most valuable.
+    pub(super) fn rank(self) -> usize {
+        match self {
+            Lane::Diagnostics => 0,
+            Lane::Readings => 1,
+            Lane::Signals(priority, _) => 2 + priority as usize,
+        }
+    }
+
+    /// What of it is sent first after an outage; `other` is what holds where it says nothing.
+    pub(crate) fn catch_up(self, other: CatchUp) -> CatchUp {
+        match self {
+            Lane::Diagnostics | Lane::Readings => other,
+            Lane::Signals(_, catch_up) => catch_up,
+        }
+    }
+
+    /// As written in a segment.
     pub(super) fn code(self) -> u8 {
-        self as u8
+        match self {
+            Lane::Diagnostics => 0,
+            Lane::Readings => 1,
+            Lane::Signals(priority, catch_up) => {
+                let by_priority = match priority {
+                    Priority::Normal => 2,
+                    Priority::High => 4,
+                    Priority::Low => 6,
+                };
+                by_priority + catch_up as u8
+            }
+        }
     }
 
     pub(super) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(code)).copied()
+        Self::ALL.into_iter().find(|lane| lane.code() == code)
     }
 }
 
@@ -78,14 +142,15 @@ pub struct SpoolSettings {
     pub bytes_max: u64,
     /// Age at which a segment is given up.
     pub age_max: Duration,
-    /// What is sent first after an outage.
+    /// What is sent first after an outage, of diagnostics and readings.
     pub catch_up: CatchUp,
     /// The key that seals what is written from now on; none: plain.
     pub key: Option<SpoolKey>,
 }
 
 /// What is sent first after an outage, of lanes of equal value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CatchUp {
     /// What waits longest.
     #[default]

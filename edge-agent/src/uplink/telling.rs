@@ -40,7 +40,7 @@ impl Uplink {
         let window = self.settings.in_flight_max as u64;
         let is_behind = self
             .with_spool(move |spool| {
-                Ok(spool.settings().catch_up == CatchUp::LatestFirst && spool.counts().batches > window)
+                Ok(spool.counts().batches > window && spool.has_waiting(CatchUp::LatestFirst))
             })
             .await?;
         if is_behind {

@@ -408,7 +408,7 @@ fn stream(n: u128) -> StreamId {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_lane_is_sent_once_and_let_go_when_durable() {
     let rig = Rig::new(SpoolSettings::default(), |_, shared| {
-        fill(shared, Lane::Signals, stream(2), 30);
+        fill(shared, Lane::SIGNALS, stream(2), 30);
         fill(shared, Lane::Readings, stream(1), 30);
     })
     .await;
@@ -484,7 +484,7 @@ async fn a_catalogue_asked_for_is_published_and_the_window_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_drop_the_cloud_is_told_that_nothing_older_comes() {
     let settings = SpoolSettings { segment_bytes: 600, bytes_max: 4000, ..SpoolSettings::default() };
-    let rig = Rig::new(settings, |_, shared| fill(shared, Lane::Signals, stream(2), 60)).await;
+    let rig = Rig::new(settings, |_, shared| fill(shared, Lane::SIGNALS, stream(2), 60)).await;
     // Without it the acks would never pass the hole, and this would not end.
     rig.drained().await;
     let stats = rig.shared.stats();

@@ -1,6 +1,7 @@
 //! Campaigns in a whole agent: what they add, and that they take nothing away.
 
 use super::*;
+use wire::ids::StreamId;
 
 /// Rows of the columns below `len`, without which batch they came in.
 fn default_rows(batches: &[Batch], len: u32) -> Vec<(u32, i64, wire::batch::Values)> {
@@ -61,6 +62,45 @@ async fn the_battery_set_fires_and_the_default_collection_stays_as_it_is() {
     // The trigger's column comes first among those of the campaigns.
     assert!(columns.contains(&len), "no trigger");
     assert_eq!(stats.samples_collected_total(), stats.samples_in_spool);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_of_its_own_priority_is_in_streams_of_its_own_and_sent_first() {
+    let start = Timestamp(1_760_000_000_000_000);
+    let clock = ManualClock::at(start.0 + 86_400_000_000);
+    let (expected, len) = without_campaigns(start, clock.clone()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = battery(folder.path(), start);
+    let file = folder.path().join("set.toml");
+    let campaign = |name: &str, more: &str| {
+        format!(
+            "[[campaign]]\nname = \"{name}\"\n{more}\n[[campaign.collect]]\nsignals = [\"Vehicle.Speed\"]\ntake = \"every\"\ninterval = \"1s\"\n"
+        )
+    };
+    let set = ["version = 1\nid = \"v\"\nrevision = 1\n".to_owned()].into_iter().chain([
+        campaign("shares", ""),
+        campaign("urgent", "priority = \"high\"\ncatch_up = \"latest_first\""),
+        campaign("urgent-too", "priority = \"high\"\ncatch_up = \"latest_first\""),
+        campaign("idle", "priority = \"low\""),
+    ]);
+    std::fs::write(&file, set.collect::<String>()).unwrap();
+    settings.campaigns.file = Some(file);
+    let (batches, stats) = spooled(settings, clock).await;
+    let found = decoded(&batches);
+    assert_eq!(default_rows(&found, len), default_rows(&expected, len));
+    assert_eq!(stats.samples_collected_total(), stats.samples_in_spool);
+    // By order of sending: the streams of `signals`, and whose columns each has.
+    let mut streams: Vec<(StreamId, std::collections::BTreeSet<u32>)> = Vec::new();
+    for batch in found.iter().filter(|b| b.groups.iter().any(|g| g.table == Table::Signals)) {
+        if streams.last().is_none_or(|(id, _)| *id != batch.stream_id) {
+            streams.push((batch.stream_id, std::collections::BTreeSet::new()));
+        }
+        let columns =
+            batch.groups.iter().flat_map(|g| &g.columns).map(|c| c.column_id.max(len - 1) + 1 - len);
+        streams.last_mut().unwrap().1.extend(columns);
+    }
+    let columns: Vec<Vec<u32>> = streams.into_iter().map(|(_, c)| c.into_iter().collect()).collect();
+    assert_eq!(columns, [vec![2, 3], vec![0, 1], vec![4]]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,9 @@ enum Op {
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let lane = prop_oneof![Just(Lane::Diagnostics), Just(Lane::Readings), Just(Lane::Signals)];
+    let urgent = Lane::Signals(Priority::High, CatchUp::LatestFirst);
+    let lanes = [Lane::Diagnostics, Lane::Readings, Lane::SIGNALS, urgent];
+    let lane = proptest::sample::select(lanes.to_vec());
     let op = prop_oneof![
         6 => (lane.clone(), 1_u32..20).prop_map(|(l, n)| Op::Put(l, n)),
         2 => (lane.clone(), 1_u64..4).prop_map(|(l, n)| Op::Ack(l, n)),

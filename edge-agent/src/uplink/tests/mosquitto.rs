@@ -213,7 +213,7 @@ async fn a_real_broker_gets_births_catalogues_and_batches() {
         let broker = Broker::start("", "");
         let site = Site::at(broker.port, protocol, |shared| {
             fill(shared, Lane::Readings, stream(1), 100);
-            fill(shared, Lane::Signals, stream(2), 100);
+            fill(shared, Lane::SIGNALS, stream(2), 100);
         })
         .await;
         site.rig.drained().await;
