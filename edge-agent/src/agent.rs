@@ -47,7 +47,7 @@ use crate::{
     },
     uplink::{TlsError, UplinkSettings},
 };
-pub(crate) use keys::{read_key, read_signing_key};
+pub(crate) use keys::{KeyError, read_key, read_signing_key};
 pub use live::{FrameFilter, LiveSettings};
 use open::Opened;
 pub(crate) use open::decoder;

@@ -19,6 +19,7 @@ use crate::{
     collect::{CollectSettings, Collector},
     dbc::{Dbc, DbcError},
     decode::{CompileDbcError, Decoder},
+    keygen::{self, KeygenError},
     map::{MapError, MappedDecoder, SignalMap},
     source::{LogReader, Source, SourceError},
     spool::Lane,
@@ -104,19 +105,19 @@ enum CampaignCliError {
     Map(#[from] MapError),
     #[error("cannot read the log")]
     Log(#[from] SourceError),
-    #[error("cannot write {path}; keys are never written over")]
-    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Keygen(#[from] KeygenError),
     #[error("cannot print")]
     Print(#[source] io::Error),
-    #[error("the system gives no random bytes")]
-    Random,
 }
 
 impl CampaignCliError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Campaign(CampaignError::Open { .. }) | Self::Write { .. } => exit::UNAVAILABLE,
-            Self::Print(_) | Self::Random => exit::FAILURE,
+            Self::Campaign(CampaignError::Open { .. }) | Self::Keygen(KeygenError::Write { .. }) => {
+                exit::UNAVAILABLE
+            }
+            Self::Print(_) | Self::Keygen(KeygenError::Random) => exit::FAILURE,
             Self::Vehicle(_) => exit::CONFIG,
             _ => exit::DATA,
         }
@@ -239,31 +240,7 @@ fn sign(args: &SignArgs, out: &mut impl Write) -> Result<(), CampaignCliError> {
 }
 
 fn keygen(args: &KeygenArgs, out: &mut impl Write) -> Result<(), CampaignCliError> {
-    let mut secret = [0_u8; 32];
-    rustls::crypto::ring::default_provider()
-        .secure_random
-        .fill(&mut secret)
-        .map_err(|_| CampaignCliError::Random)?;
-    let public = BatchSigner::from_secret(&secret).public_key();
-    let mut public_path = args.out.clone().into_os_string();
-    public_path.push(".pub");
-    let public_path = PathBuf::from(public_path);
-    for (path, key, mode) in [(&args.out, &secret, 0o600), (&public_path, &public, 0o644)] {
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        write_new(path, &format!("{hex}\n"), mode)
-            .map_err(|source| CampaignCliError::Write { path: path.clone(), source })?;
-    }
+    let public_path = keygen::make(&args.out)?;
     writeln!(out, "secret key {}, public key {}", args.out.display(), public_path.display())
         .map_err(CampaignCliError::Print)
-}
-
-/// Writes a file that is not there yet, for these readers alone.
-fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-    #[cfg(not(unix))]
-    let _ = mode;
-    options.open(path)?.write_all(text.as_bytes())
 }

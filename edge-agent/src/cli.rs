@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    campaign_cli::CampaignArgs, check_cli::CheckArgs, decode_cli::DecodeArgs, ecu_cli::EcuArgs,
-    play_cli::PlayArgs, run_cli::RunArgs, top_cli::TopArgs,
+    campaign_cli::CampaignArgs, check_cli::CheckArgs, command_cli::CommandArgs, decode_cli::DecodeArgs,
+    ecu_cli::EcuArgs, play_cli::PlayArgs, run_cli::RunArgs, top_cli::TopArgs,
 };
 
 /// Everything on the vehicle: reads the buses, decodes, collects, spools and sends.
@@ -27,6 +27,8 @@ pub enum Command {
     Ecu(EcuArgs),
     /// Check, try and sign campaign sets.
     Campaign(CampaignArgs),
+    /// Sign commands to a vehicle and show its replies.
+    Command(CommandArgs),
     /// Run the agent of one vehicle: collect, spool and send.
     Run(RunArgs),
     /// Check configuration, files, certificates, clock, spool and broker, without running.

@@ -2,10 +2,10 @@
 //!
 //! A unit may boot without knowing the time: no battery behind its clock, no network yet. Time is
 //! *known* once the wall clock is past [`RELEASE_TIME`] and somebody vouches for it, or a GNSS
-//! receiver has told it ([`keeper`] has the rules). Until then samples get times of a provisional
+//! receiver has told it (`clock/keeper.rs` has the rules). Until then samples get times of a provisional
 //! clock that runs on from the last time known, and their batches are flagged and held back a
 //! while; when the time becomes known in the same boot they are sent with their times set right
-//! by the clock since boot, which no setting moves. [`memory`] keeps what that takes on the disk,
+//! by the clock since boot, which no setting moves. `clock/memory.rs` keeps what that takes on the disk,
 //! so that a killed agent goes on where it was.
 
 pub(crate) mod keeper;

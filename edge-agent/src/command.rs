@@ -10,6 +10,7 @@
 //! number of commands and refuses what is older than all of them.
 
 pub mod book;
+mod update;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -27,12 +28,10 @@ use wire::{
     time::{DAY_US, Timestamp},
 };
 
-use crate::{
-    clock::RELEASE_TIME,
-    faults::{FaultList, FaultReport},
-    metrics,
-};
+use crate::{clock::RELEASE_TIME, faults::FaultReport, metrics};
 use book::{Book, BookError};
+
+pub use update::{RESTART_CODE, UpdateError, Updater};
 
 /// Payloads that may wait to be taken up.
 const INBOX_LEN: usize = 8;
@@ -56,12 +55,24 @@ pub struct CommandSettings {
     pub verifier: Option<BatchVerifier>,
     /// Whether a command may have control units forget their faults.
     pub allow_clear_dtcs: bool,
+    /// What brings the unit to another version of its software; none: a command cannot.
+    pub updater: Option<Updater>,
+}
+
+/// What is to come after a command that was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    /// The agent ends, for its supervisor to start it again.
+    Restart,
 }
 
 /// The vehicle's control units, as far as commands need them.
 pub trait DiagnosticPort: Send + Sync {
     /// Asks for the faults now.
     fn read_dtcs(&self, time_max: Duration) -> Result<Vec<FaultReport>, DiagnosticError>;
+    /// Asks which faults can be told at all.
+    fn read_supported_dtcs(&self, time_max: Duration) -> Result<Vec<FaultReport>, DiagnosticError>;
     /// Has the faults forgotten.
     fn clear_dtcs(&self, time_max: Duration) -> Result<(), DiagnosticError>;
 }
@@ -86,6 +97,10 @@ impl DiagnosticPort for NoDiagnostics {
         Err(DiagnosticError::NotConfigured)
     }
 
+    fn read_supported_dtcs(&self, _time_max: Duration) -> Result<Vec<FaultReport>, DiagnosticError> {
+        Err(DiagnosticError::NotConfigured)
+    }
+
     fn clear_dtcs(&self, _time_max: Duration) -> Result<(), DiagnosticError> {
         Err(DiagnosticError::NotConfigured)
     }
@@ -96,6 +111,7 @@ pub(crate) struct Desk {
     vehicle_id: VehicleId,
     verifier: BatchVerifier,
     allow_clear_dtcs: bool,
+    updater: Option<Updater>,
     port: Arc<dyn DiagnosticPort>,
     clock: SharedClock,
     book: Mutex<Book>,
@@ -131,6 +147,7 @@ impl Desk {
             vehicle_id,
             verifier: settings.verifier?,
             allow_clear_dtcs: settings.allow_clear_dtcs,
+            updater: settings.updater,
             port,
             clock,
             book: Mutex::new(book),
@@ -155,9 +172,14 @@ impl Desk {
             };
             let Some(payload) = payload else { return Ok(()) };
             let desk = Arc::clone(&self);
-            let kind = tokio::task::spawn_blocking(move || desk.take_up(&payload)).await?;
+            let taken_up = tokio::select! {
+                // What control units or an updater still do is not waited for; the next start
+                // answers that it was cut short.
+                () = stop.cancelled() => return Ok(()),
+                taken_up = tokio::task::spawn_blocking(move || desk.take_up(&payload)) => taken_up?,
+            };
             self.replied.notify_one();
-            if kind == Some(CommandKind::Restart) {
+            if taken_up == Some(Next::Restart) {
                 let told = self.all_answered();
                 // Not told in time: the next start tells it.
                 drop(tokio::time::timeout(RESTART_WAIT_MAX, told).await);
@@ -204,9 +226,9 @@ impl Desk {
         self.answered.notify_waiters();
     }
 
-    /// Checks a payload, does what it asks, and leaves the reply in the book. Returns what was
-    /// done, if something was.
-    fn take_up(&self, payload: &[u8]) -> Option<CommandKind> {
+    /// Checks a payload, does what it asks, and leaves the reply in the book. Returns what is to
+    /// come after it, if it was done.
+    fn take_up(&self, payload: &[u8]) -> Option<Next> {
         let command = match Command::decode_verified(payload, &self.verifier) {
             Ok(command) if command.vehicle_id == self.vehicle_id => command,
             Ok(_) => {
@@ -237,8 +259,8 @@ impl Desk {
             }
             refused
         };
-        let reply = match refused {
-            Some(reason) => self.reply(&command, CommandOutcome::Refused, reason),
+        let (reply, next) = match refused {
+            Some(reason) => (self.reply(&command, CommandOutcome::Refused, reason), Next::GoOn),
             None => self.execute(&command),
         };
         let outcome = match reply.outcome {
@@ -251,7 +273,7 @@ impl Desk {
         if let Err(error) = self.book().replied(&command.command_id, reply.encode()) {
             warn!(vehicle_id = %self.vehicle_id, error = %chain(&error), "command book cannot be written");
         }
-        (reply.outcome == CommandOutcome::Done).then_some(command.kind)
+        (reply.outcome == CommandOutcome::Done).then_some(next)
     }
 
     /// Why a genuine command is not done, if it is not.
@@ -275,29 +297,50 @@ impl Desk {
         if command.kind == CommandKind::ClearDtcs && !self.allow_clear_dtcs {
             return Some("clearing is not allowed here (`commands.allow_clear_dtcs`)".to_owned());
         }
+        if matches!(command.kind, CommandKind::ApplyUpdate { .. }) && self.updater.is_none() {
+            return Some("no updater is configured here (`commands.update_program`)".to_owned());
+        }
         None
     }
 
-    fn execute(&self, command: &Command) -> CommandReply {
-        let done = self.reply(command, CommandOutcome::Done, String::new());
-        let failed = |error: DiagnosticError| match error {
-            DiagnosticError::NotConfigured => self.reply(command, CommandOutcome::Refused, error.to_string()),
-            DiagnosticError::Failed(_) => self.reply(command, CommandOutcome::Failed, error.to_string()),
-        };
-        match command.kind {
-            CommandKind::ReadDtcs => match self.port.read_dtcs(DIAGNOSTIC_TIME_MAX) {
-                Ok(reports) => CommandReply { dtcs: reported(&reports), ..done },
-                Err(error) => failed(error),
-            },
-            CommandKind::ClearDtcs => match self.port.clear_dtcs(DIAGNOSTIC_TIME_MAX) {
-                Ok(()) => done,
-                Err(error) => failed(error),
-            },
+    fn execute(&self, command: &Command) -> (CommandReply, Next) {
+        let done = || self.reply(command, CommandOutcome::Done, String::new());
+        let asked = match &command.kind {
+            CommandKind::ReadDtcs => self.port.read_dtcs(DIAGNOSTIC_TIME_MAX),
+            CommandKind::ReadSupportedDtcs => self.port.read_supported_dtcs(DIAGNOSTIC_TIME_MAX),
+            CommandKind::ClearDtcs => self.port.clear_dtcs(DIAGNOSTIC_TIME_MAX).map(|()| Vec::new()),
             CommandKind::SendLog { bytes_max } => {
-                let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX).min(LOG_BYTES_MAX);
-                CommandReply { log: service::logs::recent(bytes_max), ..done }
+                let bytes_max = usize::try_from(*bytes_max).unwrap_or(usize::MAX).min(LOG_BYTES_MAX);
+                return (CommandReply { log: service::logs::recent(bytes_max), ..done() }, Next::GoOn);
             }
-            CommandKind::Restart => done,
+            CommandKind::Restart => return (done(), Next::Restart),
+            CommandKind::ApplyUpdate { version } => return self.update(command, version),
+        };
+        let reply = match asked {
+            Ok(reports) => CommandReply { dtcs: reported(&reports), ..done() },
+            Err(error @ DiagnosticError::NotConfigured) => {
+                self.reply(command, CommandOutcome::Refused, error.to_string())
+            }
+            Err(error @ DiagnosticError::Failed(_)) => {
+                self.reply(command, CommandOutcome::Failed, error.to_string())
+            }
+        };
+        (reply, Next::GoOn)
+    }
+
+    fn update(&self, command: &Command, version: &str) -> (CommandReply, Next) {
+        let Some(updater) = &self.updater else {
+            return (self.reply(command, CommandOutcome::Refused, String::new()), Next::GoOn);
+        };
+        match updater.run(version, self.clock.as_ref()) {
+            Ok((log, next)) => {
+                (CommandReply { log, ..self.reply(command, CommandOutcome::Done, String::new()) }, next)
+            }
+            Err(error) => {
+                let log = error.log().to_owned();
+                let reply = self.reply(command, CommandOutcome::Failed, chain(&error).to_string());
+                (CommandReply { log, ..reply }, Next::GoOn)
+            }
         }
     }
 
@@ -315,17 +358,10 @@ impl Desk {
 
 fn reported(reports: &[FaultReport]) -> Vec<ReportedDtc> {
     let of_report = |report: &FaultReport| {
-        let list = match report.list {
-            FaultList::Active => "active",
-            FaultList::Previous => "previous",
-            FaultList::Pending => "pending",
-            FaultList::Confirmed => "confirmed",
-            FaultList::Permanent => "permanent",
-        };
         let base = ReportedDtc {
             protocol: report.protocol.name().to_owned(),
             ecu: report.ecu.clone(),
-            list: list.to_owned(),
+            list: report.list.name().to_owned(),
             code: String::new(),
             time: report.time,
         };

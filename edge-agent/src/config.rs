@@ -156,7 +156,7 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
     let j1939 = config.j1939.check(&mut faults);
     let followed = config.faults.check(&mut faults);
     let unit = config.unit.check(&mut faults);
-    let commands = config.commands.check(&mut faults);
+    let commands = config.commands.check(&mut faults, &config.spool_folder);
     let settings = (|| {
         Some(Settings {
             vehicle_id: vehicle_id?,

@@ -44,6 +44,8 @@ pub enum FaultList {
     Confirmed,
     /// Not to be cleared by a tool: OBD mode 0A.
     Permanent,
+    /// What the unit can tell at all, set or not: UDS 0x19 0A. Told to who asks, never a fault.
+    Supported,
 }
 
 impl FaultList {
@@ -55,6 +57,7 @@ impl FaultList {
             FaultList::Pending => "pending",
             FaultList::Confirmed => "confirmed",
             FaultList::Permanent => "permanent",
+            FaultList::Supported => "supported",
         }
     }
 }

@@ -6,12 +6,13 @@ use clap::Parser;
 use edge_agent::{
     campaign_cli, check_cli,
     cli::{Cli, Command},
-    decode_cli, ecu_cli, play_cli, run_cli, top_cli,
+    command_cli, decode_cli, ecu_cli, play_cli, run_cli, top_cli,
 };
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Campaign(args) => campaign_cli::main(&args),
+        Command::Command(args) => command_cli::main(args),
         Command::Decode(args) => decode_cli::main(&args),
         Command::Ecu(args) => ecu_cli::main(&args),
         Command::Play(args) => play_cli::main(&args),

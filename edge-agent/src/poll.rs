@@ -83,6 +83,7 @@ pub struct Poller {
     reports: Vec<FaultReport>,
     identities: VecDeque<Identity>,
     cleared: VecDeque<Cleared>,
+    supported: VecDeque<FaultReport>,
     unsupported: BTreeSet<u8>,
     counts: PollCounts,
 }
@@ -113,6 +114,7 @@ impl Poller {
             reports: Vec::new(),
             identities: VecDeque::new(),
             cleared: VecDeque::new(),
+            supported: VecDeque::new(),
             unsupported: BTreeSet::new(),
             counts: PollCounts::default(),
             settings,
@@ -214,6 +216,31 @@ impl Poller {
             self.begin_scan(i);
         }
         Ok(())
+    }
+
+    /// Asks every control unit of UDS now which codes it can set.
+    pub fn read_supported_dtcs(&mut self) -> Result<(), PollRefusal> {
+        self.check_ready()?;
+        let mut is_any_asked = false;
+        for ecu in &mut self.ecus {
+            let Some(poll) = ecu.configured.and_then(|place| self.settings.ecus.get(place)) else { continue };
+            if let Some(kind) = poll.session {
+                ecu.push(Job::Session { kind });
+            }
+            ecu.push(Job::SupportedDtcs);
+            is_any_asked = true;
+        }
+        if is_any_asked { Ok(()) } else { Err(PollRefusal::NoControlUnit) }
+    }
+
+    /// Whether a control unit still has to answer that.
+    pub fn is_reading_supported_dtcs(&self) -> bool {
+        self.ecus.iter().any(|ecu| ecu.has(|job| matches!(job, Job::SupportedDtcs)))
+    }
+
+    /// Its answers, in their order.
+    pub fn take_supported_dtcs(&mut self) -> Vec<FaultReport> {
+        self.supported.drain(..).collect()
     }
 
     /// Clears the codes of every control unit whose codes are read, and reads them again.

@@ -136,7 +136,7 @@ fn run(args: &RunArgs) -> Result<End, RunError> {
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let tasks = Tasks::new();
         let handle = agent::start(settings, &tasks, clock).await?;
         let done = async {
@@ -186,7 +186,10 @@ fn run(args: &RunArgs) -> Result<End, RunError> {
             "agent stopped"
         );
         result.and_then(|end| stopped.map(|()| end)).map_err(RunError::from)
-    })
+    });
+    // What still runs on a thread of its own (an updater) is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn settings(args: &RunArgs, now: Timestamp) -> Result<Settings, ConfigError> {

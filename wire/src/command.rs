@@ -38,10 +38,12 @@ pub struct Command {
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandKind {
     /// Ask the control units for their faults now.
     ReadDtcs,
+    /// Ask the control units which faults they can tell at all.
+    ReadSupportedDtcs,
     /// Have the control units forget their faults.
     ClearDtcs,
     /// Send the end of the agent's log.
@@ -51,13 +53,27 @@ pub enum CommandKind {
     },
     /// End the agent, for its supervisor to start it again.
     Restart,
+    /// Bring the unit to a version of its software, by the updater it is configured with.
+    ApplyUpdate {
+        /// The version, see [`is_version`].
+        version: String,
+    },
+}
+
+/// Whether a text may name a version: 1 to 64 of `A-Z a-z 0-9 . + ~ - _`, not beginning with `-`, so
+/// that no updater takes it for an option.
+pub fn is_version(text: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b".+~-_".contains(&b);
+    (1..=64).contains(&text.len()) && text.bytes().all(is_allowed) && !text.starts_with('-')
 }
 
 impl CommandKind {
     /// As written in logs and metrics.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             CommandKind::ReadDtcs => "read_dtcs",
+            CommandKind::ReadSupportedDtcs => "read_supported_dtcs",
+            CommandKind::ApplyUpdate { .. } => "apply_update",
             CommandKind::ClearDtcs => "clear_dtcs",
             CommandKind::SendLog { .. } => "send_log",
             CommandKind::Restart => "restart",
@@ -100,7 +116,7 @@ pub struct ReportedDtc {
     pub protocol: String,
     /// The control unit.
     pub ecu: String,
-    /// `active`, `previous`, `pending`, `confirmed` or `permanent`.
+    /// `active`, `previous`, `pending`, `confirmed`, `permanent` or `supported`.
     pub list: String,
     /// As technicians write it.
     pub code: String,
@@ -140,10 +156,14 @@ impl Command {
     /// The payload that travels.
     pub fn encode_signed(&self, signer: &BatchSigner) -> Vec<u8> {
         use proto::command::Kind;
-        let kind = match self.kind {
+        let kind = match &self.kind {
             CommandKind::ReadDtcs => Kind::ReadDtcs(proto::ReadDtcs {}),
+            CommandKind::ReadSupportedDtcs => Kind::ReadSupportedDtcs(proto::ReadSupportedDtcs {}),
+            CommandKind::ApplyUpdate { version } => {
+                Kind::ApplyUpdate(proto::ApplyUpdate { version: version.clone() })
+            }
             CommandKind::ClearDtcs => Kind::ClearDtcs(proto::ClearDtcs {}),
-            CommandKind::SendLog { bytes_max } => Kind::SendLog(proto::SendLog { bytes_max }),
+            CommandKind::SendLog { bytes_max } => Kind::SendLog(proto::SendLog { bytes_max: *bytes_max }),
             CommandKind::Restart => Kind::Restart(proto::Restart {}),
         };
         let message = proto::Command {
@@ -182,6 +202,13 @@ impl Command {
             Some(Kind::ClearDtcs(_)) => CommandKind::ClearDtcs,
             Some(Kind::SendLog(log)) => CommandKind::SendLog { bytes_max: log.bytes_max },
             Some(Kind::Restart(_)) => CommandKind::Restart,
+            Some(Kind::ReadSupportedDtcs(_)) => CommandKind::ReadSupportedDtcs,
+            Some(Kind::ApplyUpdate(update)) if is_version(&update.version) => {
+                CommandKind::ApplyUpdate { version: update.version }
+            }
+            Some(Kind::ApplyUpdate(_)) => {
+                return Err(DecodeCommandError::Malformed("a version that is none"));
+            }
             None => return Err(DecodeCommandError::Malformed("a kind this release does not know")),
         };
         Ok(Self {

@@ -54,15 +54,27 @@ fn every_kind_comes_back_and_only_under_its_key() {
         CommandKind::ClearDtcs,
         CommandKind::SendLog { bytes_max: 7000 },
         CommandKind::Restart,
+        CommandKind::ReadSupportedDtcs,
+        CommandKind::ApplyUpdate { version: "1.4.0~rc1+b2".to_owned() },
     ];
     for kind in kinds {
-        let payload = command(kind).encode_signed(&signer());
+        let payload = command(kind.clone()).encode_signed(&signer());
         assert_eq!(Command::decode_verified(&payload, &verifier()).unwrap(), command(kind));
         let other = BatchVerifier::from_public(&BatchSigner::from_secret(&[8; 32]).public_key()).unwrap();
         let error = Command::decode_verified(&payload, &other).unwrap_err();
         assert!(matches!(error, DecodeCommandError::Signature(SignatureError::Mismatch)));
     }
     assert_eq!(CommandReply::decode(&reply().encode()).unwrap(), reply());
+}
+
+#[test]
+fn a_version_is_no_option_no_path_and_no_shell() {
+    for version in ["", "-rf", "../1", "1 2", "1;x", "$(x)", "1\n", "ä", &"1".repeat(65)] {
+        let payload =
+            command(CommandKind::ApplyUpdate { version: version.to_owned() }).encode_signed(&signer());
+        let error = Command::decode_verified(&payload, &verifier()).unwrap_err();
+        assert!(matches!(error, DecodeCommandError::Malformed(_)), "{version:?}: {error}");
+    }
 }
 
 #[test]
@@ -75,7 +87,7 @@ fn version_1_reads_for_ever() {
         fs::read(&path).unwrap()
     };
     let kind = CommandKind::SendLog { bytes_max: 65_536 };
-    let payload = golden("command-v1.pb", &|| command(kind).encode_signed(&signer()));
+    let payload = golden("command-v1.pb", &|| command(kind.clone()).encode_signed(&signer()));
     assert_eq!(Command::decode_verified(&payload, &verifier()).unwrap(), command(kind));
     let bytes = golden("reply-v1.pb", &|| reply().encode());
     assert_eq!(CommandReply::decode(&bytes).unwrap(), reply());

@@ -11,7 +11,7 @@ use service::logs::chain;
 
 use crate::{
     command::{DiagnosticError, DiagnosticPort},
-    faults::FaultReport,
+    faults::{FaultList, FaultReport},
     poll::{ClearPermit, Cleared, Poller},
 };
 
@@ -19,6 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Read,
+    ReadSupported,
     Clear,
 }
 
@@ -77,6 +78,10 @@ impl DiagnosticPort for PollerPort {
         self.ask(Kind::Read, time_max)
     }
 
+    fn read_supported_dtcs(&self, time_max: Duration) -> Result<Vec<FaultReport>, DiagnosticError> {
+        self.ask(Kind::ReadSupported, time_max)
+    }
+
     fn clear_dtcs(&self, time_max: Duration) -> Result<(), DiagnosticError> {
         self.ask(Kind::Clear, time_max).map(drop)
     }
@@ -87,6 +92,7 @@ impl Asks {
     pub(super) fn step(&mut self, poller: &mut Poller) {
         if let Some(done) = self.under_way.take_if(|under_way| match under_way.ask.kind {
             Kind::Read => !poller.is_reading_dtcs(),
+            Kind::ReadSupported => !poller.is_reading_supported_dtcs(),
             Kind::Clear => !poller.is_clearing_dtcs(),
         }) {
             done.answer();
@@ -97,6 +103,7 @@ impl Asks {
         let Ok(ask) = self.asks.try_recv() else { return };
         let begun = match ask.kind {
             Kind::Read => poller.read_dtcs_now(),
+            Kind::ReadSupported => poller.read_supported_dtcs(),
             // The desk has checked the command's signature and the vehicle's configuration.
             Kind::Clear => poller.clear_dtcs(ClearPermit::of_checked_command()),
         };
@@ -110,9 +117,10 @@ impl Asks {
         }
     }
 
-    /// A list was read.
+    /// A list was read, perhaps the one that is waited for.
     pub(super) fn note_report(&mut self, report: &FaultReport) {
-        if let Some(under_way) = &mut self.under_way {
+        let kind = if report.list == FaultList::Supported { Kind::ReadSupported } else { Kind::Read };
+        if let Some(under_way) = self.under_way.as_mut().filter(|under_way| under_way.ask.kind == kind) {
             under_way.reports.push(report.clone());
         }
     }
@@ -130,7 +138,10 @@ impl Asks {
 impl UnderWay {
     fn answer(self) {
         let answer = match self.ask.kind {
-            Kind::Read => Ok(self.reports),
+            Kind::ReadSupported if self.reports.is_empty() => {
+                Err("none of them tells which codes it can set (UDS 0x19 0A)".to_owned())
+            }
+            Kind::Read | Kind::ReadSupported => Ok(self.reports),
             Kind::Clear if !self.faults.is_empty() => Err(self.faults.join("; ")),
             Kind::Clear if self.cleared_count == 0 => Err("the vehicle fell asleep before".to_owned()),
             Kind::Clear => Ok(Vec::new()),

@@ -121,6 +121,9 @@ impl Polling {
             self.asks.note_report(report);
             metrics::fault_report(report.protocol);
         }
+        for report in self.poller.take_supported_dtcs() {
+            self.asks.note_report(&report);
+        }
         self.asks.step(&mut self.poller);
         self.count();
         Found { answers: self.poller.take_answers(), reports, vin }

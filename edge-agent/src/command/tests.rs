@@ -6,7 +6,7 @@ use service::clock::ManualClock;
 use wire::signature::BatchSigner;
 
 use super::*;
-use crate::faults::{FaultCode, Protocol};
+use crate::faults::{FaultCode, FaultList, Protocol};
 
 const NOW: &str = "2026-06-01T00:00:00Z";
 
@@ -42,6 +42,12 @@ impl DiagnosticPort for OneFault {
         }])
     }
 
+    fn read_supported_dtcs(&self, time_max: Duration) -> Result<Vec<FaultReport>, DiagnosticError> {
+        let mut reports = self.read_dtcs(time_max)?;
+        reports[0].list = FaultList::Supported;
+        Ok(reports)
+    }
+
     fn clear_dtcs(&self, _time_max: Duration) -> Result<(), DiagnosticError> {
         self.clears.fetch_add(1, Ordering::SeqCst);
         Err(DiagnosticError::Failed("negative response 22".to_owned()))
@@ -72,8 +78,12 @@ impl Rig {
     }
 
     fn desk(&self, allow_clear_dtcs: bool) -> Arc<Desk> {
+        self.desk_with(allow_clear_dtcs, None)
+    }
+
+    fn desk_with(&self, allow_clear_dtcs: bool, updater: Option<Updater>) -> Arc<Desk> {
         let verifier = BatchVerifier::from_public(&signer().public_key()).unwrap();
-        let settings = CommandSettings { verifier: Some(verifier), allow_clear_dtcs };
+        let settings = CommandSettings { verifier: Some(verifier), allow_clear_dtcs, updater };
         let clock: SharedClock = self.clock.clone();
         let book = open_book(self.folder.path(), &clock).unwrap();
         Desk::new(settings, vehicle(), book, self.port.clone(), clock).unwrap().0
@@ -112,6 +122,83 @@ fn faults_are_read_once_however_often_the_command_comes() {
     let desk = rig.desk(false);
     take_up(&desk, &read);
     assert_eq!((desk.unanswered().len(), rig.reads()), (0, 1));
+}
+
+#[test]
+fn what_could_be_told_at_all_is_told_as_such() {
+    let rig = Rig::new();
+    let desk = rig.desk(false);
+    take_up(&desk, &command("a", 1, CommandKind::ReadSupportedDtcs));
+    let reply = reply_to(&desk, "a");
+    assert_eq!((reply.outcome, reply.dtcs[0].list.as_str()), (CommandOutcome::Done, "supported"));
+}
+
+/// An updater that is a shell script.
+fn updater(rig: &Rig, script: &str) -> Updater {
+    Updater {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".to_owned(), script.to_owned(), "update".to_owned()],
+        time_max: Duration::from_secs(60),
+        log_file: rig.folder.path().join("update.log"),
+    }
+}
+
+#[test]
+fn an_update_is_done_once_by_the_configured_program_and_its_words_come_back() {
+    let rig = Rig::new();
+    let version = || CommandKind::ApplyUpdate { version: "1.4.0".to_owned() };
+    let desk = rig.desk(false);
+    take_up(&desk, &command("none", 1, version()));
+    let reply = reply_to(&desk, "none");
+    assert!(reply.outcome == CommandOutcome::Refused && reply.reason.contains("update_program"), "{reply:?}");
+
+    let target = rig.folder.path().join("installed");
+    let script = format!("echo applying $1; echo $1 >> {}", target.display());
+    let desk = rig.desk_with(false, Some(updater(&rig, &script)));
+    let update = command("good", 2, version());
+    assert_eq!(desk.take_up(&update.encode_signed(&signer())), Some(Next::GoOn));
+    assert_eq!(desk.take_up(&update.encode_signed(&signer())), None);
+    let reply = reply_to(&desk, "good");
+    assert_eq!((reply.outcome, reply.log.as_str()), (CommandOutcome::Done, "applying 1.4.0\n"));
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "1.4.0\n");
+
+    let desk = rig.desk_with(false, Some(updater(&rig, "echo in place; exit 10")));
+    let update = command("again", 3, version());
+    assert_eq!(desk.take_up(&update.encode_signed(&signer())), Some(Next::Restart));
+    assert_eq!(reply_to(&desk, "again").outcome, CommandOutcome::Done);
+
+    let desk = rig.desk_with(false, Some(updater(&rig, "echo bad signature >&2; exit 3")));
+    take_up(&desk, &command("bad", 4, version()));
+    let reply = reply_to(&desk, "bad");
+    assert_eq!((reply.outcome, reply.log.as_str()), (CommandOutcome::Failed, "bad signature\n"));
+    assert!(reply.reason.contains("exit code 3"), "{reply:?}");
+
+    let missing = Updater { program: "/nowhere/update".into(), ..updater(&rig, "") };
+    take_up(&rig.desk_with(false, Some(missing)), &command("missing", 5, version()));
+    let reply = reply_to(&rig.desk(false), "missing");
+    assert!(reply.outcome == CommandOutcome::Failed && reply.reason.contains("/nowhere/update"), "{reply:?}");
+}
+
+#[test]
+fn an_updater_that_hangs_is_ended_with_all_it_started() {
+    let rig = Rig::new();
+    let pid_file = rig.folder.path().join("pid");
+    let script = format!("sleep 300 & echo $! > {}; echo waiting; wait", pid_file.display());
+    let slow = Updater { time_max: Duration::from_secs(3), ..updater(&rig, &script) };
+    let error = slow.run("1", service::clock::SystemClock::shared().as_ref()).unwrap_err();
+    assert!(matches!(&error, UpdateError::TooLong { log, .. } if log == "waiting\n"), "{error:?}");
+    let child = std::fs::read_to_string(pid_file).unwrap();
+    // Gone, or dead and waiting for whoever adopted it; a kill takes its moment.
+    let is_gone = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    let clock = service::clock::SystemClock::shared();
+    let until_us = clock.monotonic_us() + 20_000_000;
+    while !is_gone() {
+        assert!(clock.monotonic_us() < until_us, "it lives on");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -1,21 +1,47 @@
 //! `[unit]` and `[commands]`: what the unit shows, and what the cloud may ask of it.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
-use service::{config::Faults, logs::chain};
+use service::{
+    config::{DurationText, Faults},
+    logs::chain,
+};
 use wire::signature::BatchVerifier;
 
-use crate::{agent, command::CommandSettings, unit::UnitSettings};
+use crate::{
+    agent,
+    command::{CommandSettings, Updater},
+    unit::UnitSettings,
+};
 
 /// `[commands]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandConfig {
     /// The key that signs commands; none is taken without it.
     pub public_key_file: Option<PathBuf>,
     /// Whether a command may clear faults.
     pub allow_clear_dtcs: bool,
+    /// The program that brings the unit to another version, and its first arguments.
+    pub update_program: Vec<String>,
+    /// Longest it may take.
+    pub update_time_max: DurationText,
+}
+
+impl Default for CommandConfig {
+    fn default() -> Self {
+        Self {
+            public_key_file: None,
+            allow_clear_dtcs: false,
+            update_program: Vec::new(),
+            update_time_max: DurationText(Duration::from_mins(30)),
+        }
+    }
 }
 
 /// `[unit]`.
@@ -39,7 +65,7 @@ impl UnitConfig {
 }
 
 impl CommandConfig {
-    pub(super) fn check(&self, faults: &mut Faults) -> CommandSettings {
+    pub(super) fn check(&self, faults: &mut Faults, spool_folder: &Path) -> CommandSettings {
         let key = "commands.public_key_file";
         let verifier = self.public_key_file.as_ref().and_then(|path| {
             let key_bytes = faults.check(key, agent::read_key(path).map_err(|e| chain(&e).to_string()))?;
@@ -48,6 +74,20 @@ impl CommandConfig {
         if self.allow_clear_dtcs && self.public_key_file.is_none() {
             faults.add(key, "is missing; without it no command is taken, allowed or not");
         }
-        CommandSettings { verifier, allow_clear_dtcs: self.allow_clear_dtcs }
+        let updater = self.update_program.split_first().map(|(program, arguments)| Updater {
+            program: program.into(),
+            arguments: arguments.to_vec(),
+            time_max: self.update_time_max.0,
+            log_file: spool_folder.join("update.log"),
+        });
+        if let Some(updater) = &updater {
+            let key = "commands.update_program";
+            if !updater.program.is_absolute() {
+                faults.add(key, "must begin with an absolute path, so that it is the same for every start");
+            } else if !updater.program.is_file() {
+                faults.add(key, format!("names {}, which is no file", updater.program.display()));
+            }
+        }
+        CommandSettings { verifier, allow_clear_dtcs: self.allow_clear_dtcs, updater }
     }
 }

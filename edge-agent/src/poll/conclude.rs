@@ -6,9 +6,10 @@ use wire::time::Timestamp;
 
 use super::{ClearFault, Cleared, DidPoll, Identity, Poller, TAKEN_MAX, job::Job, keep, scan};
 use crate::{
+    faults::{FaultCode, FaultList, FaultReport, Protocol},
     frame::{FRAME_BYTES_MAX, Frame, FrameId, FrameKind},
     obd,
-    uds::{NegativeCode, Outcome},
+    uds::{self, NegativeCode, Outcome},
 };
 
 impl Poller {
@@ -108,6 +109,19 @@ impl Poller {
                 };
                 keep(&mut self.cleared, Cleared { ecu: ecu.name.clone(), result }, TAKEN_MAX);
                 self.begin_scan(i);
+            }
+            Job::SupportedDtcs => {
+                if let Some(codes) = answer.and_then(uds::parse_dtcs) {
+                    let codes = codes.iter().map(|c| FaultCode {
+                        code: c.code.to_string(),
+                        status_bits: Some(u32::from(c.status)),
+                        ..FaultCode::default()
+                    });
+                    let (ecu, codes) = (ecu.name.clone(), codes.collect());
+                    let list = FaultList::Supported;
+                    let report = FaultReport { time, protocol: Protocol::Uds, ecu, list, codes };
+                    keep(&mut self.supported, report, TAKEN_MAX);
+                }
             }
             Job::Session { .. } | Job::TesterPresent => {}
             _ => {

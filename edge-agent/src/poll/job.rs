@@ -29,6 +29,8 @@ pub(super) enum Job {
     TesterPresent,
     /// UDS: codes by status.
     Dtcs { mask: u8 },
+    /// UDS: every code it can set.
+    SupportedDtcs,
     /// UDS: what was measured when a code was set.
     Snapshot { code: DtcCode },
     /// UDS: counters of a code.
@@ -54,6 +56,7 @@ impl Job {
             Job::Session { kind } => uds::session(kind),
             Job::TesterPresent => uds::tester_present(),
             Job::Dtcs { mask } => uds::dtcs_by_status(mask),
+            Job::SupportedDtcs => uds::supported_dtcs(),
             Job::Snapshot { code } => uds::snapshot_of(code, uds::ALL_RECORDS),
             Job::ExtendedData { code } => uds::extended_data_of(code, uds::ALL_RECORDS),
             Job::Did { identifier, .. } => uds::read_data(identifier),
@@ -85,6 +88,7 @@ impl Job {
             Job::Current { .. }
                 | Job::Codes { service: obd::CONFIRMED_DTCS | obd::PENDING_DTCS }
                 | Job::Dtcs { .. }
+                | Job::SupportedDtcs
                 | Job::Did { .. }
                 | Job::Session { .. }
         )
@@ -96,7 +100,11 @@ impl Job {
         let frames = match self {
             Job::TesterPresent => 1,
             Job::Info { info_type } if info_type != 0 => 5,
-            Job::Dtcs { .. } | Job::Snapshot { .. } | Job::ExtendedData { .. } | Job::Did { .. } => 6,
+            Job::Dtcs { .. }
+            | Job::SupportedDtcs
+            | Job::Snapshot { .. }
+            | Job::ExtendedData { .. }
+            | Job::Did { .. } => 6,
             Job::Codes { .. } => 4,
             _ => 2,
         };

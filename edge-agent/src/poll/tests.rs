@@ -132,6 +132,29 @@ fn codes_are_read_at_once_when_a_command_asks() {
 }
 
 #[test]
+fn a_control_unit_of_uds_tells_every_code_it_can_set_and_none_becomes_a_fault() {
+    let (mut ecu, settings) = battery();
+    ecu.raise(LEAN);
+    ecu.heal(LEAN);
+    let settings =
+        PollSettings { ecus: vec![EcuPoll { faults_every: None, ..settings.ecus[0].clone() }], ..settings };
+    let mut bench = Bench::new(settings, VirtualBusSettings::default(), vec![ecu]);
+    bench.run(5);
+    bench.poller.read_supported_dtcs().unwrap();
+    assert!(bench.poller.is_reading_supported_dtcs());
+    bench.run(3);
+    assert!(!bench.poller.is_reading_supported_dtcs());
+    let supported = bench.poller.take_supported_dtcs();
+    assert_eq!((supported.len(), supported[0].list), (1, FaultList::Supported));
+    assert_eq!(supported[0].codes[0].code, "P0171-00");
+    assert_eq!(bench.reports, []);
+    // OBD has no such service.
+    let mut bench = Bench::with_engine(PollSettings { obd_faults_every: None, ..self::settings() });
+    bench.run(5);
+    assert_eq!(bench.poller.read_supported_dtcs(), Err(PollRefusal::NoControlUnit));
+}
+
+#[test]
 fn polling_stays_under_its_share_of_the_bus_over_an_hour() {
     // Far more is wanted than fits: two values every 50 ms on half a percent of 250 kbit/s.
     let period = Duration::from_millis(50);

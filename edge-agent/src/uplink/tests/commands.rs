@@ -33,7 +33,7 @@ async fn a_reply_whose_way_was_cut_is_sent_again_and_the_command_is_not_done_aga
     let folder = tempfile::tempdir().unwrap();
     let clock: SharedClock = ManualClock::at(Timestamp::parse(NOW).unwrap().0);
     let verifier = BatchVerifier::from_public(&signer().public_key()).unwrap();
-    let settings = CommandSettings { verifier: Some(verifier), allow_clear_dtcs: false };
+    let settings = CommandSettings { verifier: Some(verifier), allow_clear_dtcs: false, updater: None };
     let book = open_book(folder.path(), &clock).unwrap();
     let (desk, inbox) = Desk::new(settings, vehicle(), book, Arc::new(NoDiagnostics), clock.clone()).unwrap();
     let rig = Rig::with(SpoolSettings::default(), None, None, Some(Arc::clone(&desk)), |cloud, shared| {
