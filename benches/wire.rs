@@ -1,9 +1,10 @@
 //! Bytes a sample on the wire, and nanoseconds to write and read one, beside other formats of the
 //! same samples: every signal of every frame of real logs, in batches of 1, 10 and 60 s.
 //!
-//! The peers: the layout of AWS IoT FleetWise (protobuf of `{signal_id, relative_time_ms, double}`)
-//! with Snappy as it ships and with zstd; JSON rows with gzip and with zstd; Arrow IPC with zstd by
-//! pyarrow. Ours has whole microseconds, FleetWise's milliseconds. The catalogue, which travels
+//! The peers: the layout of AWS IoT FleetWise (its agent's `vehicle_data.proto`: a head of two names,
+//! an event and a time, then `{signal_id, relative_time_ms, double}` a sample) with Snappy as it ships
+//! and with zstd; JSON rows with gzip and with zstd, and Arrow IPC with zstd by pyarrow, both without
+//! any head. Ours has whole microseconds, FleetWise's milliseconds. The catalogue, which travels
 //! once, is in none of them; JSON has the signals' numbers instead of their names.
 
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
@@ -162,16 +163,34 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value.to_le_bytes()[0]);
 }
 
-/// `repeated CapturedSignal { uint32 signal_id = 1; sint64 relative_time_ms = 2; double = 3 }`.
+/// What names the campaign and the decoder in each message: their ARNs, of the form in its documents.
+const FLEETWISE_NAMES: [&str; 2] = [
+    "arn:aws:iotfleetwise:us-east-1:111122223333:campaign/fleet-readings",
+    "arn:aws:iotfleetwise:us-east-1:111122223333:decoder-manifest/fleet-vehicles",
+];
+
+/// `VehicleData { campaign_sync_id = 1; decoder_sync_id = 2; collection_event_id = 3;
+/// collection_event_time_ms_epoch = 4; repeated CapturedSignal { sint64 relative_time_ms = 1;
+/// uint32 signal_id = 2; double double_value = 3 } = 5 }`.
 fn fleetwise(samples: &[Sample]) -> Vec<u8> {
     let base_us = samples.first().map_or(0, |s| s.time_us);
     let (mut bytes, mut one) = (Vec::new(), Vec::new());
+    for (tag, name) in [0x0A, 0x12].into_iter().zip(FLEETWISE_NAMES) {
+        bytes.push(tag);
+        varint(name.len() as u64, &mut bytes);
+        bytes.extend_from_slice(name.as_bytes());
+    }
+    bytes.push(0x18);
+    // Random, as its agent makes them.
+    varint(base_us.unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32, &mut bytes);
+    bytes.push(0x20);
+    varint((base_us / 1000).unsigned_abs(), &mut bytes);
     for s in samples {
         one.clear();
         one.push(0x08);
-        varint(u64::from(s.signal) + 1, &mut one);
-        one.push(0x10);
         varint(((s.time_us - base_us) / 1000 * 2).unsigned_abs(), &mut one);
+        one.push(0x10);
+        varint(u64::from(s.signal) + 1, &mut one);
         one.push(0x19);
         one.extend_from_slice(&s.value.to_le_bytes());
         bytes.push(0x2a);
@@ -197,13 +216,22 @@ fn unvarint(bytes: &mut &[u8]) -> Option<u64> {
 /// Reads every field of every sample.
 fn count_fleetwise(bytes: &[u8]) -> Result<usize> {
     let (mut rest, mut count, mut sum) = (bytes, 0, 0.0);
+    for _ in FLEETWISE_NAMES {
+        rest = rest.get(1..).context("no name")?;
+        let len = usize::try_from(unvarint(&mut rest).context("no name")?)?;
+        rest = rest.get(len..).context("no name")?;
+    }
+    for what in ["no event", "no time"] {
+        rest = rest.get(1..).context(what)?;
+        unvarint(&mut rest).context(what)?;
+    }
     let mut one = || -> Option<(u64, u64, f64)> {
         rest = rest.get(1..)?;
         unvarint(&mut rest)?;
         rest = rest.get(1..)?;
-        let signal = unvarint(&mut rest)?;
-        rest = rest.get(1..)?;
         let time = unvarint(&mut rest)?;
+        rest = rest.get(1..)?;
+        let signal = unvarint(&mut rest)?;
         let (value, after) = rest.get(1..)?.split_first_chunk::<8>()?;
         rest = after;
         Some((signal, time, f64::from_le_bytes(*value)))

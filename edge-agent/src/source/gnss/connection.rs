@@ -12,7 +12,7 @@ use std::{
 use nix::{
     fcntl::OFlag,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::termios::{self, BaudRate, SetArg},
+    sys::termios::{self, BaudRate, ControlFlags, SetArg, Termios},
 };
 use service::SharedClock;
 
@@ -180,11 +180,18 @@ fn open_file(path: &Path, baud: u32) -> io::Result<Input> {
     // A pipe or a file is no terminal; a serial device is set to raw bytes at its rate.
     if let Ok(mut settings) = termios::tcgetattr(&file) {
         termios::cfmakeraw(&mut settings);
-        termios::cfsetspeed(&mut settings, rate(baud)?)?;
+        set_rate(&mut settings, rate(baud)?);
         termios::tcsetattr(&file, SetArg::TCSANOW, &settings)?;
     }
     let is_regular = file.metadata()?.is_file();
     Ok(Input::File { file, is_regular })
+}
+
+/// Sets both rates where Linux has them, in the control flags. libc's functions for it cannot be
+/// linked into a static program: the `libc` crate names them with a version of glibc's.
+fn set_rate(settings: &mut Termios, rate: BaudRate) {
+    settings.control_flags.remove(ControlFlags::CBAUD);
+    settings.control_flags.insert(ControlFlags::from_bits_retain(rate as u32));
 }
 
 /// Rates that receivers have.
@@ -199,4 +206,23 @@ pub(crate) fn rate(baud: u32) -> io::Result<BaudRate> {
         230_400 => BaudRate::B230400,
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "no rate of a receiver")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::{pty::openpty, sys::termios::cfgetospeed, unistd::ttyname};
+
+    use super::*;
+
+    #[test]
+    #[allow(clippy::unwrap_used, reason = "a test: a failure is the message")]
+    fn a_serial_device_is_set_to_raw_bytes_at_its_rate() {
+        let terminal = openpty(None, None).unwrap();
+        for baud in [4800, 115_200] {
+            drop(open_file(&ttyname(&terminal.slave).unwrap(), baud).unwrap());
+            let settings = termios::tcgetattr(&terminal.slave).unwrap();
+            assert_eq!(cfgetospeed(&settings), rate(baud).unwrap());
+            assert!(!settings.local_flags.contains(termios::LocalFlags::ICANON));
+        }
+    }
 }

@@ -1,0 +1,155 @@
+//! Batches on their way: sent until durable, whatever is lost, forgotten or refused.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_lane_is_sent_once_and_let_go_when_durable() {
+    let rig = Rig::new(SpoolSettings::default(), |_, shared| {
+        fill(shared, Lane::SIGNALS, stream(2), 30);
+        fill(shared, Lane::Readings, stream(1), 30);
+    })
+    .await;
+    rig.drained().await;
+    fill(&rig.shared, Lane::Readings, stream(1), 5);
+    rig.drained().await;
+    assert_eq!(rig.cloud.counts(), vec![1; 65]);
+    let stats = rig.shared.stats();
+    assert_eq!((stats.batches_acked, stats.samples_acked, stats.reconnects), (65, 65, 0));
+    assert!(rig.cloud.cloud.lock().unwrap().catalogs.len() == 1);
+    let statuses = rig.stop().await;
+    assert!(statuses[0].is_online && statuses[0].link == LinkState::CatchingUp);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_puback_releases_nothing_and_the_window_is_sent_again() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        cloud.gives_acks.store(false, Ordering::SeqCst);
+        fill(shared, Lane::Readings, stream(1), 20);
+    })
+    .await;
+    let again = async {
+        while !rig.cloud.counts().iter().any(|count| *count >= 2) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("sent again");
+    // No more than the window went out.
+    assert_eq!(rig.cloud.counts().len(), 8);
+    assert_eq!(rig.shared.stats().batches_in_spool, 20);
+    assert!(rig.shared.stats().resends >= 1);
+    rig.cloud.gives_acks.store(true, Ordering::SeqCst);
+    rig.cloud.changed.send_modify(|n| *n += 1);
+    rig.drained().await;
+    assert_eq!(rig.cloud.counts().len(), 20);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_costs_a_resend_and_never_a_batch() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        *cloud.cuts.lock().unwrap() = vec![9, 3];
+        fill(shared, Lane::Readings, stream(1), 40);
+    })
+    .await;
+    rig.drained().await;
+    assert_eq!(rig.cloud.counts().len(), 40);
+    assert_eq!(rig.shared.stats().reconnects, 2);
+    assert_eq!(rig.cloud.cloud.lock().unwrap().connections, 3);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_asked_for_is_published_and_the_window_sent_again() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        cloud.needs_catalog.store(true, Ordering::SeqCst);
+        cloud.gives_acks.store(false, Ordering::SeqCst);
+        fill(shared, Lane::Readings, stream(1), 4);
+    })
+    .await;
+    let again = async {
+        while rig.cloud.counts() != [2, 2, 2, 2] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("sent again");
+    rig.cloud.gives_acks.store(true, Ordering::SeqCst);
+    rig.cloud.changed.send_modify(|n| *n += 1);
+    rig.drained().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_drop_the_cloud_is_told_that_nothing_older_comes() {
+    let settings = SpoolSettings { segment_bytes: 600, bytes_max: 4000, ..SpoolSettings::default() };
+    let rig = Rig::new(settings, |_, shared| fill(shared, Lane::SIGNALS, stream(2), 60)).await;
+    // Without it the acks would never pass the hole, and this would not end.
+    rig.drained().await;
+    let stats = rig.shared.stats();
+    assert!(stats.samples_dropped_total() > 0);
+    assert_eq!(stats.samples_acked + stats.samples_dropped_total(), 60);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_the_cloud_can_never_take_is_given_up_alone_and_counted() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        *cloud.unreadable.lock().unwrap() = [3, 20].into();
+        fill(shared, Lane::Readings, stream(1), 20);
+    })
+    .await;
+    // Without the rejection both would be sent every 600 ms for ever, and this would not end.
+    rig.drained().await;
+    let stats = rig.shared.stats();
+    assert_eq!((stats.samples_acked, stats.dropped_by(DropReason::Rejected)), (18, 2));
+    assert_eq!(rig.cloud.counts().len(), 18);
+    let next = rig.shared.spool().next_batch(Lane::Readings, stream(1));
+    assert_eq!((next.sequence, next.oldest_sequence), (21, 21));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_outage_the_latest_gets_streams_of_its_own_where_it_goes_first() {
+    let outage = |catch_up, count| async move {
+        let settings = SpoolSettings { catch_up, ..SpoolSettings::default() };
+        let rig = Rig::new(settings, |_, shared| fill(shared, Lane::Readings, stream(1), count)).await;
+        rig.drained().await;
+        let epoch = rig.shared.counters.stream_epoch.load(Ordering::Relaxed);
+        rig.stop().await;
+        epoch
+    };
+    assert_eq!(outage(CatchUp::LatestFirst, 20).await, 1);
+    // What fits the window is no backlog.
+    assert_eq!(outage(CatchUp::LatestFirst, 5).await, 0);
+    assert_eq!(outage(CatchUp::OldestFirst, 20).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retained_campaign_set_is_looked_at_and_status_tells_what_came_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pub");
+    let signer = wire::signature::BatchSigner::from_secret(&[9; 32]);
+    let hex: String = signer.public_key().iter().map(|b| format!("{b:02x}")).collect();
+    std::fs::write(&key, hex).unwrap();
+    let settings = CampaignSettings { public_key_file: Some(key), ..CampaignSettings::default() };
+    let good = wire::campaigns::sign("version = 1\nid = \"fleet\"\nrevision = 7\n", &signer);
+    let rig = Rig::with_campaigns(SpoolSettings::default(), settings, move |cloud, _| {
+        *cloud.campaigns.lock().unwrap() = good;
+    })
+    .await;
+    let told = |is_it: fn(&VehicleStatus) -> bool| {
+        let cloud = Arc::clone(&rig.cloud);
+        async move {
+            let seen = async {
+                while !cloud.cloud.lock().unwrap().statuses.iter().any(is_it) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), seen).await.expect("status tells it");
+        }
+    };
+    told(|s| s.campaigns.in_force.as_ref().is_some_and(|f| f.revision == 7)).await;
+    let desk = Arc::clone(&rig.campaigns);
+    tokio::task::spawn_blocking(move || drop(desk.deliver(b"unsigned", Delivery::Mqtt))).await.unwrap();
+    told(|s| s.campaigns.refusal.contains("not signed") && s.campaigns.in_force.is_some()).await;
+    rig.stop().await;
+}
