@@ -51,6 +51,23 @@ fn the_overheat_set_fires_on_the_real_car() {
 }
 
 #[test]
+fn the_harsh_braking_set_is_silent_on_a_gentle_drive_and_fires_at_the_drivers_own_hardest() {
+    let shipped = path("configs/campaigns/harsh-braking.toml");
+    let text = on_the_real_car(shipped.to_str().unwrap());
+    assert_eq!((count(&text, "triggers"), count(&text, "samples")), (0, 0), "{text}");
+    // This driver never brakes by more than 3.5 m/s^2, but by 2 now and then.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("set.toml");
+    let set = std::fs::read_to_string(shipped).unwrap();
+    assert_eq!(set.matches("< -3.5 m/s^2").count(), 1);
+    std::fs::write(&file, set.replace("< -3.5 m/s^2", "< -2.0 m/s^2")).unwrap();
+    let text = on_the_real_car(file.to_str().unwrap());
+    assert_eq!((count(&text, "triggers"), count(&text, "cut short")), (5, 0), "{text}");
+    // Ten seconds of speed, position and acceleration around each.
+    assert!(count(&text, "samples") > 5 * 300, "{text}");
+}
+
+#[test]
 fn a_set_is_signed_and_checked_by_files() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
