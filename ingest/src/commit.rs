@@ -18,6 +18,7 @@ use wire::{
     ack::{DurableAck, payload_crc32},
     batch::{Gap, Table},
     ids::{StreamId, VehicleId},
+    time::Timestamp,
 };
 
 use crate::{
@@ -74,8 +75,6 @@ pub struct Committer {
     tables: HashMap<TableKind, LakeTable>,
     app_id: String,
     app_versions: HashMap<TableKind, i64>,
-    commits_since_compaction: HashMap<TableKind, u32>,
-    compact_every_commits: u32,
     streams: HashMap<StreamId, SequenceSet>,
     /// Rows of `gaps` about those streams: stream, first and last sequence.
     gaps_told: HashSet<(StreamId, u64, u64)>,
@@ -85,17 +84,22 @@ pub struct Committer {
     /// To be told after the next commit.
     rejected: HashMap<VehicleId, BTreeSet<u32>>,
     buffer_bytes: usize,
+    purpose: Purpose,
     clock: SharedClock,
+}
+
+/// Where the batches come from, which says what makes one a duplicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// From vehicles: a batch is in if anything accounts for it, also a gap or its quarantine.
+    Live,
+    /// From `quarantine`: a batch is in only if its samples are.
+    Replay,
 }
 
 impl Committer {
     /// Opens the tables and reads where this writer (`app_id`) left off.
-    pub async fn open(
-        lake: &Lake,
-        app_id: String,
-        compact_every_commits: u32,
-        clock: SharedClock,
-    ) -> Result<Self, CommitterError> {
+    pub async fn open(lake: &Lake, app_id: String, clock: SharedClock) -> Result<Self, CommitterError> {
         let (mut tables, mut app_versions) = (HashMap::new(), HashMap::new());
         for kind in TABLES {
             let table = lake.create_table(kind).await?;
@@ -106,8 +110,6 @@ impl Committer {
             tables,
             app_id,
             app_versions,
-            commits_since_compaction: HashMap::new(),
-            compact_every_commits,
             streams: HashMap::new(),
             gaps_told: HashSet::new(),
             accepted: Vec::new(),
@@ -115,13 +117,22 @@ impl Committer {
             quarantined_payloads: HashSet::new(),
             rejected: HashMap::new(),
             buffer_bytes: 0,
+            purpose: Purpose::Live,
             clock,
         })
+    }
+
+    /// The same for batches of another origin.
+    #[must_use]
+    pub fn with_purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        self
     }
 
     /// Buffers a batch for the next commit.
     pub fn accept(&mut self, verified: Verified) {
         self.buffer_bytes += verified.payload_bytes;
+        metrics::buffer_bytes(self.buffer_bytes);
         self.accepted.push(verified);
     }
 
@@ -142,6 +153,7 @@ impl Committer {
         }
         tracing::warn!(vehicle_id = %item.vehicle_id, reason = item.reason.word(), detail = item.detail, "batch quarantined");
         self.buffer_bytes += item.payload.len();
+        metrics::buffer_bytes(self.buffer_bytes);
         self.quarantined.push(item);
     }
 
@@ -183,6 +195,8 @@ impl Committer {
             }
         }
         self.account(&fresh, &fresh_quarantined, &mut flushed);
+        metrics::buffer_bytes(0);
+        self.tell_lag(&accepted);
         for (vehicle_id, stream_id) in touched {
             let up_to_sequence = self.streams.get(&stream_id).map_or(0, SequenceSet::contiguous);
             if up_to_sequence > 0 {
@@ -236,8 +250,11 @@ impl Committer {
             table.refresh().await?;
             for (stream, ranges) in table.stored_sequences(unknown).await? {
                 let set = sets.entry(stream).or_default();
+                let is_stored = !matches!(kind, TableKind::Gaps | TableKind::Quarantine);
                 for (from, to) in ranges {
-                    set.insert_range(from, to);
+                    if is_stored || self.purpose == Purpose::Live {
+                        set.insert_range(from, to);
+                    }
                     if kind == TableKind::Gaps {
                         self.gaps_told.insert((stream, from, to));
                     }
@@ -260,7 +277,9 @@ impl Committer {
             let batch = &verified.batch;
             touched.insert((batch.vehicle_id.clone(), batch.stream_id));
             let set = self.streams.entry(batch.stream_id).or_default();
-            set.raise_oldest(batch.oldest_sequence);
+            if self.purpose == Purpose::Live {
+                set.raise_oldest(batch.oldest_sequence);
+            }
             if set.contains(batch.sequence) || !in_this_flush.insert((batch.stream_id, batch.sequence)) {
                 flushed.samples_duplicate += batch.sample_count();
             } else {
@@ -304,7 +323,8 @@ impl Committer {
             for gap in &verified.batch.gaps {
                 let key = (gap.stream_id, gap.from_sequence, gap.to_sequence);
                 let is_known = self.gaps_told.contains(&key) || !in_this_flush.insert(key);
-                if !is_known || verified.batch.groups.is_empty() {
+                let is_record = verified.batch.groups.is_empty() && self.purpose == Purpose::Live;
+                if !is_known || is_record {
                     untold.push((*verified, gap));
                 }
             }
@@ -318,10 +338,12 @@ impl Committer {
             flushed.samples_stored += batch.sample_count();
             self.streams.entry(batch.stream_id).or_default().insert(batch.sequence);
             for gap in &batch.gaps {
-                self.streams
-                    .entry(gap.stream_id)
-                    .or_default()
-                    .insert_range(gap.from_sequence, gap.to_sequence);
+                if self.purpose == Purpose::Live {
+                    self.streams
+                        .entry(gap.stream_id)
+                        .or_default()
+                        .insert_range(gap.from_sequence, gap.to_sequence);
+                }
                 self.gaps_told.insert((gap.stream_id, gap.from_sequence, gap.to_sequence));
             }
         }
@@ -336,6 +358,19 @@ impl Committer {
         }
         metrics::samples(Outcome::Stored, flushed.samples_stored);
         metrics::samples(Outcome::Quarantined, flushed.samples_quarantined);
+    }
+
+    /// How long the oldest batch of each shard waited to be durable.
+    fn tell_lag(&self, durable: &[Verified]) {
+        let mut oldest: HashMap<u32, Timestamp> = HashMap::new();
+        for verified in durable {
+            let oldest = oldest.entry(verified.batch.vehicle_id.shard()).or_insert(verified.received_at);
+            *oldest = (*oldest).min(verified.received_at);
+        }
+        let now = Timestamp(self.clock.now_us());
+        for (shard, received_at) in oldest {
+            metrics::lag(shard, now.since_us(received_at).max(0));
+        }
     }
 
     async fn commit(
@@ -368,18 +403,6 @@ impl Committer {
         }
         *app_version += 1;
         metrics::commit(kind.name(), self.clock.monotonic_us() - started_us);
-        let commits = self.commits_since_compaction.entry(kind).or_default();
-        *commits += 1;
-        if self.compact_every_commits > 0 && *commits >= self.compact_every_commits {
-            *commits = 0;
-            match table.compact().await {
-                Ok(files) => tracing::debug!(table = kind.name(), files, "table compacted"),
-                // Nothing is lost: the small files stay until the next time.
-                Err(error) => {
-                    tracing::warn!(error = %service::logs::chain(&error), table = kind.name(), "compaction failed")
-                }
-            }
-        }
         Ok(())
     }
 }

@@ -5,6 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
 
+mod maintenance;
+
+pub use maintenance::{MaintenanceConfig, MaintenanceSettings};
+
 /// As written in `configs/ingest.toml`, which explains every key.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -25,14 +29,14 @@ pub struct Config {
     pub buffer_bytes_max: ByteSize,
     /// Messages that may wait between the broker and the buffer.
     pub intake_queue_len_max: usize,
-    /// A table is compacted after so many commits; 0 never.
-    pub compact_every_commits: u32,
     /// How far a vehicle's clock may be ahead of ours.
     pub clock_ahead_max: DurationText,
     /// `required`, `enrolled` (verify those vehicles that have a key) or `off`.
     pub signatures: SignaturePolicy,
     /// Folder of enrolled public keys, `{vehicle_id}.pub`, 64 hex digits each.
     pub device_keys_dir: Option<PathBuf>,
+    /// Keeping the lake in order.
+    pub maintenance: MaintenanceConfig,
 }
 
 /// Which broker.
@@ -78,10 +82,10 @@ impl Default for Config {
             flush_bytes: ByteSize(16 << 20),
             buffer_bytes_max: ByteSize(64 << 20),
             intake_queue_len_max: 1024,
-            compact_every_commits: 200,
             clock_ahead_max: DurationText(Duration::from_secs(86_400)),
             signatures: SignaturePolicy::Enrolled,
             device_keys_dir: None,
+            maintenance: MaintenanceConfig::default(),
         }
     }
 }
@@ -119,14 +123,14 @@ pub struct Settings {
     pub buffer_bytes_max: usize,
     /// See [`Config::intake_queue_len_max`].
     pub intake_queue_len_max: usize,
-    /// See [`Config::compact_every_commits`].
-    pub compact_every_commits: u32,
     /// See [`Config::clock_ahead_max`].
     pub clock_ahead_max: Duration,
     /// See [`Config::signatures`].
     pub signatures: SignaturePolicy,
     /// See [`Config::device_keys_dir`].
     pub device_keys_dir: Option<PathBuf>,
+    /// See [`Config::maintenance`].
+    pub maintenance: MaintenanceSettings,
 }
 
 /// Which broker, checked.
@@ -195,7 +199,8 @@ impl Settings {
             faults.add("device_keys_dir", "must be set when signatures = \"required\"");
         }
         let broker = broker_settings(&config.broker, &mut faults);
-        let settings = broker.map(|broker| Self {
+        let maintenance = config.maintenance.check(&mut faults);
+        let settings = broker.zip(maintenance).map(|(broker, maintenance)| Self {
             lake_dir: config.lake_dir,
             instance: config.instance,
             instances: config.instances,
@@ -204,10 +209,10 @@ impl Settings {
             flush_bytes: to_usize(config.flush_bytes),
             buffer_bytes_max: to_usize(config.buffer_bytes_max),
             intake_queue_len_max: config.intake_queue_len_max,
-            compact_every_commits: config.compact_every_commits,
             clock_ahead_max: config.clock_ahead_max.0,
             signatures: config.signatures,
             device_keys_dir: config.device_keys_dir,
+            maintenance,
         });
         faults.finish(settings)
     }

@@ -70,6 +70,9 @@ pub enum ImportError {
     /// The lake.
     #[error("cannot write to the lake")]
     Lake(#[from] lake::OpenLakeError),
+    /// An admin command must be alone with the lake.
+    #[error("cannot write to the lake")]
+    Lock(#[from] lake::store::LockError),
     /// The catalogue of its columns cannot be stored.
     #[error("cannot write to the lake")]
     Catalog(#[from] lake::catalogs::CatalogStoreError),
@@ -114,13 +117,14 @@ pub async fn import(
     let bytes = fs::read(file).map_err(|source| ImportError::Read { path: file.to_owned(), source })?;
     let parsed = parse(file, &bytes)?;
     let lake = Lake::create(lake_dir)?;
+    let _lock = lake.lock_as_writer()?;
     let catalog = catalog(&parsed.columns);
     let encoded = catalog.encode();
     let catalog_hash = lake.put_catalog(&encoded)?;
     let catalog = Arc::new(catalog);
     let stream_id = StreamId::of_source(vehicle_id, &Sha256::digest(&bytes));
     let app_id = format!("import/{stream_id}");
-    let mut committer = Committer::open(&lake, app_id, 0, clock.clone()).await?;
+    let mut committer = Committer::open(&lake, app_id, clock.clone()).await?;
 
     let total = parsed.rows.len();
     let mut done = Imported { row_count: total, samples_stored: 0, samples_duplicate: 0 };

@@ -2,7 +2,9 @@
 //!
 //! Owns: the embedded broker ([`broker`]), receiving ([`intake`]), trusting or quarantining
 //! ([`verify`]), dropping what is stored already ([`dedupe`]), turning batches into rows
-//! ([`rows`]), committing and acknowledging ([`commit`]), and backfill from files ([`import`]).
+//! ([`rows`]), committing and acknowledging ([`commit`]), keeping the lake in order beside the
+//! writer ([`maintenance`]), backfill from files ([`import`]), and payloads of `quarantine` that may
+//! be stored after all ([`replay`]).
 //! It derives nothing from the rows; that is analytics.
 //!
 //! The way of a batch: [`intake`] takes a publish from the broker → [`verify::Verifier`] makes it a
@@ -22,8 +24,10 @@ pub mod dedupe;
 pub mod import;
 pub mod intake;
 pub mod keys;
+pub mod maintenance;
 pub mod metrics;
 pub mod pipeline;
+pub mod replay;
 pub mod rows;
 pub mod start;
 pub mod verify;

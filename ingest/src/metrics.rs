@@ -1,6 +1,7 @@
 //! The metrics of ingest; `docs/metrics.md` lists them.
 
-use metrics::{counter, histogram};
+use lake::maintenance::{Compacted, status::TableStatus};
+use metrics::{counter, gauge, histogram};
 
 /// What became of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,4 +47,42 @@ pub(crate) fn broker_disconnects() {
 
 pub(crate) fn downlink_dropped() {
     counter!("roadlake_ingest_downlink_dropped_total").increment(1);
+}
+
+/// Payload bytes that wait for a commit.
+pub(crate) fn buffer_bytes(bytes: usize) {
+    #[allow(clippy::cast_precision_loss, reason = "a metric")]
+    gauge!("roadlake_ingest_buffer_bytes").set(bytes as f64);
+}
+
+/// How long the oldest batch of a shard had waited when it was durable.
+pub(crate) fn lag(shard: u32, lag_us: i64) {
+    #[allow(clippy::cast_precision_loss, reason = "a metric")]
+    gauge!("roadlake_ingest_lag_seconds", "shard" => shard.to_string()).set(lag_us as f64 / 1e6);
+}
+
+/// A pass over a table that went well.
+pub(crate) fn compacted(table: &'static str, done: &Compacted, elapsed_us: i64) {
+    counter!("roadlake_ingest_lake_rewritten_files_total", "table" => table).increment(done.files_removed);
+    counter!("roadlake_ingest_lake_rewritten_bytes_total", "table" => table).increment(done.bytes_removed);
+    #[allow(clippy::cast_precision_loss, reason = "a metric")]
+    histogram!("roadlake_ingest_lake_compaction_duration_seconds", "table" => table)
+        .record(elapsed_us as f64 / 1e6);
+}
+
+/// A table as a pass left it.
+pub(crate) fn table_files(table: &'static str, status: &TableStatus) {
+    #[allow(clippy::cast_precision_loss, reason = "a metric")]
+    let as_f64 = |n: u64| n as f64;
+    gauge!("roadlake_ingest_lake_files", "table" => table).set(as_f64(status.files));
+    gauge!("roadlake_ingest_lake_bytes", "table" => table).set(as_f64(status.bytes));
+    gauge!("roadlake_ingest_lake_compaction_debt_files", "table" => table).set(as_f64(status.loose_files));
+}
+
+pub(crate) fn files_vacuumed(table: &'static str, count: u64) {
+    counter!("roadlake_ingest_lake_vacuumed_files_total", "table" => table).increment(count);
+}
+
+pub(crate) fn maintenance_failed(table: &'static str) {
+    counter!("roadlake_ingest_lake_maintenance_failures_total", "table" => table).increment(1);
 }

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use lake::{Lake, OpenLakeError};
+use lake::{
+    Lake, OpenLakeError,
+    store::{LakeLock, LockError},
+};
 use service::{SharedClock, Tasks, tasks::StopError};
 use tokio::sync::{mpsc, watch};
 
@@ -12,6 +15,7 @@ use crate::{
     config::{BrokerSettings, ExternalBroker, Settings},
     intake::Intake,
     keys::DeviceKeys,
+    maintenance::Maintenance,
     pipeline::{Counters, FlushPolicy, Pipeline, Stats},
     verify::Verifier,
 };
@@ -25,6 +29,9 @@ pub enum StartError {
     /// The lake's folder.
     #[error("cannot open the lake")]
     Lake(#[from] OpenLakeError),
+    /// Somebody else needs the lake without writers for a while.
+    #[error("cannot take the lake for writing")]
+    Lock(#[from] LockError),
     /// The lake's tables.
     #[error("cannot prepare the lake for writing")]
     Committer(#[from] CommitterError),
@@ -38,11 +45,14 @@ pub struct Handle {
     connected: watch::Receiver<bool>,
     intake: Tasks,
     pipeline: Tasks,
+    maintenance: Tasks,
+    _lock: Arc<LakeLock>,
 }
 
 /// Starts ingest; its address is that of the embedded broker, if it has one.
 pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Result<Handle, StartError> {
     let lake = Lake::create(&settings.lake_dir)?;
+    let lock = Arc::new(lake.lock_as_writer()?);
     let (address, broker) = match settings.broker {
         BrokerSettings::Embedded { listen } => {
             let address = broker::start_embedded(listen)?;
@@ -57,7 +67,11 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         BrokerSettings::External(broker) => (None, broker),
     };
     let app_id = format!("ingest/{}-of-{}", settings.instance, settings.instances);
-    let committer = Committer::open(&lake, app_id, settings.compact_every_commits, clock.clone()).await?;
+    let committer = Committer::open(&lake, app_id, clock.clone()).await?;
+    // One of the instances is enough, and more would be in each other's way.
+    let is_maintainer = settings.maintenance.is_enabled && settings.instance == 0;
+    let maintenance =
+        is_maintainer.then(|| Maintenance::new(lake.clone(), settings.maintenance, clock.clone()));
     let keys = DeviceKeys::new(settings.device_keys_dir);
     let verifier = Verifier::new(lake, keys, settings.signatures, settings.clock_ahead_max);
     let intake = Intake::new(&broker, settings.instance, settings.instances);
@@ -75,13 +89,25 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     };
     let (queue_in, queue_out) = mpsc::channel(settings.intake_queue_len_max);
     let (connected_in, connected) = watch::channel(false);
-    // Two groups: on a stop intake closes first, then the pipeline commits what it has.
-    let (intake_tasks, pipeline_tasks) = (tasks.group(), tasks.group());
+    // Groups: on a stop intake closes first, then the pipeline commits what it has.
+    let (intake_tasks, pipeline_tasks, maintenance_tasks) = (tasks.group(), tasks.group(), tasks.group());
     let stop = pipeline_tasks.stop_token();
     pipeline_tasks.spawn("ingest pipeline", pipeline.run(queue_out, stop));
     let stop = intake_tasks.stop_token();
     intake_tasks.spawn("ingest intake", intake.run(queue_in, connected_in, stop));
-    Ok(Handle { broker: address, counters, connected, intake: intake_tasks, pipeline: pipeline_tasks })
+    if let Some(maintenance) = maintenance {
+        let stop = maintenance_tasks.stop_token();
+        maintenance_tasks.spawn("lake maintenance", maintenance.run(stop));
+    }
+    Ok(Handle {
+        broker: address,
+        counters,
+        connected,
+        intake: intake_tasks,
+        pipeline: pipeline_tasks,
+        maintenance: maintenance_tasks,
+        _lock: lock,
+    })
 }
 
 impl Handle {
@@ -110,6 +136,7 @@ impl Handle {
     /// Closes intake, commits what is buffered, ends.
     pub async fn stop(&self, grace: Duration) -> Result<(), StopError> {
         self.intake.stop(grace).await?;
-        self.pipeline.stop(grace).await
+        self.pipeline.stop(grace).await?;
+        self.maintenance.stop(grace).await
     }
 }

@@ -69,7 +69,7 @@ fn batch(sequence: u64) -> Verified {
 }
 
 async fn committer(lake: &Lake) -> Committer {
-    Committer::open(lake, "ingest/0-of-1".to_owned(), 0, SystemClock::shared()).await.unwrap()
+    Committer::open(lake, "ingest/0-of-1".to_owned(), SystemClock::shared()).await.unwrap()
 }
 
 /// Commits and returns (stored, duplicate, acked up to).
@@ -210,26 +210,4 @@ async fn a_quarantined_batch_keeps_its_bytes_and_is_acked_and_its_copy_is_a_dupl
     assert_eq!(row.num_rows(), 1);
     let payload = row.column_by_name("payload").unwrap();
     assert_eq!(arrow::array::AsArray::as_binary::<i32>(payload).value(0), [1, 2, 3]);
-}
-
-#[tokio::test]
-async fn compaction_changes_no_row_and_is_no_change_for_followers() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = Lake::create(dir.path()).unwrap();
-    let mut committer = committer(&lake).await;
-    for sequence in 1..=6 {
-        committer.accept(batch(sequence));
-        flush(&mut committer).await;
-    }
-    let before = stored_rows(&lake).await;
-    let mut table = lake.open_table(TableKind::Readings).await.unwrap();
-    let version = table.version();
-    assert_eq!(table.compact().await.unwrap(), 6);
-    let changes = table.changes(version, 10).await.unwrap();
-    assert!(!changes.is_empty() && changes.iter().all(|c| c.batches.is_empty()), "{changes:?}");
-    assert_eq!(stored_rows(&lake).await, before);
-    // The writer goes on, and still knows what is in.
-    committer.accept(batch(6));
-    committer.accept(batch(7));
-    assert_eq!(flush(&mut committer).await, (10, 10, Some(7)));
 }

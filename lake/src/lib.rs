@@ -1,8 +1,9 @@
 //! The format at rest: the Delta tables of a lake and every rule of writing them.
 //!
-//! Owns: table schemas ([`schema`]), writer settings ([`writer`]), opening, reading and
-//! committing tables ([`table`]), which batches are already in ([`watermark`]), and the stored
-//! signal catalogues ([`catalogs`]). It is the only crate that names `deltalake`. It does not
+//! Owns: table schemas ([`schema`]), writer settings ([`writer`]) and table properties
+//! ([`properties`]), opening, reading and committing tables ([`table`]), which batches are already
+//! in ([`watermark`]), keeping tables in order ([`maintenance`]), proving that every batch is in once
+//! ([`audit`]), and the stored signal catalogues ([`catalogs`]). It is the only crate that names `deltalake`. It does not
 //! decode batches (ingest) nor derive anything (analytics).
 //!
 //! A write goes [`table::LakeTable::append`]: one Delta commit with an application transaction,
@@ -12,7 +13,10 @@
 //!
 //! Layout of a lake: one folder a table under the root, partitioned by `date`, and `catalogs/`.
 
+pub mod audit;
 pub mod catalogs;
+pub mod maintenance;
+pub mod properties;
 pub mod schema;
 pub mod store;
 pub mod table;

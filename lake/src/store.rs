@@ -9,6 +9,40 @@ use deltalake::{DeltaTable, DeltaTableError};
 
 use crate::{schema::TableKind, table::LakeTable};
 
+/// Whose lock tells writers of batches from who must be alone. The system lets go of it however a
+/// process ends.
+const LOCK_FILE: &str = ".writers.lock";
+
+/// A lock of a lake, held until it is dropped.
+#[derive(Debug)]
+#[must_use = "the lock is let go of when it is dropped"]
+pub struct LakeLock(#[allow(dead_code, reason = "held for its lock")] fs::File);
+
+/// Why a lake cannot be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The lock's file.
+    #[error("cannot lock {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody must be alone.
+    #[error("an admin command works on the lake at {path}; start again when it has ended")]
+    Taken {
+        /// The lake.
+        path: PathBuf,
+    },
+    /// Somebody writes.
+    #[error("an ingest writes to the lake at {path}; stop it first")]
+    Writers {
+        /// The lake.
+        path: PathBuf,
+    },
+}
+
 /// Where a lake is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lake {
@@ -66,6 +100,33 @@ impl Lake {
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Says that this process writes batches into the lake, until the lock is dropped or the
+    /// process ends. Many may at once; who has [`Lake::lock_alone`] keeps them out.
+    pub fn lock_as_writer(&self) -> Result<LakeLock, LockError> {
+        self.lock(fs::File::try_lock_shared, || LockError::Taken { path: self.root.clone() })
+    }
+
+    /// Keeps writers of batches out until the lock is dropped; refused while there is one.
+    pub fn lock_alone(&self) -> Result<LakeLock, LockError> {
+        self.lock(fs::File::try_lock, || LockError::Writers { path: self.root.clone() })
+    }
+
+    fn lock(
+        &self,
+        take: fn(&fs::File) -> Result<(), fs::TryLockError>,
+        held: impl Fn() -> LockError,
+    ) -> Result<LakeLock, LockError> {
+        let path = self.root.join(LOCK_FILE);
+        let failed = |source| LockError::File { path: path.clone(), source };
+        let file =
+            fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        match take(&file) {
+            Ok(()) => Ok(LakeLock(file)),
+            Err(fs::TryLockError::WouldBlock) => Err(held()),
+            Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+        }
     }
 
     /// Whether the table has been created.

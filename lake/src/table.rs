@@ -16,7 +16,6 @@ use deltalake::{
         transaction::{CommitProperties, TransactionError},
     },
     logstore::get_actions,
-    operations::optimize::OptimizeType,
     protocol::SaveMode,
 };
 use object_store::ObjectStoreExt;
@@ -24,21 +23,20 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 
 use crate::{
+    properties,
     schema::{PARTITION, TableKind},
-    writer,
+    writer::{self, Layout},
 };
 
 /// The key of our own mark in a commit's metadata: tells our commit from another's of the same
 /// version after an answer was lost.
 const COMMIT_MARK: &str = "roadlake_commit";
-/// Files are compacted towards this size.
-const FILE_BYTES_TARGET: u64 = 128 << 20;
 
 /// A table of the lake at some version.
 #[derive(Debug, Clone)]
 pub struct LakeTable {
-    table: DeltaTable,
-    kind: TableKind,
+    pub(crate) table: DeltaTable,
+    pub(crate) kind: TableKind,
 }
 
 /// The writer's place: `app_id` names the writer's share (its shards), `version` rises by one a
@@ -94,8 +92,8 @@ pub enum ReadError {
         /// Why.
         source: Box<DeltaTableError>,
     },
-    /// A version has left the log.
-    #[error("version {version} of table {table} is no longer in its log")]
+    /// A version has left the log, or vacuum has deleted files of it.
+    #[error("version {version} of table {table} is no longer kept")]
     VersionGone {
         /// The table.
         table: &'static str,
@@ -124,6 +122,7 @@ impl LakeTable {
             .with_table_name(kind.name())
             .with_columns(schema.fields().cloned())
             .with_partition_columns([PARTITION])
+            .with_configuration(properties::of(kind).map(|(key, value)| (key, Some(value))))
             .with_save_mode(SaveMode::ErrorIfExists)
             .await?;
         Ok(())
@@ -141,7 +140,13 @@ impl LakeTable {
             }
             let names: Vec<&str> = lacking.iter().map(|f| f.name().as_str()).collect();
             tracing::info!(table = self.kind.name(), columns = ?names, "adding columns of this release");
-            match self.table.clone().add_columns().with_fields(lacking.clone()).await {
+            let adding = self
+                .table
+                .clone()
+                .add_columns()
+                .with_commit_properties(quiet_commit())
+                .with_fields(lacking.clone());
+            match adding.await {
                 Ok(table) => self.table = table,
                 Err(error) => {
                     // Another process may have been faster; anything else stays lacking.
@@ -167,8 +172,19 @@ impl LakeTable {
 
     /// Moves to the newest version and returns it.
     pub async fn refresh(&mut self) -> Result<i64, ReadError> {
-        self.table.update_state().await.map_err(|e| self.read_error(e))?;
+        if let Err(error) = self.table.update_state().await {
+            // The step from the loaded version may need log entries that have been cleaned up
+            // since: a table that nobody wrote to for long. From its checkpoint it opens.
+            self.reload().await.map_err(|_| self.read_error(error))?;
+        }
         Ok(self.version())
+    }
+
+    async fn reload(&mut self) -> Result<(), DeltaTableError> {
+        let mut table = DeltaTable::new(self.table.log_store());
+        table.load().await?;
+        self.table = table;
+        Ok(())
     }
 
     /// The table at the loaded version, for SQL.
@@ -204,12 +220,18 @@ impl LakeTable {
     /// the same (an answer can be lost) and reports success if it did.
     pub async fn append(&mut self, batch: RecordBatch, txn: &AppTransaction) -> Result<i64, CommitError> {
         let expected = txn.version - 1;
-        let found = self.app_version(&txn.app_id).await.map_err(|e| self.commit_read_error(e))?;
+        let found = match self.app_version(&txn.app_id).await {
+            Ok(found) => found,
+            Err(_) => {
+                self.refresh().await.map_err(|e| self.commit_read_error(e))?;
+                self.app_version(&txn.app_id).await.map_err(|e| self.commit_read_error(e))?
+            }
+        };
         if found.unwrap_or(0) != expected {
             return Err(self.fenced(txn));
         }
         let mark = uuid::Uuid::new_v4().to_string();
-        let properties = CommitProperties::default()
+        let properties = quiet_commit()
             .with_metadata([(COMMIT_MARK.to_owned(), json!(mark))])
             .with_application_transaction(Transaction::new(&txn.app_id, txn.version));
         let written = self
@@ -217,7 +239,7 @@ impl LakeTable {
             .clone()
             .write([batch])
             .with_save_mode(SaveMode::Append)
-            .with_writer_properties(writer::properties(self.kind))
+            .with_writer_properties(writer::properties(self.kind, Layout::Appended))
             .with_commit_properties(properties)
             .await;
         match written {
@@ -238,7 +260,7 @@ impl LakeTable {
         let is_conflict =
             matches!(&error, DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) });
         let original = CommitError::Write { table: self.kind.name(), source: Box::new(error) };
-        if self.table.update_state().await.is_err() {
+        if self.refresh().await.is_err() {
             return Err(original);
         }
         let found = self.app_version(&txn.app_id).await.map_err(|e| self.commit_read_error(e))?;
@@ -265,7 +287,9 @@ impl LakeTable {
     }
 
     /// What each version after `after_version` added, oldest first, at most `versions_max` of
-    /// them. Maintenance (compaction) shows as a version without rows.
+    /// them. Maintenance (compaction) shows as a version without rows. A version whose log entry
+    /// or files maintenance has deleted is [`ReadError::VersionGone`]: the caller starts anew
+    /// from the table as it is.
     pub async fn changes(
         &mut self,
         after_version: i64,
@@ -280,32 +304,12 @@ impl LakeTable {
                     && add.data_change
                 {
                     let date = add.partition_values.get(PARTITION).cloned().flatten();
-                    batches.extend(self.read_file(&add.path, date.as_deref()).await?);
+                    batches.extend(self.read_file(version, &add.path, date.as_deref()).await?);
                 }
             }
             out.push(Change { version, batches });
         }
         Ok(out)
-    }
-
-    /// Rewrites small files into larger ones; the rows and their order by version are the same.
-    /// Returns how many files went.
-    pub async fn compact(&mut self) -> Result<u64, CommitError> {
-        let target = std::num::NonZeroU64::new(FILE_BYTES_TARGET);
-        let mut optimize = self
-            .table
-            .clone()
-            .optimize()
-            .with_type(OptimizeType::Compact)
-            .with_writer_properties(writer::properties(self.kind));
-        if let Some(target) = target {
-            optimize = optimize.with_target_size(target);
-        }
-        let (table, metrics) = optimize
-            .await
-            .map_err(|source| CommitError::Write { table: self.kind.name(), source: Box::new(source) })?;
-        self.table = table;
-        Ok(metrics.num_files_removed)
     }
 
     async fn actions(&self, version: i64) -> Result<Vec<Action>, ReadError> {
@@ -315,12 +319,21 @@ impl LakeTable {
         get_actions(wanted, &bytes.ok_or_else(gone)?).map_err(|e| self.read_error(e))
     }
 
-    async fn read_file(&self, path: &str, date: Option<&str>) -> Result<Vec<RecordBatch>, ReadError> {
+    pub(crate) async fn read_file(
+        &self,
+        version: i64,
+        path: &str,
+        date: Option<&str>,
+    ) -> Result<Vec<RecordBatch>, ReadError> {
         let parquet = |source| self.read_error(DeltaTableError::Parquet { source });
         let location = object_store::path::Path::parse(path)
             .map_err(|e| self.read_error(DeltaTableError::ObjectStore { source: e.into() }))?;
-        let store_failed =
-            |e: object_store::Error| self.read_error(DeltaTableError::ObjectStore { source: e });
+        let store_failed = |e: object_store::Error| match e {
+            object_store::Error::NotFound { .. } => {
+                ReadError::VersionGone { table: self.kind.name(), version }
+            }
+            e => self.read_error(DeltaTableError::ObjectStore { source: e }),
+        };
         let file = self.table.object_store().get(&location).await.map_err(store_failed)?;
         let bytes = file.bytes().await.map_err(store_failed)?;
         let reader =
@@ -351,6 +364,12 @@ impl LakeTable {
     fn fenced(&self, txn: &AppTransaction) -> CommitError {
         CommitError::Fenced { table: self.kind.name(), app_id: txn.app_id.clone() }
     }
+}
+
+/// A commit that leaves the log's old entries alone: deleting them lists the whole log, which
+/// maintenance does now and then and a writer should not wait for.
+pub(crate) fn quiet_commit() -> CommitProperties {
+    CommitProperties::default().with_cleanup_expired_logs(Some(false))
 }
 
 /// A file's rows in the table's schema: the partition column comes from its folder, columns

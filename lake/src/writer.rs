@@ -1,30 +1,119 @@
-//! How Parquet files of the lake are written.
+//! How Parquet files of the lake are written, and in which order.
 
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
-    file::properties::WriterProperties,
+    file::{
+        metadata::SortingColumn,
+        properties::{EnabledStatistics, WriterProperties},
+    },
     schema::types::ColumnPath,
 };
 
-use crate::schema::TableKind;
+use crate::schema::{PARTITION, TableKind};
 
 /// Columns that rise steadily within a vehicle: delta-coded rather than dictionary-coded.
 const RISING: [&str; 3] = ["ts", "received_at", "sequence"];
+/// Columns nobody can prune by: their statistics would only cost.
+const WITHOUT_STATISTICS: [&str; 4] = ["text", "freeze_frame", "payload", "detail"];
+/// Rows of a row group in sorted files: few enough that a group is of few vehicles.
+const SORTED_ROW_GROUP_ROWS: usize = 131_072;
+/// And bytes, as a group is held in memory until it is written: payloads of `quarantine` are large.
+const SORTED_ROW_GROUP_BYTES_MAX: usize = 32 << 20;
+
+/// How the rows of a file lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// As a commit brought them.
+    Appended,
+    /// In the table's sort order, by maintenance.
+    Sorted,
+}
+
+/// The order maintenance sorts a day by: one vehicle's rows lie together, in time.
+pub fn sort_columns(kind: TableKind) -> &'static [&'static str] {
+    match kind {
+        TableKind::Readings | TableKind::Diagnostics | TableKind::Quarantine | TableKind::Gaps => {
+            &["vehicle_id", "ts", "stream_id", "sequence"]
+        }
+        TableKind::Signals => &["vehicle_id", "ts", "stream_id", "sequence", "signal"],
+        TableKind::Trips => &["vehicle_id", "start_time", "trip_id", "revision"],
+    }
+}
+
+/// The columns whose least and greatest values stand in the log.
+pub(crate) fn pruning_columns(kind: TableKind) -> &'static [&'static str] {
+    match kind {
+        TableKind::Trips => &["vehicle_id", "start_time", "end_time", "readings_version"],
+        TableKind::Signals => &["vehicle_id", "ts", "received_at", "sequence", "signal"],
+        _ => &["vehicle_id", "ts", "received_at", "sequence"],
+    }
+}
 
 /// Writer settings of a table: zstd 3; deltas for rising columns; dictionaries for the rest,
 /// which beat byte-stream split on quantised values.
-pub fn properties(kind: TableKind) -> WriterProperties {
+///
+/// Sorted files say so (`sorting_columns`), have small row groups, and statistics of pages for
+/// the columns they are sorted by. There are no bloom filters: in files sorted by vehicle, least
+/// and greatest values leave them nothing to rule out, and every page has all signals.
+pub fn properties(kind: TableKind, layout: Layout) -> WriterProperties {
+    let schema = kind.schema();
+    let has = |name: &str| schema.field_with_name(name).is_ok();
     let level = ZstdLevel::try_new(3).unwrap_or_default();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
-        .set_created_by(format!("roadlake {}", env!("CARGO_PKG_VERSION")));
-    for name in RISING {
-        if kind.schema().field_with_name(name).is_ok() {
-            let path = ColumnPath::from(name);
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        }
+        .set_created_by(format!("roadlake {}", env!("CARGO_PKG_VERSION")))
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for name in RISING.into_iter().filter(|name| has(name)) {
+        let path = ColumnPath::from(name);
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    }
+    for name in WITHOUT_STATISTICS.into_iter().filter(|name| has(name)) {
+        builder = builder.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::None);
+    }
+    for name in pruning_columns(kind) {
+        builder = builder.set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::Page);
+    }
+    if layout == Layout::Sorted {
+        builder = builder
+            .set_max_row_group_row_count(Some(SORTED_ROW_GROUP_ROWS))
+            .set_max_row_group_bytes(Some(SORTED_ROW_GROUP_BYTES_MAX))
+            .set_sorting_columns(Some(sorting_columns(kind)));
     }
     builder.build()
+}
+
+/// The sort order by place in the file, which lacks the partition column.
+fn sorting_columns(kind: TableKind) -> Vec<SortingColumn> {
+    let schema = kind.schema();
+    let names: Vec<&String> = schema.fields().iter().map(|f| f.name()).filter(|n| *n != PARTITION).collect();
+    let place = |column: &&str| names.iter().position(|n| n.as_str() == *column);
+    sort_columns(kind)
+        .iter()
+        .filter_map(|column| i32::try_from(place(column)?).ok())
+        .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_named_here_is_one_of_the_table() {
+        for kind in TableKind::ALL {
+            for name in sort_columns(kind).iter().chain(pruning_columns(kind)) {
+                assert!(kind.schema().field_with_name(name).is_ok(), "{} {name}", kind.name());
+            }
+            assert_eq!(sorting_columns(kind).len(), sort_columns(kind).len(), "{}", kind.name());
+        }
+    }
+
+    #[test]
+    fn the_partition_column_is_left_out_of_places() {
+        let places: Vec<i32> = sorting_columns(TableKind::Readings).iter().map(|c| c.column_idx).collect();
+        // vehicle_id, ts, (date), received_at, stream_id, sequence
+        assert_eq!(places, [0, 1, 3, 4]);
+    }
 }

@@ -15,6 +15,7 @@ use deltalake::{
 };
 use lake::{
     AppTransaction, Lake, LakeTable, TableKind,
+    maintenance::CompactionPolicy,
     schema::{PARTITION, timestamp_type},
 };
 
@@ -106,4 +107,33 @@ async fn two_writers_that_open_it_at_once_both_can_write() {
     }
     let mut table = lake.open_table(KIND).await.unwrap();
     assert_eq!(lists(&mut table).await, [None, Some("one".to_owned()), Some("two".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_table_of_an_earlier_release_is_put_in_order_and_gets_the_properties_of_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    table_of_earlier_release(dir.path()).await;
+    let lake = Lake::create(dir.path()).unwrap();
+    let mut table = lake.create_table(KIND).await.unwrap();
+    let txn = AppTransaction { app_id: "test".to_owned(), version: 1 };
+    table.append(row(&KIND.schema(), "new"), &txn).await.unwrap();
+    let policy =
+        CompactionPolicy { settle: std::time::Duration::ZERO, loose_files_min: 2, ..Default::default() };
+    let mut beside = lake.open_table(KIND).await.unwrap();
+    let far_off_ms = 4_000_000_000_000;
+    assert_eq!(beside.compact(&policy, far_off_ms).await.unwrap().files_removed, 2);
+    assert_eq!(beside.compact(&policy, far_off_ms).await.unwrap().commits, 0, "nothing is left to do");
+    assert_eq!(lists(&mut beside).await, [None, Some("new".to_owned())]);
+
+    let url = deltalake::ensure_table_uri(dir.path().join(KIND.name()).to_string_lossy()).unwrap();
+    let mut opened = DeltaTableBuilder::from_url(url).unwrap().build().unwrap();
+    opened.load().await.unwrap();
+    let properties = opened.snapshot().unwrap().metadata().configuration().clone();
+    assert_eq!(properties.get("delta.enableExpiredLogCleanup").map(String::as_str), Some("false"));
+    // The writer that had it open commits on, at once or at the second try.
+    let txn = AppTransaction { app_id: "test".to_owned(), version: 2 };
+    if table.append(row(&KIND.schema(), "newer"), &txn).await.is_err() {
+        table.append(row(&KIND.schema(), "newer"), &txn).await.unwrap();
+    }
+    assert_eq!(lists(&mut table).await.len(), 3);
 }
