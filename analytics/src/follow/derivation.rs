@@ -45,6 +45,14 @@ struct Task {
     plan: Plan,
 }
 
+/// Where a pass stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    readings_version: i64,
+    horizon: Timestamp,
+    now: Timestamp,
+}
+
 /// What the readings of a plan amount to.
 #[derive(Default)]
 struct Derived {
@@ -66,6 +74,7 @@ impl Follower {
         let mut tasks = self.tasks(touched).await?;
         // Vehicles whose reading begins on the same day share files.
         tasks.sort_by_key(|task| (task.plan.from, task.vehicle_id.clone()));
+        let horizon = self.horizon().await?;
         let mut rows = Rows::default();
         let mut open = BTreeMap::new();
         for group in tasks.chunk_by(|a, b| a.plan.from.utc_day() == b.plan.from.utc_day()) {
@@ -73,12 +82,23 @@ impl Follower {
                 let mut derived = self.derive_group(group, readings_version).await?;
                 for task in group {
                     let found = derived.remove(&task.vehicle_id).unwrap_or_default();
-                    let is_open = self.settle(task, found, readings_version, now, &mut rows).await?;
+                    let place = Place { readings_version, horizon, now };
+                    let is_open = self.settle(task, found, place, &mut rows).await?;
                     open.insert(task.vehicle_id.clone(), is_open);
                 }
             }
         }
         Ok((rows, open))
+    }
+
+    /// Trips that start before this stand as they are: days of `readings` before were dropped, and
+    /// what is left of a trip across the cut is no trip of its own.
+    async fn horizon(&self) -> Result<Timestamp, PassError> {
+        let Some(readings) = self.analytics.shared.tables.newest_table(TableKind::Readings).await? else {
+            return Ok(Timestamp(i64::MIN));
+        };
+        let first_kept = readings.first_kept_day().await?;
+        Ok(Timestamp(first_kept.map_or(i64::MIN, |day| day.saturating_add(1).saturating_mul(DAY_US))))
     }
 
     async fn tasks(&self, touched: Touched) -> Result<Vec<Task>, PassError> {
@@ -206,8 +226,7 @@ impl Follower {
         &self,
         task: &Task,
         mut derived: Derived,
-        readings_version: i64,
-        now: Timestamp,
+        Place { readings_version, horizon, now }: Place,
         rows: &mut Rows,
     ) -> Result<Option<OpenVehicle>, PassError> {
         let mut judge_to = Timestamp(i64::MAX);
@@ -238,9 +257,10 @@ impl Follower {
             open_since = None;
             derived.trips.extend(open.so_far);
         }
+        derived.trips.retain(|trip| trip.start_time >= horizon);
         let scope = Scope {
             vehicle_id: task.vehicle_id.clone(),
-            from: plan.judge_from,
+            from: plan.judge_from.max(horizon),
             to: judge_to,
             open_since,
             parameters_version: self.parameters.version,

@@ -330,3 +330,32 @@ async fn a_watching_process_knows_the_fleet_and_writes_nothing() {
     assert_eq!(watcher.analytics.fleet()[0].speed_kmh, Some(55.0));
     assert!(revisions(&watcher).await.is_empty(), "trips are derived by another process");
 }
+
+#[tokio::test]
+async fn trips_stand_when_the_days_of_their_readings_were_dropped() {
+    const DAY_S: i64 = 86_400;
+    let mut lake = TestLake::new().await;
+    let clock = ManualClock::at(NOW.0);
+    // One before the cut, one across it, one after it, and one far after it.
+    let midnight_s = MORNING_S - MORNING_S % DAY_S + DAY_S;
+    let mut drives = Vec::new();
+    for start_s in [MORNING_S, midnight_s - 300, midnight_s + 7200, midnight_s + DAY_S + 7200] {
+        drives.extend(run(start_s, 600, 50.0));
+        drives.extend(run(start_s + 600, 120, 0.0));
+    }
+    lake.append_of("car-1", &drives, NOW).await;
+    let mut before = follower(lake.dir.path(), &clock);
+    catch_up(&mut before).await;
+    let stored = revisions(&before).await;
+    assert_eq!(stored.len(), 4);
+
+    let mut readings =
+        lake::Lake::open(lake.dir.path()).unwrap().open_table(TableKind::Readings).await.unwrap();
+    let first_kept = i32::try_from(midnight_s / DAY_S).unwrap();
+    assert_eq!(readings.drop_days_before(first_kept, NOW.0 / 1000).await.unwrap().files, 1);
+    // All is looked at again, as after a log that no longer reaches back.
+    let mut after = follower(lake.dir.path(), &clock);
+    after.cursor = Some(-1);
+    catch_up(&mut after).await;
+    assert_eq!(revisions(&after).await, stored);
+}
