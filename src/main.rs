@@ -1,8 +1,10 @@
 //! The program `roadlake`: the whole pipeline, from the vehicle to the invoice, in one process.
 //!
 //! Wiring only. [`stack`] starts ingest, analytics and api together; [`demo`] adds vehicles to it,
-//! [`serve`] runs it for real ones, [`sql`] asks its lake, [`import`] backfills it.
+//! [`serve`] runs it for real ones, [`sql`] asks its lake, [`import`] backfills it, [`admin`] looks
+//! after it.
 
+mod admin;
 mod demo;
 mod import;
 mod serve;
@@ -32,6 +34,8 @@ enum Command {
     Sql(sql::Arguments),
     /// Backfill the history of a vehicle from a CSV or Parquet file
     Import(import::Arguments),
+    /// Look after the data: how it stands, whether it is whole, and putting it in order by hand
+    Admin(admin::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,7 +43,9 @@ fn main() -> ExitCode {
     let filter = match arguments.command {
         Command::Serve(_) => service::logs::DEFAULT_FILTER,
         // These draw on the terminal themselves.
-        Command::Demo(_) | Command::Sql(_) | Command::Import(_) => "error,rumqttd=off,rumqttc=off",
+        Command::Demo(_) | Command::Sql(_) | Command::Import(_) | Command::Admin(_) => {
+            "error,rumqttd=off,rumqttc=off"
+        }
     };
     logs::init(filter, logs::LogFormat::Text);
     service::metrics::install();
@@ -51,6 +57,7 @@ fn main() -> ExitCode {
                 Command::Serve(a) => Box::pin(serve::run(a)).await,
                 Command::Sql(a) => Box::pin(sql::run(a)).await,
                 Command::Import(a) => Box::pin(import::run(a)).await,
+                Command::Admin(a) => Box::pin(admin::run(a)).await,
             }
         }),
     };
@@ -68,10 +75,12 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     let find = |is: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(is);
     if find(|e| e.is::<ConfigError>()) {
         exit::CONFIG
-    } else if find(|e| e.is::<analytics::SqlError>() || e.is::<ingest::import::ImportError>()) {
-        exit::DATA
-    } else if find(|e| e.is::<lake::CommitError>()) {
+    } else if find(|e| e.is::<lake::CommitError>() || e.is::<lake::store::LockError>()) {
         exit::CONFLICT
+    } else if find(|e| {
+        e.is::<analytics::SqlError>() || e.is::<ingest::import::ImportError>() || e.is::<admin::NotWhole>()
+    }) {
+        exit::DATA
     } else if find(|e| {
         e.is::<lake::OpenLakeError>() || e.is::<ingest::broker::BrokerError>() || e.is::<api::StartError>()
     }) {

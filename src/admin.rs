@@ -1,0 +1,283 @@
+//! `roadlake admin lake …`: how the lake stands, whether it is whole, and putting it in order by
+//! hand. [`show`] prints.
+//!
+//! All but `quarantine replay` and a vacuum that keeps less than 168 h may run beside a server:
+//! they commit as maintenance does, under no writer's name, so they fence nobody. Those two must
+//! be alone and are refused while an ingest writes.
+
+mod show;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Subcommand, ValueEnum};
+use ingest::{
+    keys::DeviceKeys,
+    replay::{Judgement, Selection, replay},
+};
+use lake::{
+    Lake, TableKind,
+    maintenance::{
+        CompactionPolicy, MaintenanceError,
+        expire::{ShortRetention, keeps_history},
+    },
+};
+use service::{SharedClock, clock::SystemClock, config::Loaded};
+use wire::ids::VehicleId;
+
+use crate::stack::Config;
+
+/// Tries of a table whose files a server's maintenance was faster with.
+const CONFLICT_TRIES: u32 = 5;
+
+/// What `roadlake admin` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// The lake's tables
+    Lake(LakeArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct LakeArguments {
+    /// Folder of the data
+    #[arg(long, global = true, default_value = "roadlake-data")]
+    data: PathBuf,
+    /// Configuration file of the server, for its limits, signatures and keys
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Versions, files, bytes, rows, days and what waits to be put in order, by table
+    Status,
+    /// Prove from the rows that every batch is in once; exit code 65 when one is not
+    Verify,
+    /// Put days in order now
+    Compact {
+        /// Only this table; can be given more than once
+        #[arg(long = "table", value_name = "TABLE")]
+        tables: Vec<TableName>,
+        /// Also days that still get data
+        #[arg(long)]
+        all_days: bool,
+    },
+    /// Delete files that were rewritten and those of writers that died
+    Vacuum {
+        /// Only this table; can be given more than once. `trips` is left out unless it is named
+        #[arg(long = "table", value_name = "TABLE")]
+        tables: Vec<TableName>,
+        /// Keep files that were retired within so many hours
+        #[arg(long, default_value_t = 168)]
+        keep_hours: u32,
+        /// Allow less than 168 hours: nobody may read or write the lake meanwhile
+        #[arg(long)]
+        allow_short: bool,
+    },
+    /// Payloads that could not be decoded or trusted
+    #[command(subcommand)]
+    Quarantine(Quarantine),
+}
+
+#[derive(Debug, Subcommand)]
+enum Quarantine {
+    /// What is there
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// At most so many, newest first
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Store those that verify now, after a key was enrolled or a catalogue came
+    Replay {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Only of this vehicle
+    #[arg(long)]
+    vehicle: Option<VehicleId>,
+    /// Only for this reason
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// A table by its name.
+#[derive(Debug, Clone, Copy)]
+struct TableName(TableKind);
+
+impl ValueEnum for TableName {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [TableName; TableKind::ALL.len()] = {
+            let mut all = [TableName(TableKind::Readings); TableKind::ALL.len()];
+            let mut i = 0;
+            while i < all.len() {
+                all[i] = TableName(TableKind::ALL[i]);
+                i += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.0.name()))
+    }
+}
+
+/// The lake has holes or doubles.
+#[derive(Debug, thiserror::Error)]
+#[error("{missing} batches are missing and {doubled} are there more than once")]
+pub(crate) struct NotWhole {
+    missing: u64,
+    doubled: u64,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Part::Lake(arguments) = arguments.part;
+    let Loaded { config, origin } = service::config::load::<Config>("serve", arguments.config.as_deref())?;
+    let settings =
+        ingest::Settings::check(Loaded { config: config.ingest, origin: format!("{origin} [ingest]") })?;
+    let admin = Admin {
+        lake: Lake::open(&arguments.data.join("lake"))?,
+        settings,
+        clock: SystemClock::shared(),
+        is_json: arguments.json,
+    };
+    match arguments.command {
+        Command::Status => admin.status().await,
+        Command::Verify => admin.verify().await,
+        Command::Compact { tables, all_days } => admin.compact(&tables, all_days).await,
+        Command::Vacuum { tables, keep_hours, allow_short } => {
+            let short = if allow_short { ShortRetention::Allowed } else { ShortRetention::Refused };
+            admin.vacuum(&tables, Duration::from_secs(u64::from(keep_hours) * 3600), short).await
+        }
+        Command::Quarantine(Quarantine::List { which, limit }) => admin.list(&which, limit).await,
+        Command::Quarantine(Quarantine::Replay { which }) => admin.replay(which).await,
+    }
+}
+
+struct Admin {
+    lake: Lake,
+    settings: ingest::Settings,
+    clock: SharedClock,
+    is_json: bool,
+}
+
+impl Admin {
+    async fn status(&self) -> anyhow::Result<()> {
+        let mut all = Vec::new();
+        for kind in self.tables(&[]) {
+            let mut table = self.lake.open_table(kind).await?;
+            all.push(table.status(&self.settings.maintenance.policy, self.now_ms()).await?);
+        }
+        if self.is_json { show::json(&serde_json::json!({ "tables": all })) } else { show::status(&all) }
+    }
+
+    async fn verify(&self) -> anyhow::Result<()> {
+        let audit = self.lake.audit(&self.settings.maintenance.policy).await?;
+        if self.is_json {
+            show::json(&audit)?
+        } else {
+            show::audit(&audit)?
+        }
+        if audit.is_clean() {
+            return Ok(());
+        }
+        Err(NotWhole { missing: audit.missing_batches, doubled: audit.doubled_batches }.into())
+    }
+
+    async fn compact(&self, tables: &[TableName], all_days: bool) -> anyhow::Result<()> {
+        let mut policy = self.settings.maintenance.policy.clone();
+        if all_days {
+            policy = CompactionPolicy { settle: Duration::ZERO, ..policy };
+        }
+        let mut all = Vec::new();
+        for kind in self.tables(tables) {
+            let mut table = self.lake.open_table(kind).await?;
+            let mut tries = 0;
+            let done = loop {
+                tries += 1;
+                match table.compact(&policy, self.now_ms()).await {
+                    Err(MaintenanceError::Conflict { .. }) if tries < CONFLICT_TRIES => {}
+                    other => break other?,
+                }
+            };
+            all.push((kind.name(), done));
+        }
+        if self.is_json { show::json(&show::by_table(&all)) } else { show::compacted(&all) }
+    }
+
+    async fn vacuum(
+        &self,
+        tables: &[TableName],
+        keep: Duration,
+        short: ShortRetention,
+    ) -> anyhow::Result<()> {
+        // A writer's files that are not committed yet are young files that no version names.
+        let _alone = (short == ShortRetention::Allowed).then(|| self.lake.lock_alone()).transpose()?;
+        let mut all = Vec::new();
+        for kind in self.tables(tables) {
+            if tables.is_empty() && keeps_history(kind) {
+                continue;
+            }
+            let mut table = self.lake.open_table(kind).await?;
+            all.push((kind.name(), table.vacuum(keep, short).await?));
+        }
+        if self.is_json { show::json(&show::by_table(&all)) } else { show::vacuumed(&all) }
+    }
+
+    async fn list(&self, which: &Which, limit: u32) -> anyhow::Result<()> {
+        let mut conditions = vec!["true".to_owned()];
+        if let Some(vehicle) = &which.vehicle {
+            conditions.push(format!("vehicle_id = '{vehicle}'"));
+        }
+        if let Some(reason) = &which.reason {
+            conditions.push(format!("reason = '{}'", reason.replace('\'', "''")));
+        }
+        let query = format!(
+            "SELECT received_at, vehicle_id, reason, octet_length(encode(payload, 'hex')) / 2 AS payload_bytes, sample_count, \
+             stream_id, sequence, detail FROM quarantine WHERE {} ORDER BY received_at DESC LIMIT {limit}",
+            conditions.join(" AND ")
+        );
+        let session = analytics::sql_cli::Session::open(self.lake.root(), self.clock.clone())?;
+        let format =
+            if self.is_json { analytics::sql_cli::Format::Json } else { analytics::sql_cli::Format::Table };
+        show::text(&session.run(&query, format).await?)
+    }
+
+    async fn replay(&self, which: Which) -> anyhow::Result<()> {
+        let selection = Selection { vehicle_id: which.vehicle, reason: which.reason };
+        let judgement = Judgement {
+            signatures: self.settings.signatures,
+            keys: DeviceKeys::new(self.settings.device_keys_dir.clone()),
+            clock_ahead_max: self.settings.clock_ahead_max,
+        };
+        let done = replay(&self.lake, &selection, judgement, self.clock.clone()).await?;
+        if self.is_json { show::json(&done) } else { show::replayed(&done) }
+    }
+
+    /// The tables named, or all there are.
+    fn tables(&self, named: &[TableName]) -> Vec<TableKind> {
+        let is_meant = |kind: TableKind| named.is_empty() || named.iter().any(|name| name.0 == kind);
+        TableKind::ALL.into_iter().filter(|&kind| is_meant(kind) && self.lake.has_table(kind)).collect()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.clock.now_us() / 1000
+    }
+}
