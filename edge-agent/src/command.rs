@@ -297,9 +297,6 @@ impl Desk {
         if command.kind == CommandKind::ClearDtcs && !self.allow_clear_dtcs {
             return Some("clearing is not allowed here (`commands.allow_clear_dtcs`)".to_owned());
         }
-        if matches!(command.kind, CommandKind::ApplyUpdate { .. }) && self.updater.is_none() {
-            return Some("no updater is configured here (`commands.update_program`)".to_owned());
-        }
         None
     }
 
@@ -330,7 +327,8 @@ impl Desk {
 
     fn update(&self, command: &Command, version: &str) -> (CommandReply, Next) {
         let Some(updater) = &self.updater else {
-            return (self.reply(command, CommandOutcome::Refused, String::new()), Next::GoOn);
+            let reason = "no updater is configured here (`commands.update_program`)".to_owned();
+            return (self.reply(command, CommandOutcome::Refused, reason), Next::GoOn);
         };
         match updater.run(version, self.clock.as_ref()) {
             Ok((log, next)) => {

@@ -34,7 +34,7 @@ use crate::{
     obd,
     simulate::Simulator,
     source::{LogReader, Source},
-    spool::{DiskStorage, Lane, Spool},
+    spool::{CatchUp, DiskStorage, Lane, Spool},
     uplink::Uplink,
 };
 
@@ -81,7 +81,12 @@ pub(super) fn open(settings: Settings, clock: SharedClock) -> Result<Opened, Sta
     let (polling, port) = polling.unzip();
     let intervals: Vec<_> = decoder.columns().iter().map(|c| c.min_interval).collect();
     let min_interval = move |id: u32| intervals.get(id as usize).copied().flatten();
-    let mut collector = Collector::new(&base_catalog, settings.collect, min_interval, source.resume_after);
+    let mut collect = settings.collect;
+    if is_replay {
+        // Its streams are given, by what is in them: the order of sending must not change that.
+        collect.catch_up = CatchUp::OldestFirst;
+    }
+    let mut collector = Collector::new(&base_catalog, collect, min_interval, source.resume_after);
     if let Some(plan) = plan {
         let spent = if is_replay { Spent::default() } else { campaigns.spent() };
         collector.install(Engine::new(plan, &spent), &mut Vec::new());
@@ -243,8 +248,8 @@ fn replay_stream(settings: &Settings, replay: &ReplaySettings, columns: &[u8], l
     let mut source = Sha256::digest(&replay.log.bytes).to_vec();
     source.extend_from_slice(columns);
     source.extend_from_slice(lane.table().name().as_bytes());
-    if lane.table() == Table::Signals && lane != Lane::of(Table::Signals, settings.collect.catch_up) {
-        source.extend_from_slice(format!("{lane:?}").as_bytes());
+    if lane.table() == Table::Signals && lane != Lane::SIGNALS {
+        source.push(lane.code());
     }
     let collect = settings.collect;
     source.extend_from_slice(&service::clock::micros(collect.batch_interval).to_le_bytes());

@@ -185,12 +185,14 @@ impl BatchWriter {
 
     fn begin_streams_of(&mut self, is_meant: impl Fn(Lane) -> bool) {
         if let Streams::Live(ids) = &mut self.streams {
+            let mut begun = Vec::new();
             for lane in Lane::ALL.into_iter().filter(|lane| is_meant(*lane)) {
                 let id = StreamId(uuid::Uuid::new_v4());
                 ids[lane.index()] = id;
-                if let Some(time) = &self.time {
-                    time.enroll(&[id]);
-                }
+                begun.push(id);
+            }
+            if let Some(time) = &self.time {
+                time.enroll(&begun);
             }
         }
     }

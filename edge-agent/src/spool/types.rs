@@ -100,7 +100,7 @@ impl Lane {
     }
 
     /// As written in a segment.
-    pub(super) fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Lane::Diagnostics => 0,
             Lane::Readings => 1,
