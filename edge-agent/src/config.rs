@@ -26,9 +26,10 @@ pub use unit::{CommandConfig, UnitConfig};
 pub use uplink::{ProtocolName, UplinkConfig, parse_address};
 
 use crate::{
-    agent::{NamedBytes, Settings, SourceSettings},
+    agent::{FrameFilter, LiveSettings, NamedBytes, Settings, SourceSettings},
     collect::CollectSettings,
-    poll::config::PollConfig,
+    j1939::{J1939Settings, Listen},
+    poll::{PollSettings, config::PollConfig},
     simulate,
     spool::CatchUp,
 };
@@ -149,11 +150,14 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
         }
         _ => {}
     }
-    let poll = crate::poll::config::check(&mut faults, &config.poll);
+    let mut poll = crate::poll::config::check(&mut faults, &config.poll, &config.vehicle_id);
     let collect = config.collect.check(&mut faults, config.uplink.catch_up);
     let spool = config.spool.check(&mut faults, config.uplink.catch_up);
     let uplink = config.uplink.check(&mut faults);
-    let j1939 = config.j1939.check(&mut faults);
+    let mut j1939 = config.j1939.check(&mut faults);
+    if let Some((asked, listened)) = poll.as_mut().zip(j1939.as_mut()) {
+        ask_units(&mut faults, asked, listened, source.as_ref());
+    }
     let followed = config.faults.check(&mut faults);
     let unit = config.unit.check(&mut faults);
     let commands = config.commands.check(&mut faults, &config.spool_folder);
@@ -178,6 +182,30 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
     faults.finish(settings)
 }
 
+/// Whoever asks units of J1939 listens to what they answer, with every frame.
+fn ask_units(
+    faults: &mut Faults,
+    poll: &mut PollSettings,
+    j1939: &mut J1939Settings,
+    source: Option<&SourceSettings>,
+) {
+    let Some(units) = &mut poll.j1939 else { return };
+    units.spn_conversion = j1939.spn_conversion;
+    match j1939.listen {
+        Listen::Auto => j1939.listen = Listen::Always,
+        Listen::Always => {}
+        Listen::Never => {
+            faults.add("j1939.listen", "is \"never\", and [poll.j1939] asks units; write \"auto\"")
+        }
+    }
+    if !j1939.interfaces.is_empty() && !j1939.interfaces.iter().any(|name| **name == *poll.interface) {
+        faults.add("j1939.interfaces", format!("lacks {:?}, where [poll.j1939] asks units", poll.interface));
+    }
+    if let Some(SourceSettings::Live(LiveSettings { filter: FrameFilter::Known, .. })) = source {
+        faults.add("source.filter", "hides what other units ask the agent; with [poll.j1939] leave it off");
+    }
+}
+
 fn read_all(faults: &mut Faults, key: &str, paths: &[PathBuf]) -> Vec<NamedBytes> {
     paths.iter().filter_map(|path| read(faults, key, path)).collect()
 }
@@ -190,7 +218,7 @@ fn read(faults: &mut Faults, key: &str, path: &Path) -> Option<NamedBytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{agent::FrameFilter, spool::SpoolSettings};
+    use crate::{poll::config::J1939Config as AskedConfig, spool::SpoolSettings};
 
     fn sample() -> Loaded<Config> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -242,6 +270,43 @@ mod tests {
             "faults.absent_broadcasts",
         ] {
             assert!(message.contains(key), "{key} in {message}");
+        }
+    }
+
+    #[test]
+    fn units_of_j1939_are_asked_only_where_they_are_listened_to_whole() {
+        let asked = |listen, interfaces: &[&str], filter| {
+            let mut loaded = sample();
+            let config = &mut loaded.config;
+            config.source = SourceConfig {
+                kind: SourceKind::SocketCan,
+                interfaces: vec!["can0".to_owned()],
+                filter,
+                ..SourceConfig::default()
+            };
+            config.j1939.listen = listen;
+            config.j1939.interfaces = interfaces.iter().map(|&name| name.to_owned()).collect();
+            config.j1939.spn_conversion = 1;
+            config.poll.enabled = true;
+            config.poll.j1939 = Some(AskedConfig {
+                address: 37,
+                manufacturer_code: 0,
+                identity_number: None,
+                faults_every: Some(DurationText(Duration::from_secs(60))),
+            });
+            check(loaded, Timestamp(0)).map_err(|error| error.to_string())
+        };
+        let settings = asked(ListenName::Auto, &[], false).unwrap();
+        assert_eq!(settings.j1939.listen, Listen::Always);
+        let units = settings.poll.unwrap().j1939.unwrap();
+        assert_eq!(units.spn_conversion, crate::j1939::SpnConversion::Version1);
+        assert!((units.name.function(), units.name.identity()) != (28, 0));
+        for (refused, key) in [
+            (asked(ListenName::Never, &[], false), "j1939.listen"),
+            (asked(ListenName::Auto, &["can1"], false), "j1939.interfaces"),
+            (asked(ListenName::Auto, &["can0"], true), "source.filter"),
+        ] {
+            assert!(refused.unwrap_err().contains(key), "{key}");
         }
     }
 

@@ -1,7 +1,7 @@
-//! `edge-agent ecu`: a control unit that answers OBD-II and UDS on a CAN interface.
+//! `edge-agent ecu`: a control unit that answers OBD-II and UDS, or J1939, on a CAN interface.
 //!
-//! For tests of whoever asks, on `vcan` or a bench. It answers what `SimulatedEcu` answers to a
-//! whole agent in this project's own tests.
+//! For tests of whoever asks, on `vcan` or a bench. It answers what `SimulatedEcu` and
+//! `SimulatedUnit` answer to a whole agent in this project's own tests.
 
 use std::{io, process::ExitCode, sync::Arc, time::Duration};
 
@@ -16,13 +16,20 @@ use tracing::info;
 use wire::time::Timestamp;
 
 use crate::{
-    simulate::ecu::{EcuSettings, SimulatedEcu},
+    frame::Frame,
+    j1939::{Name, NodeSettings, SourceAddress, Spn},
+    simulate::{
+        ecu::{EcuSettings, SimulatedEcu},
+        unit::SimulatedUnit,
+    },
     source::{BusWriter, Polled, Source, SourceError},
     uds::DtcCode,
 };
 
 /// Longest wait between two looks at what is due: well below the 50 ms there are to answer.
 const STEP: Duration = Duration::from_millis(2);
+/// Of a unit of J1939 that is given none.
+const DEFAULT_VIN: &str = "WRLZZZSVH00000002";
 
 /// Arguments of `edge-agent ecu`.
 #[derive(Debug, Clone, Args)]
@@ -39,6 +46,52 @@ pub struct EcuArgs {
     /// Its vehicle identification number.
     #[arg(long, value_name = "VIN")]
     pub vin: Option<String>,
+    /// Speaks J1939 instead, at this source address, such as 0 for an engine.
+    #[arg(long, value_name = "SA", value_parser = clap::value_parser!(u8).range(..=253), conflicts_with_all = ["faults", "pids"])]
+    pub j1939: Option<u8>,
+    /// J1939: a fault it has (DM1), as SPN-FMI such as 100-1; may be given again.
+    #[arg(long = "spn", value_name = "SPN-FMI", value_parser = parse_spn, requires = "j1939")]
+    pub spns: Vec<(Spn, u8)>,
+    /// J1939: a fault it had (DM2); may be given again.
+    #[arg(long = "previous-spn", value_name = "SPN-FMI", value_parser = parse_spn, requires = "j1939")]
+    pub previous_spns: Vec<(Spn, u8)>,
+}
+
+/// Who answers.
+#[derive(Debug)]
+enum Answerer {
+    Ecu(Box<SimulatedEcu>),
+    Unit(Box<SimulatedUnit>),
+}
+
+impl Answerer {
+    fn of(args: &EcuArgs) -> Self {
+        match args.j1939 {
+            Some(address) => Self::Unit(Box::new(unit(args, address))),
+            None => Self::Ecu(Box::new(ecu(args))),
+        }
+    }
+
+    fn observe(&mut self, frame: &Frame) {
+        match self {
+            Self::Ecu(ecu) => ecu.observe(frame),
+            Self::Unit(unit) => unit.observe(frame),
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        match self {
+            Self::Ecu(ecu) => ecu.tick(now),
+            Self::Unit(unit) => unit.tick(now),
+        }
+    }
+
+    fn take_frame(&mut self, now: Timestamp) -> Option<Frame> {
+        match self {
+            Self::Ecu(ecu) => ecu.take_frame(now),
+            Self::Unit(unit) => unit.take_frame(now),
+        }
+    }
 }
 
 /// Why it does not go on.
@@ -69,10 +122,11 @@ fn run(args: &EcuArgs) -> Result<std::convert::Infallible, EcuError> {
     let clock = SystemClock::shared();
     let failed = |source| EcuError::Open { interface: args.can.clone(), source };
     let (mut source, mut writer) = open(&args.can, &clock).map_err(failed)?;
-    let mut ecu = ecu(args);
-    info!(interface = args.can, faults = args.faults.len(), "answering");
+    let mut answerer = Answerer::of(args);
+    let count = args.faults.len() + args.spns.len();
+    info!(interface = args.can, faults = count, "answering");
     loop {
-        step(&mut ecu, source.as_mut(), writer.as_mut(), clock.as_ref())?;
+        step(&mut answerer, source.as_mut(), writer.as_mut(), clock.as_ref())?;
     }
 }
 
@@ -91,28 +145,57 @@ fn ecu(args: &EcuArgs) -> SimulatedEcu {
     ecu
 }
 
+fn unit(args: &EcuArgs, address: u8) -> SimulatedUnit {
+    let node = NodeSettings {
+        // One that gives way to nobody: a unit that is the same each time.
+        name: Name(u64::from(address)),
+        address: SourceAddress(address),
+        interface: Arc::from(args.can.as_str()),
+    };
+    let mut unit = SimulatedUnit::new(node, args.vin.as_deref().unwrap_or(DEFAULT_VIN));
+    for (spn, fmi) in &args.previous_spns {
+        unit.raise(*spn, *fmi);
+        unit.heal(*spn, *fmi);
+    }
+    for (spn, fmi) in &args.spns {
+        unit.raise(*spn, *fmi);
+    }
+    unit
+}
+
 /// Takes what came and sends what is due.
 fn step(
-    ecu: &mut SimulatedEcu,
+    answerer: &mut Answerer,
     source: &mut dyn Source,
     writer: &mut dyn BusWriter,
     clock: &dyn Clock,
 ) -> Result<(), SourceError> {
     match source.next_within(STEP) {
-        Ok(Polled::Frame(frame)) => ecu.observe(&frame),
+        Ok(Polled::Frame(frame)) => answerer.observe(&frame),
         Ok(Polled::Quiet | Polled::End) => {}
         Err(error) if error.is_passing() => {}
         Err(error) => return Err(error),
     }
     let now = Timestamp(clock.now_us());
-    ecu.tick(now);
-    while let Some(frame) = ecu.take_frame(now) {
+    answerer.tick(now);
+    while let Some(frame) = answerer.take_frame(now) {
         // An answer that the queue has no room for is lost, as on a bus; whoever asked asks again.
         if let Err(error) = writer.send(&frame) {
             info!(error = %chain(&error), "answer could not be sent");
         }
     }
     Ok(())
+}
+
+fn parse_spn(text: &str) -> Result<(Spn, u8), String> {
+    const SPN_MAX: u32 = 0x7_FFFF;
+    const FMI_MAX: u8 = 31;
+    let parsed = text.split_once('-').and_then(|(spn, fmi)| Some((spn.parse().ok()?, fmi.parse().ok()?)));
+    let within = parsed.filter(|(spn, fmi)| *spn <= SPN_MAX && *fmi <= FMI_MAX && (*spn, *fmi) != (0, 0));
+    let (spn, fmi) = within.ok_or_else(|| {
+        format!("{text:?} is no fault; write SPN-FMI like 100-1, up to {SPN_MAX}-{FMI_MAX}")
+    })?;
+    Ok((Spn(spn), fmi))
 }
 
 fn parse_pid(text: &str) -> Result<(u8, Vec<u8>), String> {
@@ -151,7 +234,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        frame::{Frame, FrameId, FrameKind},
+        frame::{FrameId, FrameKind},
+        j1939::{Event, J1939Settings, Listener},
         source::virtual_bus::{VirtualBus, VirtualBusSettings},
     };
 
@@ -162,8 +246,11 @@ mod tests {
             faults: vec![DtcCode::parse("P0171").unwrap()],
             pids: vec![parse_pid("0C=1AF8").unwrap()],
             vin: None,
+            j1939: None,
+            spns: Vec::new(),
+            previous_spns: Vec::new(),
         };
-        let mut ecu = ecu(&args);
+        let mut ecu = Answerer::of(&args);
         let bus = VirtualBus::new(VirtualBusSettings::default(), Timestamp(0));
         let (mut tester, mut node) = (bus.endpoint(), bus.endpoint());
         let (mut ask, mut answer) = (tester.writer(), node.writer());
@@ -186,7 +273,40 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_of_j1939_tells_the_faults_of_its_arguments() {
+        let args = EcuArgs {
+            can: "vbus0".to_owned(),
+            faults: Vec::new(),
+            pids: Vec::new(),
+            vin: None,
+            j1939: Some(0),
+            spns: ["100-1", "524287-31"].map(|text| parse_spn(text).unwrap()).into(),
+            previous_spns: vec![parse_spn("94-18").unwrap()],
+        };
+        let mut unit = Answerer::of(&args);
+        let bus = VirtualBus::new(VirtualBusSettings::default(), Timestamp(0));
+        let (mut listens, mut node) = (bus.endpoint(), bus.endpoint());
+        let mut writer = node.writer();
+        let (clock, mut listener) = (ManualClock::at(0), Listener::new(J1939Settings::default()));
+        let mut events = Vec::new();
+        for _ in 0..500 {
+            clock.advance(Duration::from_millis(2));
+            bus.advance_to(Timestamp(clock.now_us()));
+            step(&mut unit, &mut node, &mut writer, clock.as_ref()).unwrap();
+            while let Ok(Polled::Frame(frame)) = listens.next_within(Duration::ZERO) {
+                listener.receive(&frame, &mut events);
+            }
+        }
+        let Some(Event::Faults(report)) = events.first() else { panic!("{events:?}") };
+        let codes: Vec<&str> = report.codes.iter().map(|code| code.code.as_str()).collect();
+        assert_eq!(codes, ["SPN 100 FMI 1", "SPN 524287 FMI 31"]);
+    }
+
+    #[test]
     fn arguments_that_are_none_are_told() {
+        for text in ["100", "100-", "-1", "524288-1", "100-32", "0-0", "1-2-3"] {
+            assert!(parse_spn(text).unwrap_err().contains("100-1"), "{text}");
+        }
         for text in ["0C", "0C=", "0C=1", "0C=1G", "XX=00", "0C=0011223344", "0C=é"] {
             assert!(parse_pid(text).unwrap_err().contains("0C=1AF8"), "{text}");
         }

@@ -3,6 +3,7 @@
 //! [`Listener`] takes the frames of every bus and gives [`Event`]s; it only listens, and never
 //! asks a control unit for anything. Below it: [`transport`] puts long messages together,
 //! [`dm`] reads the diagnostic messages, [`address`] follows who has which source address.
+//! [`node`] is a unit that takes part: polling is one where it may, and simulated units are.
 //!
 //! Bounds: [`BUS_COUNT_MAX`] interfaces, each with [`transport::SESSION_COUNT_MAX`] long messages
 //! under way and 254 names. What is beyond them is counted.
@@ -14,11 +15,13 @@ use crate::frame::{Frame, FrameId, FrameKind};
 pub mod address;
 pub mod dm;
 mod listener;
+pub mod node;
 pub mod transport;
 
 pub use address::Name;
 pub use dm::{Dm, Dtc, SpnConversion};
 pub use listener::{BUS_COUNT_MAX, Event, J1939Settings, Listen, Listener};
+pub use node::{Acknowledgement, Node, NodeEvent, NodeSettings};
 pub use transport::{Message, PAYLOAD_BYTES_MAX, Transport, TransportCounts};
 
 /// Parameter group number: which message it is, whoever sends it (J1939-21, 5.1.2).
@@ -46,6 +49,10 @@ impl Pgn {
     pub const DM2: Pgn = Pgn(0xFECB);
     /// DM3, clear of previously active trouble codes (J1939-73, 5.7.3).
     pub const DM3: Pgn = Pgn(0xFECC);
+    /// Component identification (J1939-71, 5.3.24).
+    pub const COMPONENT_IDENTIFICATION: Pgn = Pgn(0xFEEB);
+    /// Vehicle identification (J1939-71, 5.3.25).
+    pub const VEHICLE_IDENTIFICATION: Pgn = Pgn(0xFEEC);
     /// DM11, clear of active trouble codes (J1939-73, 5.7.11).
     pub const DM11: Pgn = Pgn(0xFED3);
 

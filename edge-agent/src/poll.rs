@@ -11,7 +11,7 @@
 //! one is silent for a while and never answers the other's messages.
 //!
 //! `schedule.rs` says when, `job.rs` what, `ecu.rs` whom, `conclude.rs` what an answer leads to,
-//! `scan.rs` how codes are read.
+//! `scan.rs` how codes are read; `units.rs` asks the units of J1939, and `orders.rs` is what commands ask.
 //!
 //! Bounds: [`EXCHANGES_MAX`] control units, 256 requests waiting for each; what is not taken out
 //! is bounded by [`TAKEN_MAX`].
@@ -35,12 +35,14 @@ pub mod config;
 mod discover;
 mod ecu;
 mod job;
+mod orders;
 mod scan;
 mod schedule;
 mod share;
 #[cfg(test)]
 mod tests;
 mod types;
+mod units;
 
 use discover::Discovery;
 use ecu::Ecu;
@@ -49,9 +51,10 @@ use schedule::{Schedule, Topic};
 pub use share::frame_bits;
 use share::{Budget, bits_of};
 pub use types::{
-    ClearFault, ClearPermit, Cleared, DidPoll, EcuPoll, Identity, PidPoll, PollCounts, PollRefusal,
-    PollSettings,
+    ClearFault, ClearPermit, Cleared, DidPoll, EcuPoll, Identity, J1939Poll, PidPoll, PollCounts,
+    PollRefusal, PollSettings,
 };
+use units::Units;
 
 /// Most control units that are spoken with.
 pub const EXCHANGES_MAX: usize = 32;
@@ -71,6 +74,7 @@ pub struct Poller {
     schedule: Schedule,
     budget: Budget,
     ecus: Vec<Ecu>,
+    units: Option<Units>,
     discovery: Discovery,
     ignition: Option<bool>,
     last_traffic: Option<Timestamp>,
@@ -102,6 +106,7 @@ impl Poller {
             schedule: Schedule::new(&settings),
             budget: Budget::new(settings.bitrate, settings.bus_share_max),
             ecus: ecus.collect(),
+            units: settings.j1939.map(|j1939| Units::new(j1939, Arc::clone(interface))),
             discovery: Discovery::Done,
             ignition: None,
             last_traffic: None,
@@ -148,6 +153,10 @@ impl Poller {
         if !is_data || frame.id.is_own() || frame.interface != self.settings.interface {
             return;
         }
+        let units = self.units.as_mut();
+        if units.is_some_and(|units| units.observe(frame, &mut self.budget, &mut self.counts)) {
+            return;
+        }
         if self.is_request(frame.id) {
             if !self.is_echo(frame) {
                 self.yield_to_tester(frame.time);
@@ -182,6 +191,11 @@ impl Poller {
         self.wish(now);
         self.start(now);
         self.flush(now);
+        if let Some(units) = &mut self.units {
+            let mut frames = Vec::new();
+            units.tick(now, &mut self.budget, &mut self.counts, &mut frames);
+            frames.into_iter().for_each(|frame| keep(&mut self.outgoing, frame, TAKEN_MAX));
+        }
     }
 
     /// Frames to put on the bus, in their order.
@@ -199,73 +213,22 @@ impl Poller {
         std::mem::take(&mut self.reports)
     }
 
+    /// Lists that units of J1939 were asked for. They are on the bus for every listener
+    /// too, which is where faults are followed.
+    pub fn take_unit_reports(&mut self) -> Vec<FaultReport> {
+        self.units.iter_mut().flat_map(|units| units.reports.drain(..)).collect()
+    }
+
     /// What control units said of themselves.
     pub fn take_identities(&mut self) -> Vec<Identity> {
-        self.identities.drain(..).collect()
+        let of_units = self.units.iter_mut().flat_map(|units| units.identities.drain(..));
+        self.identities.drain(..).chain(of_units).collect()
     }
 
     /// How control units took an order to clear their codes.
     pub fn take_cleared(&mut self) -> Vec<Cleared> {
-        self.cleared.drain(..).collect()
-    }
-
-    /// Reads all codes now, whatever the schedule says, within the share of the bus.
-    pub fn read_dtcs_now(&mut self) -> Result<(), PollRefusal> {
-        self.check_ready()?;
-        for i in 0..self.ecus.len() {
-            self.begin_scan(i);
-        }
-        Ok(())
-    }
-
-    /// Asks every control unit of UDS now which codes it can set.
-    pub fn read_supported_dtcs(&mut self) -> Result<(), PollRefusal> {
-        self.check_ready()?;
-        let mut is_any_asked = false;
-        for ecu in &mut self.ecus {
-            let Some(poll) = ecu.configured.and_then(|place| self.settings.ecus.get(place)) else { continue };
-            if let Some(kind) = poll.session {
-                ecu.push(Job::Session { kind });
-            }
-            ecu.push(Job::SupportedDtcs);
-            is_any_asked = true;
-        }
-        if is_any_asked { Ok(()) } else { Err(PollRefusal::NoControlUnit) }
-    }
-
-    /// Whether a control unit still has to answer that.
-    pub fn is_reading_supported_dtcs(&self) -> bool {
-        self.ecus.iter().any(|ecu| ecu.has(|job| matches!(job, Job::SupportedDtcs)))
-    }
-
-    /// Its answers, in their order.
-    pub fn take_supported_dtcs(&mut self) -> Vec<FaultReport> {
-        self.supported.drain(..).collect()
-    }
-
-    /// Clears the codes of every control unit whose codes are read, and reads them again.
-    pub fn clear_dtcs(&mut self, _permit: ClearPermit) -> Result<(), PollRefusal> {
-        self.check_ready()?;
-        for ecu in &mut self.ecus {
-            match (&ecu.pids, ecu.configured) {
-                // The wider service where there are both: it clears what OBD sees too.
-                (_, Some(_)) => ecu.push(Job::ClearUds),
-                (Some(_), None) => ecu.push(Job::ClearObd),
-                (None, None) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether codes are being read.
-    pub fn is_reading_dtcs(&self) -> bool {
-        self.ecus.iter().any(|ecu| ecu.scan.is_running)
-    }
-
-    /// Whether a control unit still has to answer an order to clear its codes.
-    pub fn is_clearing_dtcs(&self) -> bool {
-        let is_clearing = |job: &Job| matches!(job, Job::ClearObd | Job::ClearUds);
-        self.ecus.iter().any(|ecu| ecu.has(is_clearing))
+        let of_units = self.units.iter_mut().flat_map(|units| units.cleared.drain(..));
+        self.cleared.drain(..).chain(of_units).collect()
     }
 
     /// When `tick` has something to do without a frame from the bus, at the latest.
@@ -279,16 +242,9 @@ impl Poller {
             Discovery::Running { until, .. } => Some(until.plus_us(1)),
             Discovery::Done => self.schedule.wake_at(),
         };
-        let due = [clients, discovery].into_iter().flatten().min();
+        let units = self.units.as_ref().and_then(Units::wake_at);
+        let due = [clients, discovery, units].into_iter().flatten().min();
         due.map(|due| self.paused_until.map_or(due, |until| due.max(until)))
-    }
-
-    fn check_ready(&self) -> Result<(), PollRefusal> {
-        if !self.is_awake {
-            return Err(PollRefusal::Asleep);
-        }
-        let is_known = |ecu: &Ecu| ecu.pids.is_some() || ecu.configured.is_some();
-        if self.ecus.iter().any(is_known) { Ok(()) } else { Err(PollRefusal::NoControlUnit) }
     }
 
     /// Falls asleep or wakes up.
@@ -300,6 +256,9 @@ impl Poller {
             (true, false) => {
                 for ecu in &mut self.ecus {
                     ecu.rest();
+                }
+                if let Some(units) = &mut self.units {
+                    units.rest();
                 }
                 self.outgoing.clear();
             }

@@ -15,6 +15,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 pub(crate) mod track;
+pub mod unit;
 pub(crate) mod vehicle;
 
 use std::collections::VecDeque;

@@ -121,6 +121,10 @@ impl Polling {
             self.asks.note_report(report);
             metrics::fault_report(report.protocol);
         }
+        for report in self.poller.take_unit_reports() {
+            self.asks.note_report(&report);
+            metrics::fault_report(report.protocol);
+        }
         for report in self.poller.take_supported_dtcs() {
             self.asks.note_report(&report);
         }

@@ -163,7 +163,7 @@ async fn answers_to_polling_are_collected_beside_what_the_bus_says() {
     let (_, without) = spooled(simulation(quiet.path(), start, 40), clock.clone()).await;
     let text = "enabled = true\ninterface = \"sim0\"\n[[obd]]\npids = [0x01, 0x0D, 0x11]\nperiod = \"10s\"";
     let config: crate::poll::config::PollConfig = toml::from_str(text).unwrap();
-    let poll = crate::poll::config::check(&mut service::config::Faults::of("test"), &config);
+    let poll = crate::poll::config::check(&mut service::config::Faults::of("test"), &config, "car-1");
     let settings = Settings { poll, ..simulation(asked.path(), start, 40) };
     let columns = decoder(&settings).unwrap();
     let paths: Vec<&str> = columns.columns().iter().map(|c| c.vss.path).collect();

@@ -17,6 +17,15 @@ const NAME_COUNT_MAX: usize = 254;
 pub struct Name(pub u64);
 
 impl Name {
+    /// The NAME of an off-vehicle gateway, which a telematics unit is: function 28 of all
+    /// industries (J1939-81, table B11), that takes any free address when its own is taken.
+    /// `manufacturer` has 11 bits and `identity` 21; what is above is cut off.
+    pub fn off_vehicle_gateway(manufacturer: u16, identity: u32) -> Self {
+        const FUNCTION: u64 = 28;
+        let (manufacturer, identity) = (u64::from(manufacturer) & 0x7FF, u64::from(identity) & 0x1F_FFFF);
+        Self(1 << 63 | FUNCTION << 40 | manufacturer << 21 | identity)
+    }
+
     #[allow(clippy::cast_possible_truncation, reason = "masked to at most 21 bits")]
     fn bits(self, from: u32, count: u32) -> u32 {
         ((self.0 >> from) & ((1 << count) - 1)) as u32

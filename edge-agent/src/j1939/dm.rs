@@ -7,6 +7,8 @@ use crate::faults::FaultCode;
 const LAMP_BYTES: usize = 2;
 /// Bytes of one trouble code.
 const DTC_BYTES: usize = 4;
+/// Bytes of a message of one frame.
+const FRAME_BYTES: usize = 8;
 /// An occurrence count of this is not available (J1939-73, 5.7.1.9).
 const OCCURRENCES_NOT_AVAILABLE: u8 = 0x7F;
 
@@ -87,6 +89,13 @@ impl Lamps {
         }
     }
 
+    /// The same with a lamp on, without flashing.
+    #[must_use]
+    pub fn with_on(self, kind: LampKind) -> Self {
+        let (mask, on) = (3_u8 << kind.shift(), 1_u8 << kind.shift());
+        Self { states: self.states & !mask | on, flashes: self.flashes | mask }
+    }
+
     /// Both bytes as the lake's `status_bits`: states in bits 0 to 7, flashes in bits 8 to 15.
     pub fn status_bits(self) -> u32 {
         u32::from(u16::from_le_bytes([self.states, self.flashes]))
@@ -124,6 +133,19 @@ impl Dtc {
             fmi: b3 & 0x1F,
             occurrences: (count != OCCURRENCES_NOT_AVAILABLE).then_some(count),
             bytes,
+        }
+    }
+
+    /// As a unit of today writes it, in version 4.
+    pub fn new(spn: Spn, fmi: u8, occurrences: Option<u8>) -> Self {
+        let ([low, middle, high, _], fmi) = ((spn.0 & 0x7_FFFF).to_le_bytes(), fmi & 0x1F);
+        let occurrences = occurrences.map(|count| count.min(OCCURRENCES_NOT_AVAILABLE - 1));
+        let count = occurrences.unwrap_or(OCCURRENCES_NOT_AVAILABLE);
+        Self {
+            spn: Some(Spn(spn.0 & 0x7_FFFF)),
+            fmi,
+            occurrences,
+            bytes: [low, middle, high << 5 | fmi, count],
         }
     }
 
@@ -165,6 +187,17 @@ pub struct Dm {
 }
 
 impl Dm {
+    /// The bytes of the message: at least a frame, with zeros where there is no code.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut data = vec![self.lamps.states, self.lamps.flashes];
+        self.dtcs.iter().for_each(|dtc| data.extend_from_slice(&dtc.bytes));
+        if self.dtcs.is_empty() {
+            data.extend_from_slice(&[0; DTC_BYTES]);
+        }
+        data.resize(data.len().max(FRAME_BYTES), 0xFF);
+        data
+    }
+
     /// Reads the bytes of one message, of one frame or of many; `None` when they are too few to
     /// be one. Bytes after the last whole code are filling.
     pub fn parse(data: &[u8], conversion: SpnConversion) -> Option<Self> {

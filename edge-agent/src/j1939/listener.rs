@@ -147,6 +147,12 @@ impl Listener {
         self.frames_elsewhere
     }
 
+    /// What the unit at an address of an interface is called.
+    pub fn called(&self, interface: &str, source: SourceAddress) -> Option<String> {
+        let (_, bus) = self.buses.iter().find(|(name, _)| **name == *interface)?;
+        Some(bus.addresses.called(source))
+    }
+
     /// The name of the unit at an address of an interface, once it has claimed it.
     pub fn name(&self, interface: &str, source: SourceAddress) -> Option<Name> {
         let (_, bus) = self.buses.iter().find(|(name, _)| **name == *interface)?;

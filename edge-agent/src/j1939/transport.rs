@@ -18,25 +18,29 @@ pub const PAYLOAD_BYTES_MAX: usize = 1785;
 pub const SESSION_COUNT_MAX: usize = 64;
 
 /// Data bytes of one packet; the first byte is its number.
-const PACKET_BYTES: usize = 7;
+pub(super) const PACKET_BYTES: usize = 7;
 /// Shortest message that takes more than one frame.
 const PAYLOAD_BYTES_MIN: usize = 9;
 
 /// Control bytes of connection management (J1939-21, 5.10.3).
-const RTS: u8 = 16;
-const CTS: u8 = 17;
-const END_OF_MESSAGE: u8 = 19;
-const BAM: u8 = 32;
-const ABORT: u8 = 255;
+pub(super) const RTS: u8 = 16;
+pub(super) const CTS: u8 = 17;
+pub(super) const END_OF_MESSAGE: u8 = 19;
+pub(super) const BAM: u8 = 32;
+pub(super) const ABORT: u8 = 255;
+
+/// Reasons of an abort (J1939-21, 5.10.3.4): no room for one more connection; a time ran out.
+pub(super) const ABORT_BUSY: u8 = 1;
+pub(super) const ABORT_TIMEOUT: u8 = 3;
 
 /// J1939-21, 5.10.2.4: time between packets.
-const T1_US: i64 = 750_000;
+pub(super) const T1_US: i64 = 750_000;
 /// J1939-21, 5.10.2.4: time from clear-to-send to the first packet.
-const T2_US: i64 = 1_250_000;
+pub(super) const T2_US: i64 = 1_250_000;
 /// J1939-21, 5.10.2.4: time from the last packet asked for to the receiver's answer.
-const T3_US: i64 = 1_250_000;
+pub(super) const T3_US: i64 = 1_250_000;
 /// J1939-21, 5.10.2.4: time from a clear-to-send of no packets to the next.
-const T4_US: i64 = 1_050_000;
+pub(super) const T4_US: i64 = 1_050_000;
 /// A clock that went back by more than this ends what was under way.
 const BACKWARDS_US: i64 = 1_000_000;
 
@@ -125,6 +129,8 @@ impl TransportCounts {
 pub struct Transport {
     sessions: Vec<Session>,
     counts: TransportCounts,
+    /// Time beyond the standard's before a session is over.
+    patience_us: i64,
 }
 
 #[derive(Debug)]
@@ -158,8 +164,8 @@ impl Session {
         self.destination == SourceAddress::GLOBAL
     }
 
-    fn is_over(&self, now: Timestamp) -> bool {
-        now > self.deadline || self.last_time.since_us(now) > BACKWARDS_US
+    fn is_over(&self, now: Timestamp, patience_us: i64) -> bool {
+        now > self.deadline.plus_us(patience_us) || self.last_time.since_us(now) > BACKWARDS_US
     }
 
     fn touch(&mut self, now: Timestamp, wait_us: i64) {
@@ -196,6 +202,11 @@ impl Session {
 }
 
 impl Transport {
+    /// For one who takes part, and says itself when it waits no longer.
+    pub(super) fn patient(patience_us: i64) -> Self {
+        Self { patience_us, ..Self::default() }
+    }
+
     /// How sessions have ended so far.
     pub fn counts(&self) -> TransportCounts {
         self.counts
@@ -230,8 +241,18 @@ impl Transport {
     /// Ends the sessions that have been silent for too long at `now`.
     pub fn expire(&mut self, now: Timestamp) {
         let before = self.sessions.len();
-        self.sessions.retain(|session| !session.is_over(now));
+        let patience_us = self.patience_us;
+        self.sessions.retain(|session| !session.is_over(now, patience_us));
         self.counts.timed_out += (before - self.sessions.len()) as u64;
+    }
+
+    /// The first packet of a session that has not come; `None` when there is no such session.
+    pub(super) fn first_missing(&self, source: SourceAddress, destination: SourceAddress) -> Option<u8> {
+        let session = self.find(source, destination).and_then(|i| self.sessions.get(i))?;
+        (1..=session.packet_count).find(|number| {
+            let bit = usize::from(number - 1);
+            session.received[bit / 64] & (1 << (bit % 64)) == 0
+        })
     }
 
     fn find(&self, source: SourceAddress, destination: SourceAddress) -> Option<usize> {
@@ -341,6 +362,12 @@ impl Transport {
             }
         }
     }
+}
+
+/// The eight bytes of a frame of connection management about a message.
+pub(super) fn control_frame(control: u8, more: [u8; 4], pgn: Pgn) -> [u8; 8] {
+    let ([a, b, c, d], [p0, p1, p2, _]) = (more, pgn.number().to_le_bytes());
+    [control, a, b, c, d, p0, p1, p2]
 }
 
 #[cfg(test)]

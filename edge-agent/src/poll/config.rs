@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use serde::Deserialize;
 use service::config::{DurationText, Faults};
 
-use super::{DidPoll, EXCHANGES_MAX, EcuPoll, PidPoll, PollSettings};
+use super::{DidPoll, EXCHANGES_MAX, EcuPoll, J1939Poll, PidPoll, PollSettings};
 use crate::{
     frame::{FRAME_BYTES_MAX, FrameId},
     isotp::Address,
+    j1939::{Name, SourceAddress, SpnConversion},
     obd::{Addressing, ValueReader},
     uds,
 };
@@ -47,6 +48,29 @@ pub struct PollConfig {
     pub ecu: Vec<EcuConfig>,
     /// Data identifiers.
     pub did: Vec<DidConfig>,
+    /// Units of J1939.
+    pub j1939: Option<J1939Config>,
+}
+
+/// `[poll.j1939]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct J1939Config {
+    /// The agent's own source address.
+    #[serde(default = "default_address")]
+    pub address: u8,
+    /// Its manufacturer code.
+    #[serde(default)]
+    pub manufacturer_code: u16,
+    /// Its identity number; made of the vehicle's id by default.
+    pub identity_number: Option<u32>,
+    /// How often the faults that units had are read.
+    pub faults_every: Option<DurationText>,
+}
+
+/// Preferred address of an off-vehicle gateway (J1939-81, table B2).
+fn default_address() -> u8 {
+    37
 }
 
 /// `[[poll.obd]]`.
@@ -117,12 +141,13 @@ impl Default for PollConfig {
             obd: Vec::new(),
             ecu: Vec::new(),
             did: Vec::new(),
+            j1939: None,
         }
     }
 }
 
-/// Checks the section; `None` when polling is not enabled, or is faulty.
-pub fn check(faults: &mut Faults, config: &PollConfig) -> Option<PollSettings> {
+/// Checks the section for a vehicle; `None` when polling is not enabled, or is faulty.
+pub fn check(faults: &mut Faults, config: &PollConfig, vehicle_id: &str) -> Option<PollSettings> {
     if !(10_000..=1_000_000).contains(&config.bitrate) {
         faults.add("poll.bitrate", "must be between 10000 and 1000000 bits a second");
     }
@@ -157,6 +182,7 @@ pub fn check(faults: &mut Faults, config: &PollConfig) -> Option<PollSettings> {
         obd_faults_every: config.obd_faults_every.map(|every| period(faults, "poll.obd_faults_every", every)),
         ecus: check_ecus(faults, &config.ecu),
         dids: check_dids(faults, &config.did, &config.ecu),
+        j1939: config.j1939.as_ref().map(|j1939| check_j1939(faults, j1939, vehicle_id)),
     };
     config.enabled.then_some(settings)
 }
@@ -166,6 +192,33 @@ fn period(faults: &mut Faults, key: &str, text: DurationText) -> Duration {
         faults.add(key, "is too short; write at least \"50ms\"");
     }
     text.0
+}
+
+fn check_j1939(faults: &mut Faults, config: &J1939Config, vehicle_id: &str) -> J1939Poll {
+    const MANUFACTURER_CODE_MAX: u16 = 0x7FF;
+    const IDENTITY_NUMBER_MAX: u32 = 0x1F_FFFF;
+    if config.address >= SourceAddress::NULL.0 {
+        faults.add("poll.j1939.address", "must be 0 to 253; 37 is that of an off-vehicle gateway");
+    }
+    if config.manufacturer_code > MANUFACTURER_CODE_MAX {
+        faults.add("poll.j1939.manufacturer_code", "has 11 bits: 0 to 2047, as the SAE gave it");
+    }
+    if config.identity_number.is_some_and(|number| number > IDENTITY_NUMBER_MAX) {
+        faults.add("poll.j1939.identity_number", "has 21 bits: 0 to 2097151");
+    }
+    let of_vehicle = || crc32fast::hash(vehicle_id.as_bytes()) & IDENTITY_NUMBER_MAX;
+    let identity = config.identity_number.unwrap_or_else(of_vehicle);
+    J1939Poll {
+        address: SourceAddress(config.address),
+        name: Name::off_vehicle_gateway(config.manufacturer_code, identity),
+        faults_every: config.faults_every.map(|every| {
+            if every.0 < Duration::from_secs(1) {
+                faults.add("poll.j1939.faults_every", "is too short; write at least \"1s\"");
+            }
+            every.0
+        }),
+        spn_conversion: SpnConversion::default(),
+    }
 }
 
 fn check_pids(faults: &mut Faults, config: &[ObdConfig]) -> Vec<PidPoll> {

@@ -19,6 +19,7 @@ use crate::{
 use bench::{Bench, battery, engine, gearbox, settings};
 
 mod bench;
+mod units;
 
 const MS: i64 = 1000;
 const SECOND: i64 = 1_000_000;
@@ -376,13 +377,13 @@ fn a_faulty_section_is_told_whole_and_a_disabled_one_polls_nothing() {
     "#;
     let config: config::PollConfig = toml::from_str(text).unwrap();
     let mut faults = service::config::Faults::of("test");
-    assert!(config::check(&mut faults, &config).is_some());
+    assert!(config::check(&mut faults, &config, "truck-1").is_some());
     let message = faults.finish(Some(())).unwrap_err().to_string();
     for part in ["bus_share_max", "0x0C twice", "0xFE", "ecu.session", "did.frame_id", "\"abs\""] {
         assert!(message.contains(part), "{part} in {message}");
     }
     let mut faults = service::config::Faults::of("test");
-    assert_eq!(config::check(&mut faults, &config::PollConfig::default()), None);
+    assert_eq!(config::check(&mut faults, &config::PollConfig::default(), "truck-1"), None);
     faults.finish(Some(())).unwrap();
 }
 

@@ -2,7 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{frame::FrameId, isotp::Address, obd::Addressing, uds::NegativeCode};
+use crate::{
+    frame::FrameId,
+    isotp::Address,
+    j1939::{Acknowledgement, Name, SourceAddress, SpnConversion},
+    obd::Addressing,
+    uds::NegativeCode,
+};
 
 /// What is asked, and how much that may cost.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +33,21 @@ pub struct PollSettings {
     pub ecus: Vec<EcuPoll>,
     /// Data identifiers.
     pub dids: Vec<DidPoll>,
+    /// Units of J1939; `None` when they are not asked.
+    pub j1939: Option<J1939Poll>,
+}
+
+/// How units of J1939 are asked, by a node of the agent's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct J1939Poll {
+    /// The address it would have.
+    pub address: SourceAddress,
+    /// Its NAME.
+    pub name: Name,
+    /// How often the faults each unit had (DM2) are read; `None` for never.
+    pub faults_every: Option<Duration>,
+    /// How SPNs of old units are laid out.
+    pub spn_conversion: SpnConversion,
 }
 
 /// A PID and its period.
@@ -127,6 +148,9 @@ pub enum ClearFault {
     /// It refused.
     #[error("the control unit refused: {0}")]
     Refused(NegativeCode),
+    /// J1939: it did not do it.
+    #[error("the control unit refused: {0}")]
+    NotAcknowledged(Acknowledgement),
     /// It did not answer.
     #[error("the control unit did not answer")]
     Silent,

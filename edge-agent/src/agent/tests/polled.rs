@@ -34,6 +34,7 @@ async fn values_faults_and_the_vin_of_a_vehicle_that_is_asked_are_collected() {
         obd_faults_every: Some(Duration::from_secs(20)),
         ecus: Vec::new(),
         dids: Vec::new(),
+        j1939: None,
     });
     let catalog = decoder(&settings).unwrap().catalog().clone();
     let id = |signal: &str| catalog.columns.iter().find(|c| c.signal == signal).unwrap().column_id;

@@ -18,6 +18,7 @@ pub(super) fn settings() -> PollSettings {
         obd_faults_every: Some(Duration::from_secs(20)),
         ecus: Vec::new(),
         dids: Vec::new(),
+        j1939: None,
     }
 }
 
