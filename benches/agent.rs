@@ -11,14 +11,18 @@ use std::{
     fs,
     io::{BufRead, BufReader, BufWriter, Write},
     net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    path::Path,
+    process::ExitCode,
     thread,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use benches::{Figure, Report, root};
+use benches::{
+    Figure, Report,
+    process::{AgentProcess, agent_program},
+    root,
+};
 
 const RATES: [u32; 2] = [4_000, 15_000];
 const RUN_S: u32 = 20;
@@ -30,9 +34,7 @@ const LOG: &str = "tests/data/css-car-obd-gnss/00000164.candump.log.gz";
 
 fn main() -> ExitCode {
     benches::main("agent", |_, report| {
-        let Some(program) = std::env::var_os("ROADLAKE_EDGE_AGENT").map(PathBuf::from) else {
-            bail!("ROADLAKE_EDGE_AGENT does not name the agent; scripts/bench agent builds and names it");
-        };
+        let program = agent_program()?;
         RATES.into_iter().try_for_each(|rate| bench_rate(report, &program, rate))
     })
 }
@@ -41,7 +43,10 @@ fn bench_rate(report: &mut Report, program: &Path, rate: u32) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let log = folder.path().join("even.log.gz");
     write_log(&log, rate)?;
-    let agent = Agent::start(program, folder.path(), &log)?;
+    // A port that was free a moment ago: nobody answers there.
+    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let spool = folder.path().join("spool");
+    let agent = Agent(AgentProcess::start(program, &spool, &log, nobody, &["--speed", "1"])?);
     // A bench lives in real time; nothing is synchronized by these waits.
     thread::sleep(Duration::from_secs(WARM_S.into()));
     let before = agent.ticks()?;
@@ -79,11 +84,6 @@ fn write_log(path: &Path, rate: u32) -> Result<()> {
     Ok(())
 }
 
-struct Agent {
-    child: Child,
-    log: PathBuf,
-}
-
 /// What the agent says as it stops.
 struct Told {
     /// Of [`RUN_S`].
@@ -92,40 +92,14 @@ struct Told {
     dropped: f64,
 }
 
-impl Agent {
-    fn start(program: &Path, folder: &Path, log: &Path) -> Result<Self> {
-        // A port that was free a moment ago: nobody answers there.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let told = folder.join("agent.log");
-        let data = root().join("tests/data/css-car-obd-gnss");
-        let child = Command::new(program)
-            .args(["run", "--vehicle", "bench-1", "--speed", "1", "--broker"])
-            .arg(format!("127.0.0.1:{port}"))
-            .arg("--spool")
-            .arg(folder.join("spool"))
-            .arg("--replay")
-            .arg(log)
-            .arg("--dbc")
-            .arg(data.join("OBD-v4.4.dbc"))
-            .arg("--dbc")
-            .arg(data.join("canmod-gps.dbc"))
-            .arg("--map")
-            .arg(root().join("configs/maps/css-car-obd-gnss.toml"))
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(fs::File::create(&told)?)
-            .stderr(fs::File::options().append(true).open(&told)?)
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Self { child, log: told })
-    }
+/// An agent that is looked at.
+struct Agent(AgentProcess);
 
+impl Agent {
     fn proc(&self, file: &str) -> Result<String> {
-        let path = format!("/proc/{}/{file}", self.child.id());
-        fs::read_to_string(&path).with_context(|| {
-            let told = fs::read_to_string(&self.log).unwrap_or_default();
-            format!("the agent has ended early ({path} is gone):\n{told}")
-        })
+        let path = format!("/proc/{}/{file}", self.0.id());
+        let ended = || format!("the agent has ended early ({path} is gone):\n{}", self.0.told());
+        fs::read_to_string(&path).with_context(ended)
     }
 
     /// CPU time so far, in ticks.
@@ -151,10 +125,8 @@ impl Agent {
 
     /// Stops it as systemd does and reads its last words.
     fn stop(mut self) -> Result<Told> {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        ensure!(killed.success(), "cannot stop the agent");
-        ensure!(self.child.wait()?.success(), "the agent did not stop cleanly");
-        let told = fs::read_to_string(&self.log)?;
+        ensure!(self.0.terminate()?.success(), "the agent did not stop cleanly");
+        let told = self.0.told();
         let field = |what: &str, name: &str| -> Result<f64> {
             let line = told.lines().rev().find(|l| l.contains(what));
             let after = line.and_then(|l| l.split_once(name)).map(|(_, after)| after);
@@ -166,13 +138,5 @@ impl Agent {
             collected: field("agent stopped", "collected=")?,
             dropped: field("agent stopped", "dropped=")?,
         })
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // After a clean stop there is nothing left to end.
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }

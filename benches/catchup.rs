@@ -14,15 +14,19 @@
 use std::{
     fs,
     io::{BufRead, BufReader, BufWriter, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use benches::{Figure, Options, Report, root, time};
+use benches::{
+    Figure, Options, Report,
+    process::{AgentProcess, agent_program},
+    root, time,
+};
 use wire::{
     ack::{AckMessage, DurableAck},
     batch::{Batch, Envelope},
@@ -36,12 +40,7 @@ const LOG: &str = "00000164.candump.log.gz";
 const FILL_TIME_MAX: Duration = Duration::from_secs(900);
 
 fn main() -> ExitCode {
-    benches::main("catchup", |options, report| {
-        let Some(program) = std::env::var_os("ROADLAKE_EDGE_AGENT").map(PathBuf::from) else {
-            bail!("ROADLAKE_EDGE_AGENT does not name the agent; scripts/bench catchup builds and names it");
-        };
-        bench(options, report, &program)
-    })
+    benches::main("catchup", |options, report| bench(options, report, &agent_program()?))
 }
 
 fn bench(options: &Options, report: &mut Report, program: &Path) -> Result<()> {
@@ -111,61 +110,25 @@ fn write_logs(day: &Path, moment: &Path) -> Result<u64> {
     bail!("the day did not end")
 }
 
-/// An agent on a log, as fast as it goes.
-fn agent(program: &Path, spool: &Path, log: &Path, broker: SocketAddr) -> Result<(Agent, PathBuf)> {
-    let told = spool.with_extension("agent.log");
-    let data = root().join(DATA);
-    let child = Command::new(program)
-        .args(["run", "--vehicle", "bench-1", "--speed", "flat", "--exit-when-done", "--broker"])
-        .arg(broker.to_string())
-        .arg("--spool")
-        .arg(spool)
-        .arg("--replay")
-        .arg(log)
-        .arg("--dbc")
-        .arg(data.join("OBD-v4.4.dbc"))
-        .arg("--dbc")
-        .arg(data.join("canmod-gps.dbc"))
-        .arg("--map")
-        .arg(root().join("configs/maps/css-car-obd-gnss.toml"))
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .stdout(fs::File::create(&told)?)
-        .stderr(fs::File::options().append(true).open(&told)?)
-        .spawn()
-        .with_context(|| format!("cannot start {}", program.display()))?;
-    Ok((Agent(child), told))
-}
-
-struct Agent(Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // After a clean end there is nothing left to end.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
+/// On a log as fast as it goes, to its end.
+const FLAT_OUT: [&str; 3] = ["--speed", "flat", "--exit-when-done"];
 
 /// Spools the day with no broker there.
 fn fill(program: &Path, spool: &Path, log: &Path) -> Result<()> {
     // A port that was free a moment ago: nobody answers there.
     let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let (mut agent, told) = agent(program, spool, log, nobody)?;
+    let mut agent = AgentProcess::start(program, spool, log, nobody, &FLAT_OUT)?;
     let step = Duration::from_millis(200);
     let mut waited = Duration::ZERO;
-    while !fs::read_to_string(&told)?.contains("source has ended") {
-        ensure!(agent.0.try_wait()?.is_none(), "the agent ended early:\n{}", fs::read_to_string(&told)?);
-        ensure!(waited < FILL_TIME_MAX, "the day was not spooled in time:\n{}", fs::read_to_string(&told)?);
+    while !agent.told().contains("source has ended") {
+        ensure!(agent.child().try_wait()?.is_none(), "the agent ended early:\n{}", agent.told());
+        ensure!(waited < FILL_TIME_MAX, "the day was not spooled in time:\n{}", agent.told());
         thread::sleep(step);
         waited += step;
     }
-    let killed = Command::new("kill").args(["-TERM", &agent.0.id().to_string()]).status()?;
-    ensure!(killed.success(), "cannot stop the agent");
     // Its end is not clean by its own measure: not everything is in a lake.
-    agent.0.wait()?;
-    let told = fs::read_to_string(&told)?;
-    ensure!(told.contains("agent stopped"), "the agent did not stop in order:\n{told}");
+    agent.terminate()?;
+    ensure!(agent.told().contains("agent stopped"), "the agent did not stop in order:\n{}", agent.told());
     Ok(())
 }
 
@@ -181,10 +144,10 @@ struct Drained {
 
 fn drain(program: &Path, spool: &Path, log: &Path) -> Result<Drained> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let (mut agent, told) = agent(program, spool, log, listener.local_addr()?)?;
-    let drained = serve(&listener).with_context(|| fs::read_to_string(&told).unwrap_or_default())?;
-    let status = agent.0.wait()?;
-    ensure!(status.success(), "the agent did not get rid of all:\n{}", fs::read_to_string(&told)?);
+    let mut agent = AgentProcess::start(program, spool, log, listener.local_addr()?, &FLAT_OUT)?;
+    let drained = serve(&listener).with_context(|| agent.told())?;
+    let status = agent.child().wait()?;
+    ensure!(status.success(), "the agent did not get rid of all:\n{}", agent.told());
     Ok(drained)
 }
 

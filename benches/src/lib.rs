@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub mod process;
 mod report;
 pub mod samples;
 

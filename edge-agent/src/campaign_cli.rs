@@ -8,15 +8,19 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use service::{exit, logs::chain};
+use service::{clock::SystemClock, exit, logs::chain};
 use wire::{
     campaigns::{self, SetPayload, SetPayloadError},
+    ids::VehicleId,
     signature::BatchSigner,
+    time::Timestamp,
 };
 
 use crate::{
+    agent,
     campaign::{Bounds, CampaignError, CampaignSet, Plan, Spent, desk, engine::Engine},
     collect::{CollectSettings, Collector},
+    config::{self, Config},
     dbc::{Dbc, DbcError},
     decode::{CompileDbcError, Decoder},
     keygen::{self, KeygenError},
@@ -24,6 +28,9 @@ use crate::{
     source::{LogReader, Source, SourceError},
     spool::Lane,
 };
+
+/// Of a set that is for every vehicle it does not matter which.
+const ANY_VEHICLE: &str = "any";
 
 /// Arguments of `edge-agent campaign`.
 #[derive(Debug, Clone, Args)]
@@ -50,15 +57,18 @@ pub struct CheckArgs {
     /// The set, TOML or JSON, signed or not.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// The agent's configuration: its vehicle, its files, and the signals the agent has itself.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dbc", "map"])]
+    pub config: Option<PathBuf>,
     /// DBC file; may be given more than once.
-    #[arg(long, value_name = "FILE.dbc", required = true)]
+    #[arg(long, value_name = "FILE.dbc", required_unless_present = "config")]
     pub dbc: Vec<PathBuf>,
     /// Map file; may be given more than once.
-    #[arg(long, value_name = "FILE.toml", required = true)]
+    #[arg(long, value_name = "FILE.toml", required_unless_present = "config")]
     pub map: Vec<PathBuf>,
-    /// The vehicle's id, for a set that is for certain vehicles.
-    #[arg(long, value_name = "ID", default_value = "any")]
-    pub vehicle: String,
+    /// The vehicle's id, for a set that is for certain vehicles. [default: that of --config, or any]
+    #[arg(long, value_name = "ID")]
+    pub vehicle: Option<String>,
     /// The key that must have signed it.
     #[arg(long, value_name = "FILE")]
     pub public_key: Option<PathBuf>,
@@ -103,6 +113,10 @@ enum CampaignCliError {
     Compile(#[from] CompileDbcError),
     #[error("cannot use the signal maps")]
     Map(#[from] MapError),
+    #[error(transparent)]
+    Config(#[from] service::config::ConfigError),
+    #[error("cannot use the files of the configuration")]
+    Files(#[source] agent::StartError),
     #[error("cannot read the log")]
     Log(#[from] SourceError),
     #[error(transparent)]
@@ -118,7 +132,7 @@ impl CampaignCliError {
                 exit::UNAVAILABLE
             }
             Self::Print(_) | Self::Keygen(KeygenError::Random) => exit::FAILURE,
-            Self::Vehicle(_) => exit::CONFIG,
+            Self::Vehicle(_) | Self::Config(_) => exit::CONFIG,
             _ => exit::DATA,
         }
     }
@@ -153,10 +167,13 @@ fn check(args: &CheckArgs, out: &mut impl Write) -> Result<(), CampaignCliError>
         payload.verify(&desk::read_public_key(path)?).map_err(refused)?;
     }
     let set = CampaignSet::parse(payload.text)?;
-    let dbcs: Vec<Dbc> = args.dbc.iter().map(|path| Dbc::open(path)).collect::<Result<_, _>>()?;
-    let maps: Vec<SignalMap> = args.map.iter().map(|path| SignalMap::open(path)).collect::<Result<_, _>>()?;
-    let decoder = MappedDecoder::new(Decoder::compile(&dbcs)?, &maps)?;
-    let plan = Plan::compile(&set, &args.vehicle.parse()?, decoder.catalog(), Bounds::default())?;
+    let (decoder, of_config) = decoder(args)?;
+    let vehicle_id = match (&args.vehicle, of_config) {
+        (Some(id), _) => id.parse()?,
+        (None, Some(id)) => id,
+        (None, None) => ANY_VEHICLE.parse()?,
+    };
+    let plan = Plan::compile(&set, &vehicle_id, decoder.catalog(), Bounds::default())?;
     let signed = match (payload.is_signed(), &args.public_key) {
         (true, Some(_)) => "signature good",
         (true, None) => "signed, not checked (--public-key)",
@@ -167,6 +184,19 @@ fn check(args: &CheckArgs, out: &mut impl Write) -> Result<(), CampaignCliError>
         Some(log) => try_on(plan, decoder, LogReader::open(log)?, out),
         None => Ok(()),
     }
+}
+
+/// What the vehicle's frames mean, and which vehicle it is if a configuration says so.
+fn decoder(args: &CheckArgs) -> Result<(MappedDecoder, Option<VehicleId>), CampaignCliError> {
+    if let Some(path) = &args.config {
+        let loaded = service::config::load::<Config>("edge-agent", Some(path))?;
+        let settings = config::check(loaded, Timestamp(SystemClock::shared().now_us()))?;
+        let decoder = agent::decoder(&settings).map_err(CampaignCliError::Files)?;
+        return Ok((decoder, Some(settings.vehicle_id)));
+    }
+    let dbcs: Vec<Dbc> = args.dbc.iter().map(|path| Dbc::open(path)).collect::<Result<_, _>>()?;
+    let maps: Vec<SignalMap> = args.map.iter().map(|path| SignalMap::open(path)).collect::<Result<_, _>>()?;
+    Ok((MappedDecoder::new(Decoder::compile(&dbcs)?, &maps)?, None))
 }
 
 fn print_plan(set: &CampaignSet, plan: &Plan, signed: &str, out: &mut impl Write) -> io::Result<()> {

@@ -91,3 +91,38 @@ fn a_set_is_signed_and_checked_by_files() {
     let bad = check("b.key.pub");
     assert!(!bad.status.success() && String::from_utf8_lossy(&bad.stderr).contains("signature"));
 }
+
+/// A set over what the unit measures of itself: only an agent's configuration has such signals.
+#[test]
+fn signals_of_the_agent_s_own_are_known_by_its_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (set, config) = (folder.path().join("set.toml"), folder.path().join("agent.toml"));
+    let own = std::fs::read_to_string(path("configs/maps/agent-unit.toml")).unwrap();
+    let signal = own.lines().find_map(|line| line.strip_prefix("vss = \"")?.strip_suffix('"')).unwrap();
+    let text = format!(
+        "version = 1\nid = \"own\"\nrevision = 1\n\n[[campaign]]\nname = \"own\"\n[[campaign.collect]]\nsignals = [\"{signal}\"]\ntake = \"all\"\n"
+    );
+    std::fs::write(&set, text).unwrap();
+    let (dbc, map) = (
+        path("tests/data/css-car-obd-gnss/canmod-gps.dbc"),
+        path("tests/data/css-car-obd-gnss/OBD-v4.4.dbc"),
+    );
+    let car = path("configs/maps/css-car-obd-gnss.toml");
+    let text = format!(
+        "version = 1\nvehicle_id = \"car-7\"\nspool_folder = {:?}\ndbc_files = [{dbc:?}, {map:?}]\nmap_files = [{car:?}]\n\
+         [source]\nkind = \"socketcan\"\ninterfaces = [\"can0\"]\n[uplink]\nbroker = \"127.0.0.1:9\"\n",
+        folder.path().join("spool")
+    );
+    std::fs::write(&config, text).unwrap();
+    let set = set.to_str().unwrap();
+    let with = campaign(&["check", set, "--config", config.to_str().unwrap()]);
+    assert!(with.status.success(), "{}", String::from_utf8_lossy(&with.stderr));
+    assert!(String::from_utf8(with.stdout).unwrap().contains(signal));
+    let (dbc, map, car) = (dbc.to_str().unwrap(), map.to_str().unwrap(), car.to_str().unwrap());
+    let without = campaign(&["check", set, "--dbc", dbc, "--dbc", map, "--map", car]);
+    assert_eq!(without.status.code(), Some(65));
+    let neither = campaign(&["check", set]);
+    assert!(!neither.status.success());
+    let none = campaign(&["check", set, "--config", "no/such.toml"]);
+    assert!(!none.status.success());
+}
