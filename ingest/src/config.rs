@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
+use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
 
 mod maintenance;
 
@@ -35,6 +35,8 @@ pub struct Config {
     pub signatures: SignaturePolicy,
     /// Folder of enrolled public keys, `{vehicle_id}.pub`, 64 hex digits each.
     pub device_keys_dir: Option<PathBuf>,
+    /// File with the URL of the Redis that last states are shared by.
+    pub redis_url_file: Option<PathBuf>,
     /// Keeping the lake in order.
     pub maintenance: MaintenanceConfig,
 }
@@ -85,6 +87,7 @@ impl Default for Config {
             clock_ahead_max: DurationText(Duration::from_secs(86_400)),
             signatures: SignaturePolicy::Enrolled,
             device_keys_dir: None,
+            redis_url_file: None,
             maintenance: MaintenanceConfig::default(),
         }
     }
@@ -129,6 +132,8 @@ pub struct Settings {
     pub signatures: SignaturePolicy,
     /// See [`Config::device_keys_dir`].
     pub device_keys_dir: Option<PathBuf>,
+    /// The URL in [`Config::redis_url_file`], or `REDIS_URL` of the environment.
+    pub last_state_url: Option<Secret>,
     /// See [`Config::maintenance`].
     pub maintenance: MaintenanceSettings,
 }
@@ -153,7 +158,7 @@ pub struct ExternalBroker {
     /// Port.
     pub port: u16,
     /// User name and password.
-    pub login: Option<(String, service::config::Secret)>,
+    pub login: Option<(String, Secret)>,
     /// PEM of the authority, and of our certificate and key.
     pub tls: Option<TlsFiles>,
 }
@@ -199,6 +204,8 @@ impl Settings {
             faults.add("device_keys_dir", "must be set when signatures = \"required\"");
         }
         let broker = broker_settings(&config.broker, &mut faults);
+        let last_state_url = faults
+            .check("redis_url_file", Secret::from_file_or_env(config.redis_url_file.as_deref(), "REDIS_URL"));
         let maintenance = config.maintenance.check(&mut faults);
         let settings = broker.zip(maintenance).map(|(broker, maintenance)| Self {
             lake_dir: config.lake_dir,
@@ -212,6 +219,7 @@ impl Settings {
             clock_ahead_max: config.clock_ahead_max.0,
             signatures: config.signatures,
             device_keys_dir: config.device_keys_dir,
+            last_state_url: last_state_url.flatten(),
             maintenance,
         });
         faults.finish(settings)
@@ -247,7 +255,7 @@ fn broker_settings(config: &BrokerConfig, faults: &mut Faults) -> Option<BrokerS
             None
         }
         (Some(user), Some(path)) => {
-            let secret = faults.check("broker.password_file", service::config::Secret::from_file(path))?;
+            let secret = faults.check("broker.password_file", Secret::from_file(path))?;
             Some((user.clone(), secret))
         }
     };

@@ -64,6 +64,7 @@ impl Intake {
             options.set_credentials(user.clone(), password.expose().to_owned());
         }
         if let Some(tls) = &broker.tls {
+            service::tls::use_ring();
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Simple {
                 ca: tls.ca.clone(),
                 alpn: None,

@@ -37,6 +37,14 @@ pub(crate) fn commit_retries(table: &'static str) {
     counter!("roadlake_ingest_commit_retries_total", "table" => table).increment(1);
 }
 
+pub(crate) fn last_states_shared(count: u64) {
+    counter!("roadlake_ingest_last_states_shared_total").increment(count);
+}
+
+pub(crate) fn last_states_shed(count: u64) {
+    counter!("roadlake_ingest_last_states_shed_total").increment(count);
+}
+
 pub(crate) fn messages_ignored() {
     counter!("roadlake_ingest_messages_ignored_total").increment(1);
 }

@@ -17,6 +17,7 @@ use wire::{ack::AckMessage, ids::VehicleId, time::Timestamp, topics::Channel};
 use crate::{
     commit::{Committer, Flushed},
     intake::{Downlink, Incoming},
+    last_state::LastStates,
     verify::{Verdict, Verifier},
 };
 
@@ -77,6 +78,8 @@ pub struct Pipeline {
     pub verifier: Verifier,
     /// Writes batches.
     pub committer: Committer,
+    /// What is known of each vehicle now.
+    pub last_states: LastStates,
     /// Publishes acks.
     pub downlink: Downlink,
     /// When to commit.
@@ -126,7 +129,10 @@ impl Pipeline {
                 Err(reason) => tracing::warn!(%vehicle_id, reason, "signal catalogue refused"),
             },
             Channel::Telemetry => match self.verifier.verify(message, received_at) {
-                Verdict::Accept(verified) => self.committer.accept(*verified),
+                Verdict::Accept(verified) => {
+                    self.last_states.note(&verified);
+                    self.committer.accept(*verified);
+                }
                 Verdict::Quarantine(item) => self.committer.quarantine(*item),
                 Verdict::NeedCatalog(hash) => {
                     let ask = AckMessage { need_catalog: vec![hash], ..AckMessage::default() };

@@ -47,11 +47,19 @@ pub fn ingest_settings(data: &Path) -> ingest::Settings {
 
 impl Pipeline {
     pub async fn start(data: &Path) -> Self {
+        Self::start_with(data, |_| {}).await
+    }
+
+    /// With other settings of ingest.
+    pub async fn start_with(data: &Path, change: impl FnOnce(&mut ingest::Settings)) -> Self {
         let (tasks, clock) = (Tasks::new(), SystemClock::shared());
-        let ingest = ingest::start(ingest_settings(data), &tasks, clock.clone()).await.unwrap();
+        let mut settings = ingest_settings(data);
+        change(&mut settings);
+        let ingest = ingest::start(settings, &tasks, clock.clone()).await.unwrap();
         let mut settings = analytics::Settings::for_lake(data.join("lake"));
         settings.parameters.silence = Duration::from_secs(3);
         let handle = analytics::start(settings, &tasks, clock.clone(), &Health::default()).await.unwrap();
+        analytics::live::follow_ingest(&handle.analytics, ingest.last_state_changes(), &tasks);
         let mut config = api::Config { listen: "127.0.0.1:0".to_owned(), ..api::Config::default() };
         config.database = data.join("api.db");
         config.lake = data.join("lake");
