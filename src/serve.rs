@@ -46,5 +46,5 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stopped = stack.stop().await;
     // Why it ended comes before what ending met.
     outcome?;
-    Ok(stopped?)
+    stopped
 }

@@ -106,7 +106,11 @@ impl Intake {
             };
             self.client.send_replace(None);
             connected.send_replace(false);
-            let End::Lost(error) = ended else { return Ok(()) };
+            let End::Lost(error) = ended else {
+                // The pipeline has failed and says why; ending first would hide that.
+                stop.cancelled().await;
+                return Ok(());
+            };
             tracing::warn!(error = %service::logs::chain(&error), pause_ms = pause.as_millis(), "broker connection lost");
             metrics::broker_disconnects();
             tokio::select! {

@@ -135,3 +135,38 @@ async fn intake_subscribes_again_whatever_the_last_connection_left() {
     serving.join().unwrap();
     tasks.stop(PATIENCE).await.unwrap();
 }
+
+/// What the process ends with is the pipeline's failure, not that intake had nobody to give to.
+#[tokio::test(flavor = "multi_thread")]
+async fn intake_that_nobody_takes_from_waits_for_the_stop() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = std::thread::spawn(move || {
+        let mut peer = Peer::accept(&listener);
+        peer.subscribed();
+        let topic = wire::topics::topic(&"van-1".parse().unwrap(), Channel::Telemetry);
+        for packet_id in 1..=3 {
+            let mut message = Publish::new(&topic, QoS::AtLeastOnce, vec![1]);
+            message.pkid = packet_id;
+            peer.write(|out| message.write(out).map(drop));
+        }
+        peer
+    });
+    let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
+    let intake = Intake::new(&reach, Share::new(0, 1).unwrap());
+    let downlink = intake.downlink();
+    let tasks = Tasks::new();
+    let (queue, messages) = mpsc::channel(1);
+    drop(messages);
+    let (connected, mut is_connected) = watch::channel(false);
+    tasks.spawn("intake", intake.run(queue, connected, tasks.stop_token()));
+    // It has been connected and, nobody taking from it, is not any more.
+    for wanted in [true, false] {
+        let wait = is_connected.wait_for(|is| *is == wanted);
+        tokio::time::timeout(PATIENCE, wait).await.unwrap().unwrap();
+    }
+    let early = tokio::time::timeout(Duration::from_millis(300), tasks.failure()).await;
+    assert!(early.is_err(), "{early:?}");
+    tasks.stop(PATIENCE).await.unwrap();
+    drop((downlink, serving.join().unwrap()));
+}

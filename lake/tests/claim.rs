@@ -5,7 +5,9 @@
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    reason = "a test: a failure is the message"
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a test: a failure is the message, and its tasks end with it"
 )]
 
 #[path = "support/rows.rs"]
