@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use ingest::{
     commit::{Committer, CommitterError},
+    share::Share,
     verify::{QuarantineReason, Quarantined, Verified},
 };
 use lake::{AppTransaction, Lake, TableKind};
@@ -154,6 +155,33 @@ async fn of_two_writers_of_the_same_shards_the_second_is_fenced() {
     first.accept(batch(2));
     assert_eq!(flush(&mut first).await, (10, 0, Some(2)));
     assert_eq!(stored_rows(&lake).await, 20);
+}
+
+/// A lake of a release without claims, whose processes still run while the new ones start.
+#[tokio::test]
+async fn a_claim_takes_shards_from_writers_that_never_claimed_and_knows_their_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::create(dir.path()).unwrap();
+    let shard = vehicle().shard();
+    let old_id = format!("ingest/{}-of-2", shard % 2);
+    let mut old = Committer::open(&lake, old_id, SystemClock::shared()).await.unwrap();
+    old.accept(batch(1));
+    assert_eq!(flush(&mut old).await, (10, 0, Some(1)));
+
+    let share = Share::new(shard % 3, 3).unwrap();
+    let mut new = Committer::claim(&lake, share, SystemClock::shared()).await.unwrap();
+    old.accept(batch(2));
+    let refused = old.flush(&CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(refused, CommitterError::Fenced(_)), "{refused:?}");
+    new.accept(batch(1));
+    new.accept(batch(2));
+    assert_eq!(flush(&mut new).await, (10, 10, Some(2)));
+    // A share without a shard in common goes on.
+    let other = Share::new((shard + 1) % 3, 3).unwrap();
+    drop(Committer::claim(&lake, other, SystemClock::shared()).await.unwrap());
+    new.accept(batch(3));
+    assert_eq!(flush(&mut new).await, (10, 0, Some(3)));
+    assert_eq!(stored_rows(&lake).await, 30);
 }
 
 /// A kill between the commit of a gap and that of its batch's samples leaves the gap alone; the

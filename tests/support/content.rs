@@ -7,7 +7,7 @@ use std::path::Path;
 use analytics::sql_cli::Session;
 use service::clock::SystemClock;
 
-/// Every row of the telemetry tables without its time of receipt: the same for two lakes exactly if
+/// Every row of the tables that ingest writes, without its time of receipt: the same for two lakes exactly if
 /// they hold the same rows equally often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
@@ -20,7 +20,7 @@ pub struct Content {
 pub async fn content(lake_dir: &Path) -> Content {
     let session = Session::open(lake_dir, SystemClock::shared()).unwrap();
     let mut content = Content { described: String::new(), rows: 0 };
-    for table in ["readings", "signals"] {
+    for table in ["readings", "signals", "diagnostics", "gaps", "quarantine"] {
         // The hash is over the sorted hashes of all rows.
         let described = session.query(&format!("SELECT * FROM {table} LIMIT 1")).await.unwrap();
         let columns: Vec<String> = described
