@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use edge_agent::source::replay::Pace;
 use service::clock::SystemClock;
 
 use crate::{
@@ -19,7 +20,9 @@ use crate::{
 };
 
 /// Kills at each instant.
-const KILLS: usize = 3;
+const KILLS: usize = 2;
+/// The vehicles drive longer than all kills take, so that there always is something to commit.
+const DRIVE: Duration = Duration::from_secs(180);
 /// Longest wait for a commit once the link stands still: a few flush intervals.
 const COMMIT_DUE: Duration = Duration::from_secs(2);
 
@@ -143,7 +146,7 @@ async fn ingest_killed_before_during_and_after_a_commit_loses_and_doubles_nothin
     let link = FaultProxy::start(broker.address());
     let start = || Program::ingest(data.path(), link.address(), (0, 1));
     let mut ingest = start();
-    let agents = fleet.drive(data.path(), broker.address(), Duration::from_secs(25)).await;
+    let agents = fleet.drive(data.path(), broker.address(), DRIVE).await;
     for _ in 0..KILLS {
         for instant in 0..3 {
             progress(&agents).await;
@@ -155,6 +158,9 @@ async fn ingest_killed_before_during_and_after_a_commit_loses_and_doubles_nothin
             ingest = start();
         }
     }
+    // The rest of the drive at once.
+    agents.stop().await;
+    let agents = fleet.start(data.path(), |_| broker.address(), Pace::FlatOut).await;
     agents.drained().await;
     agents.stop().await;
     ingest.assert_running();
