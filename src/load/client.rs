@@ -107,8 +107,7 @@ pub(super) async fn drive(
     };
     while *is_sending.borrow() || !vehicle.outstanding.is_empty() {
         if let Err(error) = vehicle.connection(&mut is_sending).await {
-            vehicle.fleet.counts.disconnects.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(vehicle_id = %vehicle.id, error = format!("{error:#}"), "connection lost");
+            vehicle.fleet.counts.lost(format!("{error:#}"));
             let pause = vehicle.chance.within(AGAIN_MAX);
             tokio::time::sleep(pause).await;
         }

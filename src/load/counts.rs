@@ -1,6 +1,9 @@
 //! What a load run has seen, and how it is told.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use serde_json::json;
 
@@ -22,6 +25,8 @@ pub(super) struct Counts {
     pub(super) samples: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) rejected: AtomicU64,
+    /// Why a connection was lost, most recently.
+    pub(super) last_error: Mutex<Option<String>>,
     ack_times: [AtomicU64; BUCKETS],
 }
 
@@ -37,6 +42,7 @@ impl Default for Counts {
             samples: zero(),
             bytes: zero(),
             rejected: zero(),
+            last_error: Mutex::default(),
             ack_times: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -51,6 +57,12 @@ impl Counts {
             count.fetch_add(1, Ordering::Relaxed);
         }
         self.batches_acked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection was lost, or not made.
+    pub(super) fn lost(&self, error: String) {
+        self.disconnects.fetch_add(1, Ordering::Relaxed);
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     /// The time within which that share of acks came, at most a third off.
@@ -87,6 +99,7 @@ pub(super) struct Shown {
     samples: u64,
     bytes: u64,
     rejected: u64,
+    last_error: Option<String>,
     ack_p50_s: Option<f64>,
     ack_p95_s: Option<f64>,
     ack_p99_s: Option<f64>,
@@ -117,6 +130,7 @@ impl Shown {
             samples: read(&counts.samples),
             bytes: read(&counts.bytes),
             rejected: read(&counts.rejected),
+            last_error: counts.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ack_p50_s: counts.ack_time_s(0.5),
             ack_p95_s: counts.ack_time_s(0.95),
             ack_p99_s: counts.ack_time_s(0.99),
@@ -128,8 +142,12 @@ impl Shown {
         let watched = self
             .watched
             .map_or(String::new(), |w| format!("  watched {:.0} MiB, {:.1} s of CPU", w.rss_mib, w.cpu_s));
+        let lost = match (&self.last_error, self.connected) {
+            (Some(error), 0) => format!("  {} connections lost: {error}", self.disconnects),
+            _ => String::new(),
+        };
         format!(
-            "{:>5.0} s  {} of {} connected  {} batches sent, {} in the lake, {} again  ack p50 {} p99 {}{watched}",
+            "{:>5.0} s  {} of {} connected  {} batches sent, {} in the lake, {} again  ack p50 {} p99 {}{watched}{lost}",
             self.elapsed_s,
             self.connected,
             self.vehicles,
@@ -157,6 +175,9 @@ impl Shown {
             ("to the ack, 95 %", seconds(self.ack_p95_s)),
             ("to the ack, 99 %", seconds(self.ack_p99_s)),
         ];
+        if let Some(error) = &self.last_error {
+            rows.insert(2, ("  the last of them", error.clone()));
+        }
         if let Some(watched) = self.watched {
             rows.push(("watched, MiB at most", format!("{:.0}", watched.rss_max_mib)));
             rows.push(("watched, seconds of CPU", format!("{:.1}", watched.cpu_s)));
@@ -170,6 +191,7 @@ impl Shown {
             "vehicles": self.vehicles,
             "elapsed_s": self.elapsed_s,
             "disconnects": self.disconnects,
+            "last_error": self.last_error,
             "batches": self.batches,
             "batches_acked": self.batches_acked,
             "batches_resent": self.resent,
