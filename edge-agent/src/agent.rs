@@ -109,6 +109,33 @@ pub struct Settings {
     pub commands: CommandSettings,
 }
 
+impl Settings {
+    /// Of a vehicle, what its frames come from and mean, and a folder; all else at its default.
+    pub fn new(
+        vehicle_id: VehicleId,
+        spool_folder: PathBuf,
+        source: SourceSettings,
+        (dbcs, maps): (Vec<NamedBytes>, Vec<NamedBytes>),
+    ) -> Self {
+        Self {
+            vehicle_id,
+            spool_folder,
+            source,
+            dbcs,
+            maps,
+            poll: None,
+            collect: CollectSettings::default(),
+            j1939: J1939Settings::default(),
+            faults: FaultSettings::default(),
+            campaigns: CampaignSettings::default(),
+            spool: SpoolSettings::default(),
+            uplink: UplinkSettings::default(),
+            unit: UnitSettings::default(),
+            commands: CommandSettings::default(),
+        }
+    }
+}
+
 /// Where frames come from.
 #[derive(Debug, Clone)]
 pub enum SourceSettings {

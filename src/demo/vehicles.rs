@@ -4,13 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
 use edge_agent::{
     agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
-    campaign::desk::CampaignSettings,
-    collect::CollectSettings,
-    command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
-    spool::SpoolSettings,
-    unit::UnitSettings,
     uplink::UplinkSettings,
 };
 use wire::{ids::VehicleId, time::Timestamp};
@@ -59,27 +54,15 @@ pub(super) fn settings(plan: &Plan, names: &[(VehicleId, String)]) -> anyhow::Re
     anyhow::ensure!(plan.speed.is_finite() && plan.speed > 0.0, "--speed must be a number above 0");
     let all = names.iter().enumerate().map(|(i, (vehicle_id, _))| {
         let (source, dbcs, maps) = if i == 0 { real_car(plan) } else { simulated(plan, i, &tracks) };
-        Settings {
-            vehicle_id: vehicle_id.clone(),
-            spool_folder: plan.data_dir.join("spool").join(vehicle_id.as_str()),
-            source,
-            dbcs,
-            maps,
-            poll: None,
-            collect: CollectSettings::default(),
-            j1939: edge_agent::j1939::J1939Settings::default(),
-            faults: edge_agent::faults::FaultSettings::default(),
-            campaigns: CampaignSettings::default(),
-            spool: SpoolSettings::default(),
-            uplink: UplinkSettings {
-                host: plan.broker.ip().to_string(),
-                port: plan.broker.port(),
-                resend_after: Duration::from_secs(20),
-                ..UplinkSettings::default()
-            },
-            unit: UnitSettings::default(),
-            commands: CommandSettings::default(),
-        }
+        let spool = plan.data_dir.join("spool").join(vehicle_id.as_str());
+        let settings = Settings::new(vehicle_id.clone(), spool, source, (dbcs, maps));
+        let uplink = UplinkSettings {
+            host: plan.broker.ip().to_string(),
+            port: plan.broker.port(),
+            resend_after: Duration::from_secs(20),
+            ..settings.uplink
+        };
+        Settings { uplink, ..settings }
     });
     Ok(all.collect())
 }

@@ -5,12 +5,8 @@ use std::{collections::HashMap, path::Path, time::Duration};
 use anyhow::{Context, ensure};
 use edge_agent::{
     agent::{self, Settings, SourceSettings},
-    campaign::desk::CampaignSettings,
-    collect::CollectSettings,
-    command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     spool::{DiskStorage, Spool, SpoolSettings},
-    unit::UnitSettings,
     uplink::UplinkSettings,
 };
 use service::{Tasks, clock::SystemClock};
@@ -106,28 +102,17 @@ impl Templates {
 fn settings(folder: &Path) -> anyhow::Result<Settings> {
     let powertrain = Powertrain::Combustion;
     let track = simulate::tracks().into_iter().nth(1).context("there is no track")?;
-    Ok(Settings {
-        vehicle_id: "template".parse()?,
-        spool_folder: folder.to_owned(),
-        source: SourceSettings::Simulate(SimulateSettings {
-            track,
-            powertrain,
-            seed: 2,
-            start_time: START,
-            speed: 1e9,
-            until: Some(START.plus_us(LENGTH_US)),
-        }),
-        dbcs: vec![simulate::dbc()],
-        maps: vec![simulate::map(powertrain)],
-        poll: None,
-        collect: CollectSettings::default(),
-        j1939: edge_agent::j1939::J1939Settings::default(),
-        faults: edge_agent::faults::FaultSettings::default(),
-        campaigns: CampaignSettings::default(),
-        spool: SpoolSettings::default(),
-        // Nobody answers there, and nobody is to.
-        uplink: UplinkSettings { host: "127.0.0.1".to_owned(), port: 9, ..UplinkSettings::default() },
-        unit: UnitSettings::default(),
-        commands: CommandSettings::default(),
-    })
+    let source = SourceSettings::Simulate(SimulateSettings {
+        track,
+        powertrain,
+        seed: 2,
+        start_time: START,
+        speed: 1e9,
+        until: Some(START.plus_us(LENGTH_US)),
+    });
+    let files = (vec![simulate::dbc()], vec![simulate::map(powertrain)]);
+    let settings = Settings::new("template".parse()?, folder.to_owned(), source, files);
+    // Nobody answers there, and nobody is to.
+    let uplink = UplinkSettings { host: "127.0.0.1".to_owned(), port: 9, ..settings.uplink };
+    Ok(Settings { uplink, ..settings })
 }
