@@ -213,13 +213,16 @@ impl State {
     }
 
     /// Remembers a gap: under a new number, or as the longer form of `id`. In memory it stands
-    /// whether or not the write does.
+    /// whether or not the write does. The stream's position goes with it: a gap may be all that is
+    /// left of a stream, and whose lane it is in no gap says.
     pub(super) fn put_gap(&mut self, storage: &mut dyn Storage, id: Option<u64>, gap: Gap) -> io::Result<()> {
         let id = id.unwrap_or(self.next_gap_id);
         self.next_gap_id = self.next_gap_id.max(id + 1);
-        let entry = Self::gap_entry(id, &gap);
+        let position = self.streams.get(&gap.stream_id);
+        let mut entries = position.map_or_else(Vec::new, |p| Self::position_entry(gap.stream_id, p));
+        entries.extend(Self::gap_entry(id, &gap));
         self.gaps.insert(id, gap);
-        self.write(storage, &entry)
+        self.write(storage, &entries)
     }
 
     /// Forgets a gap that has been told for good. Its sequences stay used up, also where nothing

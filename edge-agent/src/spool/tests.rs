@@ -324,6 +324,24 @@ fn a_sequence_that_was_given_up_is_not_used_again_after_its_gap_is_told() {
     assert_eq!(put(&mut spool, Lane::SIGNALS, stream(1), 1).unwrap(), 3);
 }
 
+/// All a stream ever had was dropped, and nothing but the gap is left of it on the disk.
+#[test]
+fn a_stream_that_was_dropped_whole_goes_on_after_its_gap() {
+    let disk = MemoryStorage::default();
+    let settings = SpoolSettings { bytes_max: 1200, ..settings() };
+    let mut spool = open(&disk, settings).unwrap();
+    for _ in 0..2 {
+        put(&mut spool, Lane::SIGNALS, stream(1), 1).unwrap();
+    }
+    while waiting(&mut spool).iter().any(|(id, _)| *id == stream(1)) {
+        put(&mut spool, Lane::Readings, stream(2), 1).unwrap();
+    }
+    drop(spool);
+    let mut spool = open(&disk, settings).unwrap();
+    assert_eq!(gap_total(&spool), 2);
+    assert_eq!(put(&mut spool, Lane::SIGNALS, stream(1), 1).unwrap(), 3);
+}
+
 #[test]
 fn latest_first_sends_the_newest_stream_first_and_each_from_its_start() {
     let disk = MemoryStorage::default();

@@ -92,7 +92,8 @@ fn run(
                 if let Ok(sequence) = &result
                     && !disk.is_stopped()
                 {
-                    model.kept.insert((id(*lane), *sequence), *samples);
+                    let is_new = model.kept.insert((id(*lane), *sequence), *samples).is_none();
+                    prop_assert!(is_new, "sequence {} of {:?} is given a second time", sequence, lane);
                 }
                 result.map(drop)
             }
