@@ -63,8 +63,8 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     let lake = Lake::create(&settings.lake_dir)?;
     let lock = Arc::new(lake.lock_as_writer()?);
     let (address, broker) = match settings.broker {
-        BrokerSettings::Embedded { listen } => {
-            let address = broker::start_embedded(listen)?;
+        BrokerSettings::Embedded { listen, memory_bytes_max } => {
+            let address = broker::start_embedded(listen, memory_bytes_max)?;
             let reach = ExternalBroker {
                 host: address.ip().to_string(),
                 port: address.port(),
