@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
 
+use crate::share::Share;
+
 mod maintenance;
 
 pub use maintenance::{MaintenanceConfig, MaintenanceSettings};
@@ -109,10 +111,8 @@ impl Default for BrokerConfig {
 pub struct Settings {
     /// Folder of the lake.
     pub lake_dir: PathBuf,
-    /// This instance's number.
-    pub instance: u32,
-    /// How many there are.
-    pub instances: u32,
+    /// Its part of the shards.
+    pub share: Share,
     /// The broker.
     pub broker: BrokerSettings,
     /// See [`Config::flush_interval`].
@@ -200,10 +200,11 @@ impl Settings {
         }
         let broker = broker_settings(&config.broker, &mut faults);
         let maintenance = config.maintenance.check(&mut faults);
-        let settings = broker.zip(maintenance).map(|(broker, maintenance)| Self {
+        // `None` has been told above.
+        let share = Share::new(config.instance, config.instances);
+        let settings = broker.zip(maintenance).zip(share).map(|((broker, maintenance), share)| Self {
             lake_dir: config.lake_dir,
-            instance: config.instance,
-            instances: config.instances,
+            share,
             broker,
             flush_interval: config.flush_interval.0,
             flush_bytes: to_usize(config.flush_bytes),

@@ -17,7 +17,7 @@ use wire::{
     topics::{self, Channel},
 };
 
-use crate::{config::ExternalBroker, metrics};
+use crate::{config::ExternalBroker, metrics, share::Share};
 
 const PACKET_BYTES_MAX: usize = wire::batch::PAYLOAD_BYTES_MAX + 8192;
 const REQUEST_QUEUE_LEN: usize = 4096;
@@ -50,11 +50,11 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Prepares a connection for instance `instance` of `instances`.
-    pub fn new(broker: &ExternalBroker, instance: u32, instances: u32) -> Self {
+    /// Prepares a connection for the shards of `share`.
+    pub fn new(broker: &ExternalBroker, share: Share) -> Self {
         // A name of its own each time: with one name two processes would throw each other out
         // for ever instead of meeting the lake's fence.
-        let client_id = format!("ingest-{instance}-of-{instances}-{}", uuid::Uuid::new_v4().simple());
+        let client_id = format!("ingest-{share}-{}", uuid::Uuid::new_v4().simple());
         let mut options = MqttOptions::new(client_id, broker.host.clone(), broker.port);
         options
             .set_keep_alive(KEEP_ALIVE)
@@ -73,7 +73,7 @@ impl Intake {
         let (client, events) = AsyncClient::new(options, REQUEST_QUEUE_LEN);
         let filters = [Channel::Telemetry, Channel::Catalog]
             .into_iter()
-            .flat_map(|channel| topics::filters(channel, instance, instances))
+            .flat_map(|channel| share.filters(channel))
             .collect();
         Self { client, events, filters }
     }

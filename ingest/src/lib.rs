@@ -2,7 +2,7 @@
 //!
 //! Owns: the embedded broker ([`broker`]), receiving ([`intake`]), trusting or quarantining
 //! ([`verify`]), dropping what is stored already ([`dedupe`]), turning batches into rows
-//! ([`rows`]), committing and acknowledging ([`commit`]), keeping the lake in order beside the
+//! ([`rows`]), committing and acknowledging ([`commit`]) what its shards bring ([`share`]), keeping the lake in order beside the
 //! writer ([`maintenance`]), backfill from files ([`import`]), and payloads of `quarantine` that may
 //! be stored after all ([`replay`]).
 //! It derives nothing from the rows; that is analytics.
@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod replay;
 pub mod rows;
+pub mod share;
 pub mod start;
 pub mod verify;
 

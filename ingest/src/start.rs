@@ -66,15 +66,14 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         }
         BrokerSettings::External(broker) => (None, broker),
     };
-    let app_id = format!("ingest/{}-of-{}", settings.instance, settings.instances);
-    let committer = Committer::open(&lake, app_id, clock.clone()).await?;
+    let committer = Committer::claim(&lake, settings.share, clock.clone()).await?;
     // One of the instances is enough, and more would be in each other's way.
-    let is_maintainer = settings.maintenance.is_enabled && settings.instance == 0;
+    let is_maintainer = settings.maintenance.is_enabled && settings.share.is_first();
     let maintenance =
         is_maintainer.then(|| Maintenance::new(lake.clone(), settings.maintenance, clock.clone()));
     let keys = DeviceKeys::new(settings.device_keys_dir);
     let verifier = Verifier::new(lake, keys, settings.signatures, settings.clock_ahead_max);
-    let intake = Intake::new(&broker, settings.instance, settings.instances);
+    let intake = Intake::new(&broker, settings.share);
     let counters = Arc::new(Counters::default());
     let pipeline = Pipeline {
         verifier,
