@@ -22,5 +22,9 @@ mod pipeline;
 #[path = "support/programs.rs"]
 mod programs;
 
+#[path = "faults/brokers.rs"]
+mod brokers;
+#[path = "faults/links.rs"]
+mod links;
 #[path = "faults/shards.rs"]
 mod shards;

@@ -78,6 +78,11 @@ impl Fleet {
         Agents { handles, tasks }
     }
 
+    /// Batches of a whole drive of all, a little fewer than there are.
+    pub(crate) fn batches(&self) -> u64 {
+        (DRIVE_S / BATCH_INTERVAL.as_secs_f64()) as u64 * 2 * self.vehicles.len() as u64 * 9 / 10
+    }
+
     /// What the lake holds after a run in which nothing happened.
     pub(crate) async fn undisturbed(&self) -> &'static Content {
         static CONTENT: OnceCell<Content> = OnceCell::const_new();
