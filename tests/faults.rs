@@ -24,7 +24,15 @@ mod programs;
 
 #[path = "faults/brokers.rs"]
 mod brokers;
+#[path = "faults/commit_instants.rs"]
+mod commit_instants;
+#[path = "faults/disk_full.rs"]
+mod disk_full;
 #[path = "faults/links.rs"]
 mod links;
+#[path = "faults/redelivery.rs"]
+mod redelivery;
 #[path = "faults/shards.rs"]
 mod shards;
+#[path = "faults/vehicles.rs"]
+mod vehicles;

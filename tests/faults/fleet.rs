@@ -14,6 +14,7 @@ use wire::ids::VehicleId;
 use crate::{
     content::{Content, content},
     pipeline::{ingest_settings, real_car, root, within},
+    programs::{Program, Replayed},
 };
 
 /// Lines of the recorded log that are replayed.
@@ -26,6 +27,36 @@ const DRIVE_S: f64 = 490.0;
 pub(crate) struct Fleet {
     pub(crate) vehicles: Vec<VehicleId>,
     pub(crate) log: NamedBytes,
+}
+
+/// A plain generator of numbers, so that a seed says everything.
+pub(crate) struct Draw(u64);
+
+impl Draw {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `of`.
+    pub(crate) fn below(&mut self, of: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % of
+    }
+
+    pub(crate) fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
+    /// A time below `of_ms` milliseconds.
+    pub(crate) fn pause(&mut self, of_ms: u64) -> Duration {
+        Duration::from_millis(self.below(of_ms))
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.index(i + 1));
+        }
+    }
 }
 
 /// Agents in this process.
@@ -57,6 +88,29 @@ impl Fleet {
         settings.collect.batch_interval = BATCH_INTERVAL;
         settings.uplink.resend_after = Duration::from_secs(2);
         settings
+    }
+
+    /// Starts the agent of a vehicle as a process of its own, or starts it again.
+    pub(crate) fn process(
+        &self,
+        vehicle_id: &VehicleId,
+        folder: &Path,
+        broker: SocketAddr,
+        speed: &str,
+    ) -> Program {
+        let log = folder.join(&self.log.name);
+        if !log.exists() {
+            std::fs::write(&log, &self.log.bytes).unwrap();
+        }
+        let vehicle = Replayed {
+            id: vehicle_id.as_str(),
+            log: &log,
+            dbcs: &["tests/data/css-car-obd-gnss/OBD-v4.4.dbc", "tests/data/css-car-obd-gnss/canmod-gps.dbc"],
+            map: "configs/maps/css-car-obd-gnss.toml",
+            speed,
+            batch_interval: &format!("{}s", BATCH_INTERVAL.as_secs()),
+        };
+        Program::agent(folder, broker, &vehicle)
     }
 
     /// Starts an agent a vehicle; the drive takes `length`.

@@ -74,7 +74,8 @@ impl Mosquitto {
 fn run(folder: &tempfile::TempDir, address: SocketAddr) -> Child {
     // Started by root it would take another user, who cannot read here.
     let config = format!(
-        "listener {} {}\nallow_anonymous true\nuser root\npersistence false\nlog_dest none\n",
+        "listener {} {}\nallow_anonymous true\nuser root\npersistence false\n\
+         max_queued_messages 20000\nlog_dest none\n",
         address.port(),
         address.ip()
     );

@@ -11,7 +11,19 @@ use std::{
     time::Duration,
 };
 
-use crate::pipeline::within;
+use nix::{sys::signal::Signal, unistd::Pid};
+
+use crate::pipeline::{root, within};
+
+/// A vehicle whose agent replays a log.
+pub struct Replayed<'a> {
+    pub id: &'a str,
+    pub log: &'a Path,
+    pub dbcs: &'a [&'a str],
+    pub map: &'a str,
+    pub speed: &'a str,
+    pub batch_interval: &'a str,
+}
 
 /// A running program; killed when it is dropped.
 pub struct Program {
@@ -44,8 +56,17 @@ impl Program {
     }
 
     /// An ingest of some shards behind an external broker.
-    pub fn ingest(folder: &Path, broker: SocketAddr, (instance, instances): (u32, u32)) -> Self {
-        let mut command = Command::new(built("ingest"));
+    pub fn ingest(folder: &Path, broker: SocketAddr, share: (u32, u32)) -> Self {
+        Self::ingest_by(Command::new(built("ingest")), folder, broker, share)
+    }
+
+    /// The same by a command that comes to be one.
+    pub fn ingest_by(
+        mut command: Command,
+        folder: &Path,
+        broker: SocketAddr,
+        (instance, instances): (u32, u32),
+    ) -> Self {
         let name = format!("ingest-{instance}-of-{instances}");
         let variables = [
             ("LAKE_DIR", folder.join("lake").display().to_string()),
@@ -63,6 +84,51 @@ impl Program {
 
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// An agent on the spool of its vehicle, which ends when everything is durable.
+    pub fn agent(folder: &Path, broker: SocketAddr, vehicle: &Replayed<'_>) -> Self {
+        let mut command = Command::new(built("edge-agent"));
+        command.args(["run", "--exit-when-done", "--speed", vehicle.speed, "--vehicle", vehicle.id]);
+        command.arg("--broker").arg(broker.to_string()).arg("--replay").arg(vehicle.log);
+        command.arg("--spool").arg(folder.join(format!("spool-{}", vehicle.id)));
+        for dbc in vehicle.dbcs {
+            command.arg("--dbc").arg(root().join(dbc));
+        }
+        command.arg("--map").arg(root().join(vehicle.map));
+        command.env("ROADLAKE_EDGE_AGENT__COLLECT__BATCH_INTERVAL", vehicle.batch_interval);
+        command.env("ROADLAKE_EDGE_AGENT__UPLINK__RESEND_AFTER", "2s").env("ROADLAKE_LOG", "warn");
+        Self::start(&format!("agent-{}", vehicle.id), folder, command)
+    }
+
+    /// Its memory in use, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Stops it where it is, until [`Program::go_on`].
+    pub fn hold(&self) {
+        self.signal(Signal::SIGSTOP);
+        // It is stopped when all of its threads are.
+        let is_held = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            stat.rsplit(')').next().unwrap().trim_start().starts_with(['T', 't']) || stat.is_empty()
+        };
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.id()));
+        while !std::fs::read_dir(&tasks).unwrap().all(is_held) {
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn go_on(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.id()).unwrap());
+        nix::sys::signal::kill(id, signal).unwrap();
     }
 
     /// kill -9, if it still runs.
