@@ -15,6 +15,8 @@ mod content;
 mod fault_proxy;
 #[path = "faults/fleet.rs"]
 mod fleet;
+#[path = "faults/listener.rs"]
+mod listener;
 #[path = "support/mosquitto.rs"]
 mod mosquitto;
 #[path = "support/pipeline.rs"]
@@ -30,6 +32,8 @@ mod commit_instants;
 mod disk_full;
 #[path = "faults/links.rs"]
 mod links;
+#[path = "faults/random.rs"]
+mod random;
 #[path = "faults/redelivery.rs"]
 mod redelivery;
 #[path = "faults/shards.rs"]

@@ -67,6 +67,7 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         BrokerSettings::External(broker) => (None, broker),
     };
     let committer = Committer::claim(&lake, settings.share, clock.clone()).await?;
+    tracing::info!(share = %settings.share, "shards claimed");
     // One of the instances is enough, and more would be in each other's way.
     let is_maintainer = settings.maintenance.is_enabled && settings.share.is_first();
     let maintenance =

@@ -1,131 +1,27 @@
 //! The same batches again, in any order, hours late, before and after a restart of ingest.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use edge_agent::{agent, source::replay::Pace};
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use service::{
     Tasks,
     clock::{ManualClock, SystemClock},
-};
-use wire::{
-    ack::AckMessage,
-    batch::{Batch, Envelope},
-    ids::StreamId,
 };
 
 use crate::{
     content::content,
     fleet::{Draw, Fleet},
+    listener::{Client, Heard},
     mosquitto::Mosquitto,
-    pipeline::{PATIENCE, ingest_settings, within},
+    pipeline::{PATIENCE, ingest_settings},
 };
 
 const LATE: Duration = Duration::from_secs(7 * 3600);
 
-/// A message as it was published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Recorded {
-    topic: String,
-    payload: Vec<u8>,
-}
-
-/// What a listener at the broker has heard.
-#[derive(Debug, Default)]
-struct Heard {
-    batches: BTreeMap<(StreamId, u64), Recorded>,
-    catalogs: BTreeMap<String, Recorded>,
-    /// Per stream, up to where it is durable.
-    acked: HashMap<StreamId, u64>,
-}
-
-impl Heard {
-    fn take(&mut self, message: Recorded) {
-        match message.topic.rsplit('/').next().unwrap() {
-            "telemetry" => {
-                let envelope = Envelope::decode(&message.payload).unwrap();
-                let batch = Batch::decode_body(&envelope.body).unwrap();
-                self.batches.insert((batch.stream_id, batch.sequence), message);
-            }
-            "catalog" => drop(self.catalogs.insert(message.topic.clone(), message)),
-            "ack" => {
-                for ack in AckMessage::decode(&message.payload).unwrap().durable {
-                    let acked = self.acked.entry(ack.stream_id).or_default();
-                    *acked = ack.up_to_sequence.max(*acked);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn is_acked(&self, (stream_id, sequence): (StreamId, u64)) -> bool {
-        self.acked.get(&stream_id).is_some_and(|&up_to| sequence <= up_to)
-    }
-}
-
-/// A client that hears everything and publishes what it is given.
-struct Client {
-    client: AsyncClient,
-    heard: Arc<Mutex<Heard>>,
-}
-
-impl Client {
-    async fn connect(broker: &Mosquitto, tasks: &Tasks) -> Self {
-        let address = broker.address();
-        let mut options = MqttOptions::new("listener", address.ip().to_string(), address.port());
-        options.set_max_packet_size(1 << 20, 1 << 20);
-        let (client, mut events) = AsyncClient::new(options, 10_000);
-        client.try_subscribe("rl/v1/#", QoS::AtLeastOnce).unwrap();
-        let heard = Arc::new(Mutex::new(Heard::default()));
-        let (is_subscribed, mut subscribed) = tokio::sync::watch::channel(false);
-        let (stop, taking) = (tasks.stop_token(), Arc::clone(&heard));
-        tasks.spawn("listener", async move {
-            loop {
-                let event = tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    event = events.poll() => event?,
-                };
-                match event {
-                    Event::Incoming(Packet::SubAck(_)) => drop(is_subscribed.send_replace(true)),
-                    Event::Incoming(Packet::Publish(p)) => {
-                        let message = Recorded { topic: p.topic, payload: p.payload.to_vec() };
-                        taking.lock().unwrap().take(message);
-                    }
-                    _ => {}
-                }
-            }
-        });
-        within("the listener's subscription", async {
-            subscribed.wait_for(|is| *is).await.unwrap();
-        })
-        .await;
-        Self { client, heard }
-    }
-
-    async fn publish(&self, message: &Recorded) {
-        let (topic, payload) = (message.topic.clone(), message.payload.clone());
-        self.client.publish(topic, QoS::AtLeastOnce, false, payload).await.unwrap();
-    }
-
-    /// Waits until `is_so`; `false` when it is not for a while.
-    async fn until(&self, patience: Duration, is_so: impl Fn(&Heard) -> bool) -> bool {
-        let wait = async {
-            while !is_so(&self.heard.lock().unwrap()) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(patience, wait).await.is_ok()
-    }
-}
-
 /// Everything the fleet publishes while nobody acknowledges.
 async fn record(fleet: &Fleet, broker: &Mosquitto) -> Heard {
     let tasks = Tasks::new();
-    let listener = Client::connect(broker, &tasks).await;
+    let listener = Client::connect(broker.address(), &tasks).await;
     let spools = tempfile::tempdir().unwrap();
     let mut agents = Vec::new();
     for vehicle_id in &fleet.vehicles {
@@ -158,7 +54,7 @@ async fn copies_in_any_order_and_hours_late_are_stored_once() {
     let data = tempfile::tempdir().unwrap();
     let clock = ManualClock::at(SystemClock::shared().now_us());
     let tasks = Tasks::new();
-    let client = Client::connect(&broker, &tasks).await;
+    let client = Client::connect(broker.address(), &tasks).await;
     let address = broker.address();
     let start = || async {
         let mut settings = ingest_settings(data.path());
@@ -177,7 +73,7 @@ async fn copies_in_any_order_and_hours_late_are_stored_once() {
     let mut all: Vec<_> = recorded.batches.iter().collect();
     let mut running = start().await;
     for catalog in recorded.catalogs.values() {
-        client.publish(catalog).await;
+        client.publish(catalog);
     }
     for round in 0.. {
         assert!(round < 20, "seed {seed}: not all is acknowledged");
@@ -185,9 +81,9 @@ async fn copies_in_any_order_and_hours_late_are_stored_once() {
         // At first half of them only, so that the rest comes before and after a restart.
         let published = if round == 0 { all.len() / 2 } else { all.len() };
         for (place, (_, message)) in all.iter().enumerate().take(published) {
-            client.publish(message).await;
+            client.publish(message);
             if draw.below(4) == 0 {
-                client.publish(all[draw.index(place + 1)].1).await;
+                client.publish(all[draw.index(place + 1)].1);
             }
         }
         let is_all = |heard: &Heard| all.iter().all(|(key, _)| heard.is_acked(**key));
@@ -201,7 +97,7 @@ async fn copies_in_any_order_and_hours_late_are_stored_once() {
         clock.advance(LATE);
         running = start().await;
         for catalog in recorded.catalogs.values() {
-            client.publish(catalog).await;
+            client.publish(catalog);
         }
     }
     let (handle, stage) = running;

@@ -57,19 +57,20 @@ impl Program {
 
     /// An ingest of some shards behind an external broker.
     pub fn ingest(folder: &Path, broker: SocketAddr, share: (u32, u32)) -> Self {
-        Self::ingest_by(Command::new(built("ingest")), folder, broker, share)
+        Self::ingest_by(Command::new(built("ingest")), folder, &folder.join("lake"), broker, share)
     }
 
     /// The same by a command that comes to be one.
     pub fn ingest_by(
         mut command: Command,
         folder: &Path,
+        lake_dir: &Path,
         broker: SocketAddr,
         (instance, instances): (u32, u32),
     ) -> Self {
         let name = format!("ingest-{instance}-of-{instances}");
         let variables = [
-            ("LAKE_DIR", folder.join("lake").display().to_string()),
+            ("LAKE_DIR", lake_dir.display().to_string()),
             ("INSTANCE", instance.to_string()),
             ("INSTANCES", instances.to_string()),
             ("BROKER__EXTERNAL", broker.to_string()),
@@ -78,12 +79,24 @@ impl Program {
         for (key, value) in variables {
             command.env(format!("ROADLAKE_INGEST__{key}"), value);
         }
-        command.env("ROADLAKE_LOG", "warn");
+        command.env("ROADLAKE_LOG", "warn,ingest=info");
         Self::start(&name, folder, command)
     }
 
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Waits until it owns its shards.
+    pub async fn claimed(mut self) -> Self {
+        within(&format!("{} owns its shards", self.name.clone()), async {
+            while !self.said().contains("shards claimed") {
+                self.assert_running();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        self
     }
 
     /// An agent on the spool of its vehicle, which ends when everything is durable.
