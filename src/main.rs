@@ -75,7 +75,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     let find = |is: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(is);
     if find(|e| e.is::<ConfigError>()) {
         exit::CONFIG
-    } else if find(|e| e.is::<lake::CommitError>() || e.is::<lake::store::LockError>()) {
+    } else if find(|e| {
+        matches!(e.downcast_ref(), Some(lake::CommitError::Fenced { .. })) || e.is::<lake::store::LockError>()
+    }) {
         exit::CONFLICT
     } else if find(|e| {
         e.is::<analytics::SqlError>() || e.is::<ingest::import::ImportError>() || e.is::<admin::NotWhole>()

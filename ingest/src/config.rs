@@ -7,6 +7,8 @@ use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded, Secre
 
 use crate::broker;
 
+use crate::share::Share;
+
 mod maintenance;
 
 pub use maintenance::{MaintenanceConfig, MaintenanceSettings};
@@ -117,10 +119,8 @@ impl Default for BrokerConfig {
 pub struct Settings {
     /// Folder of the lake.
     pub lake_dir: PathBuf,
-    /// This instance's number.
-    pub instance: u32,
-    /// How many there are.
-    pub instances: u32,
+    /// Its part of the shards.
+    pub share: Share,
     /// The broker.
     pub broker: BrokerSettings,
     /// See [`Config::flush_interval`].
@@ -214,10 +214,11 @@ impl Settings {
         let last_state_url = faults
             .check("redis_url_file", Secret::from_file_or_env(config.redis_url_file.as_deref(), "REDIS_URL"));
         let maintenance = config.maintenance.check(&mut faults);
-        let settings = broker.zip(maintenance).map(|(broker, maintenance)| Self {
+        // `None` has been told above.
+        let share = Share::new(config.instance, config.instances);
+        let settings = broker.zip(maintenance).zip(share).map(|((broker, maintenance), share)| Self {
             lake_dir: config.lake_dir,
-            instance: config.instance,
-            instances: config.instances,
+            share,
             broker,
             flush_interval: config.flush_interval.0,
             flush_bytes: to_usize(config.flush_bytes),
