@@ -4,14 +4,17 @@
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
+const CONFIG: &str = "mosquitto.conf";
+
 pub struct Mosquitto {
     process: Child,
     address: SocketAddr,
+    /// With its configuration.
     folder: tempfile::TempDir,
 }
 
@@ -32,11 +35,25 @@ fn program() -> PathBuf {
 
 impl Mosquitto {
     pub fn start() -> Self {
+        Self::start_with(|address, _| {
+            // Started by root it would take another user, who cannot read here.
+            format!(
+                "listener {} {}\nallow_anonymous true\nuser root\npersistence false\n\
+                 max_queued_messages 20000\nlog_dest none\n",
+                address.port(),
+                address.ip()
+            )
+        })
+    }
+
+    /// With a configuration, of its address and of a folder of its own for further files.
+    pub fn start_with(config: impl Fn(SocketAddr, &Path) -> String) -> Self {
         // It ends when somebody else has taken the port meanwhile.
         for _ in 0..20 {
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let folder = tempfile::tempdir().unwrap();
-            let mut broker = Self { process: run(&folder, address), address, folder };
+            std::fs::write(folder.path().join(CONFIG), config(address, folder.path())).unwrap();
+            let mut broker = Self { process: run(folder.path()), address, folder };
             if broker.is_listening() {
                 return broker;
             }
@@ -56,7 +73,7 @@ impl Mosquitto {
 
     /// Starts it again on its port, its memory lost.
     pub fn start_again(&mut self) {
-        self.process = run(&self.folder, self.address);
+        self.process = run(self.folder.path());
         assert!(self.is_listening(), "mosquitto does not start again");
     }
 
@@ -71,17 +88,8 @@ impl Mosquitto {
     }
 }
 
-fn run(folder: &tempfile::TempDir, address: SocketAddr) -> Child {
-    // Started by root it would take another user, who cannot read here.
-    let config = format!(
-        "listener {} {}\nallow_anonymous true\nuser root\npersistence false\n\
-         max_queued_messages 20000\nlog_dest none\n",
-        address.port(),
-        address.ip()
-    );
-    let file = folder.path().join("mosquitto.conf");
-    std::fs::write(&file, config).unwrap();
+fn run(folder: &Path) -> Child {
     let mut command = Command::new(program());
-    command.arg("-c").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg("-c").arg(folder.join(CONFIG)).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
