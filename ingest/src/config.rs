@@ -5,6 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
 
+use crate::broker;
+
+use crate::share::Share;
+
 mod maintenance;
 
 pub use maintenance::{MaintenanceConfig, MaintenanceSettings};
@@ -47,6 +51,8 @@ pub struct Config {
 pub struct BrokerConfig {
     /// Address of the embedded broker; empty to use an external one.
     pub embedded_listen: String,
+    /// Messages the embedded broker keeps of one subscription that are not taken yet.
+    pub embedded_memory_max: ByteSize,
     /// `host:port` of an external broker.
     pub external: Option<String>,
     /// User name at the external broker.
@@ -97,6 +103,7 @@ impl Default for BrokerConfig {
     fn default() -> Self {
         Self {
             embedded_listen: "127.0.0.1:1883".to_owned(),
+            embedded_memory_max: ByteSize(256 << 20),
             external: None,
             user: None,
             password_file: None,
@@ -112,10 +119,8 @@ impl Default for BrokerConfig {
 pub struct Settings {
     /// Folder of the lake.
     pub lake_dir: PathBuf,
-    /// This instance's number.
-    pub instance: u32,
-    /// How many there are.
-    pub instances: u32,
+    /// Its part of the shards.
+    pub share: Share,
     /// The broker.
     pub broker: BrokerSettings,
     /// See [`Config::flush_interval`].
@@ -145,6 +150,8 @@ pub enum BrokerSettings {
     Embedded {
         /// Where it listens.
         listen: SocketAddr,
+        /// See [`BrokerConfig::embedded_memory_max`].
+        memory_bytes_max: usize,
     },
     /// Any MQTT 3.1.1 or 5 broker.
     External(ExternalBroker),
@@ -207,10 +214,11 @@ impl Settings {
         let last_state_url = faults
             .check("redis_url_file", Secret::from_file_or_env(config.redis_url_file.as_deref(), "REDIS_URL"));
         let maintenance = config.maintenance.check(&mut faults);
-        let settings = broker.zip(maintenance).map(|(broker, maintenance)| Self {
+        // `None` has been told above.
+        let share = Share::new(config.instance, config.instances);
+        let settings = broker.zip(maintenance).zip(share).map(|((broker, maintenance), share)| Self {
             lake_dir: config.lake_dir,
-            instance: config.instance,
-            instances: config.instances,
+            share,
             broker,
             flush_interval: config.flush_interval.0,
             flush_bytes: to_usize(config.flush_bytes),
@@ -238,7 +246,11 @@ fn broker_settings(config: &BrokerConfig, faults: &mut Faults) -> Option<BrokerS
                 format!("{:?} is no address; write one like \"127.0.0.1:1883\"", config.embedded_listen)
             }),
         )?;
-        return Some(BrokerSettings::Embedded { listen });
+        let memory_bytes_max = to_usize(config.embedded_memory_max);
+        if memory_bytes_max < broker::MEMORY_BYTES_MIN {
+            faults.add("broker.embedded_memory_max", "must be at least \"4KiB\"; a fleet wants megabytes");
+        }
+        return Some(BrokerSettings::Embedded { listen, memory_bytes_max });
     };
     let parts =
         external.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)));

@@ -23,6 +23,10 @@ pub(crate) fn samples(outcome: Outcome, count: u64) {
     counter!("roadlake_ingest_samples_total", "outcome" => outcome).increment(count);
 }
 
+pub(crate) fn batches_received() {
+    counter!("roadlake_ingest_batches_received_total").increment(1);
+}
+
 pub(crate) fn batches_quarantined(reason: &'static str) {
     counter!("roadlake_ingest_batches_quarantined_total", "reason" => reason).increment(1);
 }

@@ -63,8 +63,8 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     let lake = Lake::create(&settings.lake_dir)?;
     let lock = Arc::new(lake.lock_as_writer()?);
     let (address, broker) = match settings.broker {
-        BrokerSettings::Embedded { listen } => {
-            let address = broker::start_embedded(listen)?;
+        BrokerSettings::Embedded { listen, memory_bytes_max } => {
+            let address = broker::start_embedded(listen, memory_bytes_max)?;
             let reach = ExternalBroker {
                 host: address.ip().to_string(),
                 port: address.port(),
@@ -75,16 +75,16 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         }
         BrokerSettings::External(broker) => (None, broker),
     };
-    let app_id = format!("ingest/{}-of-{}", settings.instance, settings.instances);
-    let committer = Committer::open(&lake, app_id, clock.clone()).await?;
+    let committer = Committer::claim(&lake, settings.share, clock.clone()).await?;
+    tracing::info!(share = %settings.share, "shards claimed");
     // One of the instances is enough, and more would be in each other's way.
-    let is_maintainer = settings.maintenance.is_enabled && settings.instance == 0;
+    let is_maintainer = settings.maintenance.is_enabled && settings.share.is_first();
     let maintenance =
         is_maintainer.then(|| Maintenance::new(lake.clone(), settings.maintenance, clock.clone()));
     let (last_states, sharing) = last_states(settings.last_state_url.as_ref()).await?;
     let keys = DeviceKeys::new(settings.device_keys_dir);
     let verifier = Verifier::new(lake, keys, settings.signatures, settings.clock_ahead_max);
-    let intake = Intake::new(&broker, settings.instance, settings.instances);
+    let intake = Intake::new(&broker, settings.share);
     let counters = Arc::new(Counters::default());
     let changes = last_states.changes();
     let pipeline = Pipeline {

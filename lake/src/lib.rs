@@ -2,7 +2,7 @@
 //!
 //! Owns: table schemas ([`schema`]), writer settings ([`writer`]) and table properties
 //! ([`properties`]), opening, reading and committing tables ([`table`]), which batches are already
-//! in ([`watermark`]), keeping tables in order ([`maintenance`]), proving that every batch is in once
+//! in ([`watermark`]), taking a share over from another writer ([`claim`]), keeping tables in order ([`maintenance`]), proving that every batch is in once
 //! ([`audit`]), and the stored signal catalogues ([`catalogs`]). It is the only crate that names `deltalake`. It does not
 //! decode batches (ingest) nor derive anything (analytics).
 //!
@@ -15,6 +15,7 @@
 
 pub mod audit;
 pub mod catalogs;
+pub mod claim;
 pub mod maintenance;
 pub mod properties;
 pub mod schema;
