@@ -7,6 +7,7 @@
 mod admin;
 mod demo;
 mod import;
+mod place;
 mod serve;
 mod sql;
 mod stack;

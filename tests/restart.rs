@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use analytics::sql_cli::Session;
+use analytics::{LakeSettings, sql_cli::Session};
 use edge_agent::source::replay::Pace;
 use pipeline::{Pipeline, real_car, within};
 use service::{Tasks, clock::SystemClock};
@@ -38,7 +38,8 @@ fn serve(data: &Path, mqtt: SocketAddr) -> Child {
 
 /// Every row of the telemetry tables without its time of receipt, sorted: as text and as rows.
 async fn content(data: &Path) -> (String, u64) {
-    let session = Session::open(&data.join("lake"), SystemClock::shared()).unwrap();
+    let session =
+        Session::open(&LakeSettings::folder(data.join("lake")), SystemClock::shared()).await.unwrap();
     let mut whole = String::new();
     let mut rows = 0;
     for table in ["readings", "signals"] {

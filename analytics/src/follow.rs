@@ -101,7 +101,7 @@ pub async fn start(
     health: &Health,
 ) -> Result<Handle, StartError> {
     health.set(HEALTH_PART, State::Starting("reading the lake".to_owned()));
-    let analytics = Analytics::create(&settings.lake_dir, settings.limits, std::sync::Arc::clone(&clock))?;
+    let analytics = Analytics::create(&settings.lake, settings.limits, std::sync::Arc::clone(&clock)).await?;
     let mut follower = Follower::new(analytics.clone(), &settings, clock);
     let (stop, health, interval) = (tasks.stop_token(), health.clone(), settings.interval);
     tasks.spawn("analytics follower", async move {

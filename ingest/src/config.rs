@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use lake::{LakeLocation, LakeSettings, S3Config};
 use serde::{Deserialize, Serialize};
 use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
 
@@ -13,8 +14,10 @@ pub use maintenance::{MaintenanceConfig, MaintenanceSettings};
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Folder of the lake.
-    pub lake_dir: PathBuf,
+    /// Where the lake is: a folder, or `s3://bucket/prefix`.
+    pub lake: LakeLocation,
+    /// How the bucket of such a lake is reached.
+    pub s3: S3Config,
     /// This instance's number, from 0.
     pub instance: u32,
     /// How many instances share the shards.
@@ -74,7 +77,8 @@ pub enum SignaturePolicy {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            lake_dir: PathBuf::from("roadlake-data/lake"),
+            lake: LakeLocation::Folder("roadlake-data/lake".into()),
+            s3: S3Config::default(),
             instance: 0,
             instances: 1,
             broker: BrokerConfig::default(),
@@ -107,8 +111,8 @@ impl Default for BrokerConfig {
 /// Checked and ready to use.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Folder of the lake.
-    pub lake_dir: PathBuf,
+    /// Where the lake is.
+    pub lake: LakeSettings,
     /// This instance's number.
     pub instance: u32,
     /// How many there are.
@@ -200,8 +204,15 @@ impl Settings {
         }
         let broker = broker_settings(&config.broker, &mut faults);
         let maintenance = config.maintenance.check(&mut faults);
-        let settings = broker.zip(maintenance).map(|(broker, maintenance)| Self {
-            lake_dir: config.lake_dir,
+        let lake = match LakeSettings::check(config.lake, &config.s3) {
+            Ok(lake) => Some(lake),
+            Err(found) => {
+                found.iter().for_each(|fault| faults.add(fault.key, &fault.what));
+                None
+            }
+        };
+        let settings = broker.zip(maintenance).zip(lake).map(|((broker, maintenance), lake)| Self {
+            lake,
             instance: config.instance,
             instances: config.instances,
             broker,

@@ -101,7 +101,7 @@ impl Pipeline {
                 () = stop.cancelled() => break,
                 _ = tick.tick() => self.flush(&stop).await?,
                 message = queue.recv() => match message {
-                    Some(message) => self.take(message),
+                    Some(message) => self.take(message).await,
                     // Intake has closed; what it left is buffered.
                     None => {
                         self.flush(&stop).await?;
@@ -117,15 +117,15 @@ impl Pipeline {
         self.flush(&stop).await
     }
 
-    fn take(&mut self, message: Incoming) {
+    async fn take(&mut self, message: Incoming) {
         let received_at = Timestamp(self.clock.now_us());
         let vehicle_id = message.vehicle_id.clone();
         match message.channel {
-            Channel::Catalog => match self.verifier.learn_catalog(&message.payload) {
+            Channel::Catalog => match self.verifier.learn_catalog(&message.payload).await {
                 Ok(hash) => tracing::debug!(%vehicle_id, %hash, "signal catalogue learned"),
                 Err(reason) => tracing::warn!(%vehicle_id, reason, "signal catalogue refused"),
             },
-            Channel::Telemetry => match self.verifier.verify(message, received_at) {
+            Channel::Telemetry => match self.verifier.verify(message, received_at).await {
                 Verdict::Accept(verified) => self.committer.accept(*verified),
                 Verdict::Quarantine(item) => self.committer.quarantine(*item),
                 Verdict::NeedCatalog(hash) => {

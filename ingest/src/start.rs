@@ -26,7 +26,7 @@ pub enum StartError {
     /// The embedded broker.
     #[error("cannot start the embedded broker")]
     Broker(#[from] BrokerError),
-    /// The lake's folder.
+    /// The lake's place.
     #[error("cannot open the lake")]
     Lake(#[from] OpenLakeError),
     /// Somebody else needs the lake without writers for a while.
@@ -51,7 +51,7 @@ pub struct Handle {
 
 /// Starts ingest; its address is that of the embedded broker, if it has one.
 pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Result<Handle, StartError> {
-    let lake = Lake::create(&settings.lake_dir)?;
+    let lake = Lake::create_at(&settings.lake).await?;
     let lock = Arc::new(lake.lock_as_writer()?);
     let (address, broker) = match settings.broker {
         BrokerSettings::Embedded { listen } => {
