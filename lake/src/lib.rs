@@ -28,4 +28,4 @@ pub mod writer;
 pub use location::{LakeLocation, LakeSettings, S3Config};
 pub use schema::TableKind;
 pub use store::{Lake, OpenLakeError};
-pub use table::{AppTransaction, Change, CommitError, LakeTable, ReadError};
+pub use table::{AppTransaction, Change, CommitError, CommitMark, LakeTable, ReadError};
