@@ -10,6 +10,8 @@ mod maintenance;
 
 pub use maintenance::{MaintenanceConfig, MaintenanceSettings};
 
+use crate::pressure::WaitPolicy;
+
 /// As written in `configs/ingest.toml`, which explains every key.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -32,6 +34,10 @@ pub struct Config {
     pub buffer_bytes_max: ByteSize,
     /// Messages that may wait between the broker and the buffer.
     pub intake_queue_len_max: usize,
+    /// Once a commit has taken so long, vehicles are told to wait.
+    pub wait_after: DurationText,
+    /// The longest wait they are told at once.
+    pub wait_max: DurationText,
     /// How far a vehicle's clock may be ahead of ours.
     pub clock_ahead_max: DurationText,
     /// `required`, `enrolled` (verify those vehicles that have a key) or `off`.
@@ -87,6 +93,8 @@ impl Default for Config {
             buffer_bytes_max: ByteSize(64 << 20),
             intake_queue_len_max: 1024,
             clock_ahead_max: DurationText(Duration::from_secs(86_400)),
+            wait_after: DurationText(Duration::from_secs(10)),
+            wait_max: DurationText(Duration::from_secs(60)),
             signatures: SignaturePolicy::Enrolled,
             device_keys_dir: None,
             maintenance: MaintenanceConfig::default(),
@@ -127,6 +135,8 @@ pub struct Settings {
     pub buffer_bytes_max: usize,
     /// See [`Config::intake_queue_len_max`].
     pub intake_queue_len_max: usize,
+    /// See [`Config::wait_after`].
+    pub wait: WaitPolicy,
     /// See [`Config::clock_ahead_max`].
     pub clock_ahead_max: Duration,
     /// See [`Config::signatures`].
@@ -193,6 +203,9 @@ impl Settings {
         if config.flush_interval.0.is_zero() {
             faults.add("flush_interval", "must be longer than 0; write one like \"1s\"");
         }
+        if config.wait_max.0 < Duration::from_secs(1) {
+            faults.add("wait_max", "must be at least 1 s");
+        }
         if config.intake_queue_len_max == 0 {
             faults.add("intake_queue_len_max", "must be at least 1");
         }
@@ -220,6 +233,7 @@ impl Settings {
             flush_bytes: to_usize(config.flush_bytes),
             buffer_bytes_max: to_usize(config.buffer_bytes_max),
             intake_queue_len_max: config.intake_queue_len_max,
+            wait: WaitPolicy { after: config.wait_after.0, max: config.wait_max.0 },
             clock_ahead_max: config.clock_ahead_max.0,
             signatures: config.signatures,
             device_keys_dir: config.device_keys_dir,

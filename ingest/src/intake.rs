@@ -1,9 +1,10 @@
 //! The MQTT client: takes publishes in order, publishes acks. The only file that names rumqttc.
 //!
 //! When the queue behind it is full it stops reading (*block*); TCP and the broker then hold the
-//! rest, and what a broker drops the vehicles send again.
+//! rest, and what a broker drops the vehicles send again. When that goes on for long because the lake
+//! takes nothing, messages are left instead and their vehicles told to wait ([`crate::pressure`]).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rumqttc::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS, SubscribeFilter,
@@ -13,11 +14,12 @@ use service::tasks::TaskError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wire::{
+    ack::AckMessage,
     ids::VehicleId,
     topics::{self, Channel},
 };
 
-use crate::{config::ExternalBroker, metrics};
+use crate::{config::ExternalBroker, metrics, pipeline::Counters, pressure::Gate};
 
 const PACKET_BYTES_MAX: usize = wire::batch::PAYLOAD_BYTES_MAX + 8192;
 const REQUEST_QUEUE_LEN: usize = 4096;
@@ -42,16 +44,32 @@ pub struct Incoming {
 #[derive(Debug, Clone)]
 pub struct Downlink(AsyncClient);
 
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+enum Handed {
+    /// It waits for its commit, or was left.
+    On,
+    /// Nobody takes messages any more.
+    Ended,
+}
+
 /// A connection to a broker, not yet polled.
 pub struct Intake {
     client: AsyncClient,
     events: EventLoop,
     filters: Vec<String>,
+    gate: Gate,
+    counters: Arc<Counters>,
 }
 
 impl Intake {
     /// Prepares a connection for instance `instance` of `instances`.
-    pub fn new(broker: &ExternalBroker, instance: u32, instances: u32) -> Self {
+    pub fn new(
+        broker: &ExternalBroker,
+        (instance, instances): (u32, u32),
+        gate: Gate,
+        counters: Arc<Counters>,
+    ) -> Self {
         // A name of its own each time: with one name two processes would throw each other out
         // for ever instead of meeting the lake's fence.
         let client_id = format!("ingest-{instance}-of-{instances}-{}", uuid::Uuid::new_v4().simple());
@@ -75,7 +93,7 @@ impl Intake {
             .into_iter()
             .flat_map(|channel| topics::filters(channel, instance, instances))
             .collect();
-        Self { client, events, filters }
+        Self { client, events, filters, gate, counters }
     }
 
     /// Publishes by this connection.
@@ -115,9 +133,8 @@ impl Intake {
                         channel,
                         payload: publish.payload.to_vec(),
                     };
-                    tokio::select! {
-                        () = stop.cancelled() => return Ok(()),
-                        sent = queue.send(incoming) => if sent.is_err() { return Ok(()) },
+                    if self.hand_on(incoming, &queue, &stop).await == Handed::Ended {
+                        return Ok(());
                     }
                 }
                 Ok(_) => {}
@@ -136,6 +153,38 @@ impl Intake {
                 }
             }
         }
+    }
+
+    /// Puts a message into the queue; leaves it when the queue is full of what the lake does not
+    /// take.
+    async fn hand_on(
+        &mut self,
+        incoming: Incoming,
+        queue: &mpsc::Sender<Incoming>,
+        stop: &CancellationToken,
+    ) -> Handed {
+        let vehicle_id = incoming.vehicle_id.clone();
+        let room = tokio::select! {
+            biased;
+            room = queue.reserve() => room.map(Some),
+            () = stop.cancelled() => return Handed::Ended,
+            () = self.gate.closed() => Ok(None),
+        };
+        match room {
+            Err(_) => return Handed::Ended,
+            Ok(Some(room)) => room.send(incoming),
+            Ok(None) => {
+                metrics::message_shed();
+                self.counters.message_shed();
+            }
+        }
+        if let Some(wait_s) = self.gate.wait_for(&vehicle_id) {
+            let message = AckMessage { wait_s, ..AckMessage::default() };
+            self.downlink().publish(&vehicle_id, Channel::Ack, message.encode());
+            metrics::wait_told();
+            tracing::debug!(%vehicle_id, wait_s, "vehicle told to wait");
+        }
+        Handed::On
     }
 
     fn subscribe(&self) -> Result<(), TaskError> {

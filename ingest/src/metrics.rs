@@ -37,6 +37,14 @@ pub(crate) fn commit_retries(table: &'static str) {
     counter!("roadlake_ingest_commit_retries_total", "table" => table).increment(1);
 }
 
+pub(crate) fn message_shed() {
+    counter!("roadlake_ingest_messages_shed_total").increment(1);
+}
+
+pub(crate) fn wait_told() {
+    counter!("roadlake_ingest_waits_told_total").increment(1);
+}
+
 pub(crate) fn messages_ignored() {
     counter!("roadlake_ingest_messages_ignored_total").increment(1);
 }

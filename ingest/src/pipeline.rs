@@ -17,6 +17,7 @@ use wire::{ack::AckMessage, ids::VehicleId, time::Timestamp, topics::Channel};
 use crate::{
     commit::{Committer, Flushed},
     intake::{Downlink, Incoming},
+    pressure::Pressure,
     verify::{Verdict, Verifier},
 };
 
@@ -27,6 +28,7 @@ pub struct Counters {
     samples_duplicate: AtomicU64,
     samples_quarantined: AtomicU64,
     commits: AtomicU64,
+    messages_shed: AtomicU64,
 }
 
 /// A snapshot of [`Counters`].
@@ -40,6 +42,8 @@ pub struct Stats {
     pub samples_quarantined: u64,
     /// Flushes that wrote something.
     pub commits: u64,
+    /// Messages left because the lake took nothing for long.
+    pub messages_shed: u64,
 }
 
 impl Counters {
@@ -51,7 +55,12 @@ impl Counters {
             samples_duplicate: read(&self.samples_duplicate),
             samples_quarantined: read(&self.samples_quarantined),
             commits: read(&self.commits),
+            messages_shed: read(&self.messages_shed),
         }
+    }
+
+    pub(crate) fn message_shed(&self) {
+        self.messages_shed.fetch_add(1, Ordering::Relaxed);
     }
 
     fn add(&self, flushed: &Flushed) {
@@ -83,6 +92,8 @@ pub struct Pipeline {
     pub policy: FlushPolicy,
     /// Counts.
     pub counters: Arc<Counters>,
+    /// Tells intake how long a commit takes.
+    pub pressure: Pressure,
     /// Time of receipt.
     pub clock: SharedClock,
 }
@@ -141,7 +152,9 @@ impl Pipeline {
         if self.committer.is_empty() {
             return Ok(());
         }
+        self.pressure.begin(self.clock.monotonic_us());
         let flushed = self.committer.flush(stop).await?;
+        self.pressure.end();
         self.counters.add(&flushed);
         let Flushed { mut acks, mut rejected, .. } = flushed;
         let told: BTreeSet<VehicleId> = acks.keys().chain(rejected.keys()).cloned().collect();

@@ -17,6 +17,7 @@ use crate::{
     keys::DeviceKeys,
     maintenance::Maintenance,
     pipeline::{Counters, FlushPolicy, Pipeline, Stats},
+    pressure::Pressure,
     verify::Verifier,
 };
 
@@ -74,8 +75,10 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         is_maintainer.then(|| Maintenance::new(lake.clone(), settings.maintenance, clock.clone()));
     let keys = DeviceKeys::new(settings.device_keys_dir);
     let verifier = Verifier::new(lake, keys, settings.signatures, settings.clock_ahead_max);
-    let intake = Intake::new(&broker, settings.instance, settings.instances);
     let counters = Arc::new(Counters::default());
+    let (pressure, gate) = Pressure::new(settings.wait, clock.clone());
+    let share = (settings.instance, settings.instances);
+    let intake = Intake::new(&broker, share, gate, Arc::clone(&counters));
     let pipeline = Pipeline {
         verifier,
         committer,
@@ -85,6 +88,7 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
             bytes: settings.flush_bytes.min(settings.buffer_bytes_max),
         },
         counters: Arc::clone(&counters),
+        pressure,
         clock,
     };
     let (queue_in, queue_out) = mpsc::channel(settings.intake_queue_len_max);
