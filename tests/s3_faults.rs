@@ -116,18 +116,18 @@ async fn whatever_the_store_does_the_lake_ends_with_the_rows_of_an_undisturbed_r
     let proxy = S3Proxy::start(server.address()).await;
     let folder = tempfile::tempdir().unwrap();
     let lake = server.lake_by(proxy.address(), "fleet");
-    let rig = Rig::start(lake, folder.path(), Pace::Recorded(80.0)).await;
+    let rig = Rig::start(lake, folder.path(), Pace::Recorded(60.0)).await;
     rig.stored(1).await;
     let direct = lake::Lake::open_at(&server.lake("fleet")).await.unwrap();
     // The longest outage first: vehicles are told to wait, and what does not fit is left.
     let faults = [
-        (Fault::SlowDown, Duration::from_secs(9)),
-        (Fault::LoseAnswers, Duration::from_secs(4)),
-        (Fault::Stall, Duration::from_secs(5)),
-        (Fault::Slow(40_000), Duration::from_secs(4)),
-        (Fault::Reset, Duration::from_secs(3)),
+        (Fault::SlowDown, Duration::from_secs(6)),
+        (Fault::LoseAnswers, Duration::from_secs(3)),
+        (Fault::Stall, Duration::from_secs(4)),
+        (Fault::Slow(40_000), Duration::from_secs(3)),
+        (Fault::Reset, Duration::from_secs(2)),
         (Fault::Late(Duration::from_millis(2500)), Duration::from_secs(4)),
-        (Fault::Unavailable, Duration::from_secs(3)),
+        (Fault::Unavailable, Duration::from_secs(2)),
     ];
     for (fault, length) in faults {
         let (hits, stored) = (proxy.hits(), rig.ingest.stats().samples_stored);

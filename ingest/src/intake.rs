@@ -58,8 +58,14 @@ pub struct Intake {
     client: AsyncClient,
     events: EventLoop,
     filters: Vec<String>,
+    door: Door,
+}
+
+/// Between a connection and the queue.
+struct Door {
     gate: Gate,
     counters: Arc<Counters>,
+    downlink: Downlink,
 }
 
 impl Intake {
@@ -93,7 +99,8 @@ impl Intake {
             .into_iter()
             .flat_map(|channel| topics::filters(channel, instance, instances))
             .collect();
-        Self { client, events, filters, gate, counters }
+        let door = Door { gate, counters, downlink: Downlink(client.clone()) };
+        Self { client, events, filters, door }
     }
 
     /// Publishes by this connection.
@@ -133,7 +140,7 @@ impl Intake {
                         channel,
                         payload: publish.payload.to_vec(),
                     };
-                    if self.hand_on(incoming, &queue, &stop).await == Handed::Ended {
+                    if self.door.hand_on(incoming, &queue, &stop).await == Handed::Ended {
                         return Ok(());
                     }
                 }
@@ -155,10 +162,22 @@ impl Intake {
         }
     }
 
+    fn subscribe(&self) -> Result<(), TaskError> {
+        let filters = self.filters.iter().map(|f| SubscribeFilter::new(f.clone(), QoS::AtLeastOnce));
+        match self.client.try_subscribe_many(filters) {
+            Ok(()) => Ok(()),
+            // The queue is full of acks for a connection that is gone: they are sent again.
+            Err(ClientError::TryRequest(_)) => Err("request queue full at connect".into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Door {
     /// Puts a message into the queue; leaves it when the queue is full of what the lake does not
     /// take.
     async fn hand_on(
-        &mut self,
+        &self,
         incoming: Incoming,
         queue: &mpsc::Sender<Incoming>,
         stop: &CancellationToken,
@@ -180,21 +199,11 @@ impl Intake {
         }
         if let Some(wait_s) = self.gate.wait_for(&vehicle_id) {
             let message = AckMessage { wait_s, ..AckMessage::default() };
-            self.downlink().publish(&vehicle_id, Channel::Ack, message.encode());
+            self.downlink.publish(&vehicle_id, Channel::Ack, message.encode());
             metrics::wait_told();
             tracing::debug!(%vehicle_id, wait_s, "vehicle told to wait");
         }
         Handed::On
-    }
-
-    fn subscribe(&self) -> Result<(), TaskError> {
-        let filters = self.filters.iter().map(|f| SubscribeFilter::new(f.clone(), QoS::AtLeastOnce));
-        match self.client.try_subscribe_many(filters) {
-            Ok(()) => Ok(()),
-            // The queue is full of acks for a connection that is gone: they are sent again.
-            Err(ClientError::TryRequest(_)) => Err("request queue full at connect".into()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

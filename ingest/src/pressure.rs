@@ -6,7 +6,11 @@
 //! messages are left (*shed*, counted) rather than the connection to the broker stopped: the vehicle
 //! keeps what is not acknowledged, the broker's queues stay empty, and pings go on.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use service::{SharedClock, clock::micros};
 use tokio::sync::watch;
@@ -32,7 +36,7 @@ impl Pressure {
     /// Both ends.
     pub fn new(policy: WaitPolicy, clock: SharedClock) -> (Self, Gate) {
         let (sender, since_us) = watch::channel(None);
-        (Self(sender), Gate { since_us, policy, clock, told_until_us: HashMap::new() })
+        (Self(sender), Gate { since_us, policy, clock, told_until_us: Mutex::default() })
     }
 
     /// A commit begins.
@@ -53,7 +57,7 @@ pub struct Gate {
     policy: WaitPolicy,
     clock: SharedClock,
     /// Until when vehicles have been told to wait.
-    told_until_us: HashMap<VehicleId, i64>,
+    told_until_us: Mutex<HashMap<VehicleId, i64>>,
 }
 
 impl Gate {
@@ -70,9 +74,10 @@ impl Gate {
     }
 
     /// Waits until they are.
-    pub(crate) async fn closed(&mut self) {
+    pub(crate) async fn closed(&self) {
+        let mut since_us = self.since_us.clone();
         loop {
-            self.since_us.borrow_and_update();
+            since_us.borrow_and_update();
             let left = self.busy().map(|busy| self.policy.after.saturating_sub(busy));
             let due = async {
                 match left {
@@ -85,7 +90,7 @@ impl Gate {
             }
             tokio::select! {
                 () = due => {}
-                changed = self.since_us.changed() => if changed.is_err() {
+                changed = since_us.changed() => if changed.is_err() {
                     // The pipeline has ended: there is nobody to wait for.
                     std::future::pending::<()>().await;
                 }
@@ -94,21 +99,22 @@ impl Gate {
     }
 
     /// How long this vehicle is to be told to wait: nothing while a wait it was told goes on.
-    pub(crate) fn wait_for(&mut self, vehicle_id: &VehicleId) -> Option<u32> {
+    pub(crate) fn wait_for(&self, vehicle_id: &VehicleId) -> Option<u32> {
+        let mut told_until_us = self.told_until_us.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(busy) = self.closed_for() else {
-            self.told_until_us.clear();
+            told_until_us.clear();
             return None;
         };
         let now_us = self.clock.monotonic_us();
-        if self.told_until_us.get(vehicle_id).is_some_and(|until_us| *until_us > now_us) {
+        if told_until_us.get(vehicle_id).is_some_and(|until_us| *until_us > now_us) {
             return None;
         }
-        if self.told_until_us.len() >= TOLD_MAX {
-            self.told_until_us.clear();
+        if told_until_us.len() >= TOLD_MAX {
+            told_until_us.clear();
         }
         let wait_s = busy.min(self.policy.max).as_secs().max(1);
         let until_us = now_us.saturating_add(micros(Duration::from_secs(wait_s)));
-        self.told_until_us.insert(vehicle_id.clone(), until_us);
+        told_until_us.insert(vehicle_id.clone(), until_us);
         u32::try_from(wait_s).ok()
     }
 }
@@ -126,7 +132,7 @@ mod tests {
     #[test]
     fn vehicles_are_told_once_a_wait_and_longer_the_longer_it_takes() {
         let clock = ManualClock::at(0);
-        let (pressure, mut gate) = Pressure::new(POLICY, Arc::clone(&clock) as SharedClock);
+        let (pressure, gate) = Pressure::new(POLICY, Arc::clone(&clock) as SharedClock);
         let (one, two): (VehicleId, VehicleId) = ("van-1".parse().unwrap(), "van-2".parse().unwrap());
         assert_eq!(gate.wait_for(&one), None);
         pressure.begin(clock.monotonic_us());

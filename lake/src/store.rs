@@ -48,7 +48,7 @@ pub enum OpenLakeError {
         source: io::Error,
     },
     /// There is no lake.
-    #[error("no lake at {location}; give a place that roadlake wrote")]
+    #[error("no lake at {location}; `--data` or `--lake` must name a place that roadlake wrote")]
     Missing {
         /// Where it was looked for.
         location: LakeLocation,

@@ -48,14 +48,19 @@ pub fn ingest_settings(data: &Path) -> ingest::Settings {
 
 impl Pipeline {
     pub async fn start(data: &Path) -> Self {
+        Self::start_at(data, LakeSettings::folder(data.join("lake"))).await
+    }
+
+    /// With its lake anywhere.
+    pub async fn start_at(data: &Path, lake: LakeSettings) -> Self {
         let (tasks, clock) = (Tasks::new(), SystemClock::shared());
-        let ingest = ingest::start(ingest_settings(data), &tasks, clock.clone()).await.unwrap();
-        let mut settings = analytics::Settings::for_lake(LakeSettings::folder(data.join("lake")));
+        let settings = ingest::Settings { lake: lake.clone(), ..ingest_settings(data) };
+        let ingest = ingest::start(settings, &tasks, clock.clone()).await.unwrap();
+        let mut settings = analytics::Settings::for_lake(lake.clone());
         settings.parameters.silence = Duration::from_secs(3);
         let handle = analytics::start(settings, &tasks, clock.clone(), &Health::default()).await.unwrap();
         let mut config = api::Config { listen: "127.0.0.1:0".to_owned(), ..api::Config::default() };
         config.database = data.join("api.db");
-        config.lake = LakeLocation::Folder(data.join("lake"));
         let settings = api::Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap();
         let api =
             api::start(settings, &tasks, clock.clone(), Arc::new(handle.analytics.clone())).await.unwrap();
