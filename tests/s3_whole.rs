@@ -5,29 +5,47 @@
 
 #[path = "support/pipeline.rs"]
 mod pipeline;
+#[path = "support/s3_faults.rs"]
+mod s3_faults;
 #[path = "support/s3_server.rs"]
 mod s3_server;
 
-use std::{fs, path::Path, process::Output};
+use std::{fs, path::Path, process::Output, time::Duration};
 
 use edge_agent::source::replay::Pace;
 use pipeline::{Pipeline, REAL_CAR, real_car, within};
+use s3_faults::{Fault, S3Proxy};
 use s3_server::S3Server;
 use service::exit;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_becomes_the_trip_it_becomes_in_a_folder() {
+async fn a_log_becomes_the_trip_it_becomes_in_a_folder_also_over_an_outage_of_the_store() {
     let server = S3Server::start();
+    let proxy = S3Proxy::start(server.address()).await;
     let mut trips = Vec::new();
     for is_bucket in [false, true] {
         let data = tempfile::tempdir().unwrap();
         let pipeline = if is_bucket {
-            Pipeline::start_at(data.path(), server.lake("fleet")).await
+            Pipeline::start_at(data.path(), server.lake_by(proxy.address(), "fleet")).await
         } else {
             Pipeline::start(data.path()).await
         };
         let vehicle = real_car(&data.path().join("spool"), pipeline.broker(), Pace::FlatOut);
         let agent = pipeline.agent(vehicle).await;
+        if is_bucket {
+            within("something stored", async {
+                while pipeline.ingest.stats().samples_stored == 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            })
+            .await;
+            // Longer than ten looks for new readings, one a second.
+            proxy.set(Fault::Unavailable);
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            let failed = pipeline.analytics.sql("SELECT count(*) FROM readings", 1).await;
+            assert!(failed.is_err(), "{failed:?}");
+            proxy.set(Fault::Pass);
+        }
         within("the log drained", agent.drained()).await;
         pipeline.settled().await;
         let answer = pipeline.get(&format!("/v1/trips?vehicle_id={REAL_CAR}")).await;

@@ -303,6 +303,12 @@ impl LakeTable {
         Err(self.fenced(txn))
     }
 
+    /// Whether a commit with this mark is among the newest.
+    pub async fn has_landed(&mut self, mark: &CommitMark) -> Result<bool, CommitError> {
+        self.refresh().await.map_err(|e| self.commit_read_error(e))?;
+        Ok(self.landed(mark).await?.is_some())
+    }
+
     /// The newest version with this mark.
     async fn landed(&self, mark: &CommitMark) -> Result<Option<i64>, CommitError> {
         let is_marked = |action: &Action| {
