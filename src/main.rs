@@ -1,12 +1,13 @@
 //! The program `roadlake`: the whole pipeline, from the vehicle to the invoice, in one process.
 //!
 //! Wiring only. [`stack`] starts ingest, analytics and api together; [`demo`] adds vehicles to it,
-//! [`serve`] runs it for real ones, [`sql`] asks its lake, [`import`] backfills it, [`admin`] looks
-//! after it.
+//! [`serve`] runs it for real ones, [`sql`] asks its lake, [`import`] backfills it, [`load`] tries
+//! what it bears, [`admin`] looks after it.
 
 mod admin;
 mod demo;
 mod import;
+mod load;
 mod place;
 mod serve;
 mod sql;
@@ -35,6 +36,8 @@ enum Command {
     Sql(sql::Arguments),
     /// Backfill the history of a vehicle from a CSV or Parquet file
     Import(import::Arguments),
+    /// Many vehicles at once against a broker, each with real batches and durable acks
+    Load(load::Arguments),
     /// Look after the data: how it stands, whether it is whole, and putting it in order by hand
     Admin(admin::Arguments),
 }
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
     let filter = match arguments.command {
         Command::Serve(_) => service::logs::DEFAULT_FILTER,
         // These draw on the terminal themselves.
-        Command::Demo(_) | Command::Sql(_) | Command::Import(_) | Command::Admin(_) => {
+        Command::Demo(_) | Command::Sql(_) | Command::Import(_) | Command::Load(_) | Command::Admin(_) => {
             "error,rumqttd=off,rumqttc=off"
         }
     };
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
                 Command::Serve(a) => Box::pin(serve::run(a)).await,
                 Command::Sql(a) => Box::pin(sql::run(a)).await,
                 Command::Import(a) => Box::pin(import::run(a)).await,
+                Command::Load(a) => Box::pin(load::run(a)).await,
                 Command::Admin(a) => Box::pin(admin::run(a)).await,
             }
         }),
@@ -76,10 +80,15 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     let find = |is: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(is);
     if find(|e| e.is::<ConfigError>()) {
         exit::CONFIG
-    } else if find(|e| e.is::<lake::CommitError>() || e.is::<lake::store::LockError>()) {
+    } else if find(|e| {
+        matches!(e.downcast_ref(), Some(lake::CommitError::Fenced { .. })) || e.is::<lake::store::LockError>()
+    }) {
         exit::CONFLICT
     } else if find(|e| {
-        e.is::<analytics::SqlError>() || e.is::<ingest::import::ImportError>() || e.is::<admin::NotWhole>()
+        e.is::<analytics::SqlError>()
+            || e.is::<ingest::import::ImportError>()
+            || e.is::<admin::NotWhole>()
+            || e.is::<load::NotAcked>()
     }) {
         exit::DATA
     } else if find(|e| {

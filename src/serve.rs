@@ -34,6 +34,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     println!("console http://{}", stack.api.addr);
     let outcome = tasks.until_signal().await;
-    stack.stop().await?;
-    Ok(outcome?)
+    let stopped = stack.stop().await;
+    // Why it ended comes before what ending met.
+    outcome?;
+    stopped
 }

@@ -89,6 +89,7 @@ impl Stack {
         let health = service::health::Health::default();
         let analytics =
             analytics::start(analytics, &analytics_tasks, clock.clone(), &health).await?.analytics;
+        analytics::live::follow_ingest(&analytics, ingest.last_state_changes(), &analytics_tasks);
         let api = api::start(api, &api_tasks, clock, Arc::new(analytics.clone())).await?;
         Ok(Self { ingest, analytics, api, analytics_tasks, api_tasks })
     }

@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test: a failure is the message")]
 
+#[path = "support/content.rs"]
+mod content;
 #[path = "support/pipeline.rs"]
 mod pipeline;
 #[path = "support/s3_faults.rs"]
@@ -16,7 +18,8 @@ mod s3_server;
 
 use std::{path::Path, time::Duration};
 
-use analytics::{LakeSettings, sql_cli::Session};
+use analytics::LakeSettings;
+use content::content_of;
 use edge_agent::{agent, source::replay::Pace};
 use pipeline::{ingest_settings, real_car, within};
 use s3_faults::{Fault, S3Proxy};
@@ -74,27 +77,6 @@ impl Rig {
     }
 }
 
-/// Every row of the telemetry tables without its time of receipt, and how many.
-async fn content(lake: &LakeSettings) -> (String, u64) {
-    let session = Session::open(lake, SystemClock::shared()).await.unwrap();
-    let (mut whole, mut rows) = (String::new(), 0);
-    for table in ["readings", "signals"] {
-        let described = session.query(&format!("SELECT * FROM {table} LIMIT 1")).await.unwrap();
-        let columns: Vec<String> = described
-            .columns
-            .iter()
-            .filter(|c| c.name != "received_at")
-            .map(|c| format!("coalesce(CAST({} AS VARCHAR), '-')", c.name))
-            .collect();
-        let hashed = format!("SELECT md5(concat_ws('|', {})) AS h FROM {table}", columns.join(", "));
-        let query = format!("SELECT count(*), md5(string_agg(h, '' ORDER BY h)) FROM ({hashed})");
-        let result = session.query(&query).await.unwrap();
-        rows += result.rows[0][0].as_u64().unwrap();
-        whole.push_str(&format!("{table} {:?}\n", result.rows[0]));
-    }
-    (whole, rows)
-}
-
 /// The value of a gauge of this process.
 fn gauge(name: &str) -> f64 {
     let text = service::metrics::render();
@@ -108,8 +90,8 @@ async fn whatever_the_store_does_the_lake_ends_with_the_rows_of_an_undisturbed_r
     let undisturbed = LakeSettings::folder(folder.path().join("lake"));
     let rig = Rig::start(undisturbed.clone(), folder.path(), Pace::FlatOut).await;
     let (stats, _) = rig.drained().await;
-    let (expected, rows) = content(&undisturbed).await;
-    assert!(rows > 10_000, "{rows}");
+    let expected = content_of(&undisturbed).await;
+    assert!(expected.rows > 10_000, "{expected:?}");
     let samples = stats.samples_stored;
 
     let server = S3Server::start();
@@ -177,6 +159,6 @@ async fn whatever_the_store_does_the_lake_ends_with_the_rows_of_an_undisturbed_r
     assert_eq!((stats.samples_stored, stats.samples_quarantined), (samples, 0));
     assert_eq!((agent.samples_acked, agent.samples_dropped_total()), (samples, 0));
     assert!(agent.waits > 0);
-    assert_eq!(content(&server.lake("fleet")).await, (expected, rows));
+    assert_eq!(content_of(&server.lake("fleet")).await, expected);
     assert!(direct.audit(&Default::default()).await.unwrap().is_clean());
 }

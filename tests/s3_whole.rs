@@ -26,7 +26,7 @@ async fn a_log_becomes_the_trip_it_becomes_in_a_folder_also_over_an_outage_of_th
     for is_bucket in [false, true] {
         let data = tempfile::tempdir().unwrap();
         let pipeline = if is_bucket {
-            Pipeline::start_at(data.path(), server.lake_by(proxy.address(), "fleet")).await
+            Pipeline::start_with(data.path(), |s| s.lake = server.lake_by(proxy.address(), "fleet")).await
         } else {
             Pipeline::start(data.path()).await
         };

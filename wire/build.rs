@@ -5,7 +5,13 @@ use std::{env, error::Error, fmt::Write as _, fs, path::Path};
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=vss/vss-6.0.json");
-    let files = ["proto/telemetry.proto", "proto/catalog.proto", "proto/ack.proto", "proto/command.proto"];
+    let files = [
+        "proto/telemetry.proto",
+        "proto/catalog.proto",
+        "proto/ack.proto",
+        "proto/command.proto",
+        "proto/last_state.proto",
+    ];
     prost_build::Config::new().compile_fds(protox::compile(files, ["proto"])?)?;
 
     let tree: serde_json::Value = serde_json::from_str(&fs::read_to_string("vss/vss-6.0.json")?)?;

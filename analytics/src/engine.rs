@@ -183,6 +183,21 @@ impl Analytics {
         self.shared.fleet.states()
     }
 
+    /// The states that changed after a change's number, and the number of the newest; 0 is before all.
+    pub fn fleet_since(&self, change: u64) -> (Vec<VehicleState>, u64) {
+        self.shared.fleet.since(change)
+    }
+
+    /// The number of the newest change of the fleet, which can be awaited.
+    pub fn fleet_changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.fleet.newest()
+    }
+
+    /// Takes in states that are known before they are in the lake.
+    pub fn note_states(&self, states: impl IntoIterator<Item = VehicleState>) {
+        self.shared.fleet.merge(states);
+    }
+
     /// How far the derivation has come; changes can be awaited.
     pub fn progress(&self) -> tokio::sync::watch::Receiver<Progress> {
         self.shared.progress.subscribe()

@@ -2,7 +2,7 @@
 //!
 //! Owns: what a trip is ([`trips`]), the job that derives trips from new readings and writes
 //! their revisions ([`follow`]), the read-only SQL door and the handle others ask ([`engine`]),
-//! the same for a shell ([`sql_cli`]), and the rows handed out ([`row`]). It does not own table
+//! the same for a shell ([`sql_cli`]), last known states before they are in the lake ([`live`]), and the rows handed out ([`row`]). It does not own table
 //! schemas or commits (lake), domain events or invoices (api).
 //!
 //! The main path: `follow` sees a new version of `readings`, `touched` says whose data it holds,
@@ -16,6 +16,7 @@ mod config;
 pub mod engine;
 mod fleet;
 pub mod follow;
+pub mod live;
 mod metrics;
 mod readings;
 mod reconcile;

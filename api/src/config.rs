@@ -26,6 +26,8 @@ pub struct Config {
     pub s3: S3Config,
     /// File whose first line is the key every `/v1` call must carry; needed beyond loopback.
     pub api_key_file: Option<PathBuf>,
+    /// File with the URL of the Redis that ingest shares last states by; the `api` program alone reads it.
+    pub redis_url_file: Option<PathBuf>,
     /// How often the lake's `trips` is looked at.
     pub follow_interval: DurationText,
     /// Whether vehicles seen in the lake are registered by themselves.
@@ -48,6 +50,7 @@ impl Default for Config {
             lake: LakeLocation::Folder("data/lake".into()),
             s3: S3Config::default(),
             api_key_file: None,
+            redis_url_file: None,
             follow_interval: DurationText(Duration::from_secs(1)),
             auto_register: true,
             offline_after: DurationText(Duration::from_secs(300)),
@@ -69,6 +72,8 @@ pub struct Settings {
     pub lake: LakeSettings,
     /// The key of `/v1`.
     pub api_key: Option<Secret>,
+    /// The URL in [`Config::redis_url_file`], or `REDIS_URL` of the environment.
+    pub last_state_url: Option<Secret>,
     /// How often trips are followed.
     pub follow_interval: Duration,
     /// Whether unknown vehicles are registered.
@@ -102,6 +107,8 @@ impl Settings {
             .as_deref()
             .map(Secret::from_file)
             .and_then(|key| faults.check("api_key_file", key));
+        let last_state_url = Secret::from_file_or_env(config.redis_url_file.as_deref(), "REDIS_URL");
+        let last_state_url = faults.check("redis_url_file", last_state_url).flatten();
         if listen.is_some_and(|l| !l.ip().is_loopback()) && config.api_key_file.is_none() {
             faults.add(
                 "listen",
@@ -136,6 +143,7 @@ impl Settings {
             database: config.database,
             lake,
             api_key,
+            last_state_url,
             follow_interval: config.follow_interval.0,
             registration,
             offline_after: config.offline_after.0,

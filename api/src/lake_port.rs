@@ -6,6 +6,7 @@ use std::fmt;
 
 use analytics::row::{QueryResult, TripChange, VehicleState};
 use async_trait::async_trait;
+use tokio::sync::watch;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::fault::Kind;
@@ -69,4 +70,10 @@ pub trait LakeReader: Send + Sync + fmt::Debug {
 
     /// The last reading of each vehicle.
     fn fleet(&self) -> Vec<VehicleState>;
+
+    /// Those that changed after a change's number, and the number of the newest; 0 is before all.
+    fn fleet_since(&self, change: u64) -> (Vec<VehicleState>, u64);
+
+    /// The number of the newest change, which can be awaited.
+    fn fleet_changes(&self) -> watch::Receiver<u64>;
 }

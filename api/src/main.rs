@@ -46,6 +46,9 @@ async fn run(settings: api::Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot open the lake {}; set `lake`", settings.lake.location))?;
     let tasks = Tasks::new();
+    if let Some(url) = &settings.last_state_url {
+        analytics::live::follow_redis(&lake, url, &tasks).context("cannot follow last states")?;
+    }
     analytics::watch_fleet(&lake, &reading, &tasks, Arc::clone(&clock));
     let handle = api::start(settings, &tasks, clock, Arc::new(lake)).await?;
     println!("console and api: http://{}/", handle.addr);

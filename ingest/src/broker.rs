@@ -18,8 +18,12 @@ use rumqttd::{Broker, Config, ConnectionSettings, RouterConfig, ServerSettings};
 const CONNECTIONS_MAX: usize = 100_010;
 /// A little over [`wire::batch::PAYLOAD_BYTES_MAX`], for topic and header.
 const PAYLOAD_BYTES_MAX: usize = wire::batch::PAYLOAD_BYTES_MAX + 4096;
-const SEGMENT_BYTES_MAX: usize = 64 << 20;
-const SEGMENT_COUNT_MAX: usize = 4;
+/// What it keeps of a subscription is in so many parts; the oldest goes whole.
+const SEGMENT_COUNT: usize = 4;
+/// The smallest part rumqttd bears.
+const SEGMENT_BYTES_MIN: usize = 1024;
+/// The least that can be kept of a subscription.
+pub const MEMORY_BYTES_MIN: usize = SEGMENT_BYTES_MIN * SEGMENT_COUNT;
 /// How often, and how long apart, the new listener is tried.
 const PROBE_COUNT: u32 = 200;
 const PROBE_PAUSE: Duration = Duration::from_millis(25);
@@ -42,8 +46,10 @@ pub enum BrokerError {
     Start(SocketAddr),
 }
 
-/// Starts the broker and returns its address once it accepts connections.
-pub fn start_embedded(listen: SocketAddr) -> Result<SocketAddr, BrokerError> {
+/// Starts the broker and returns its address once it accepts connections. Of each subscription it
+/// keeps about `memory_bytes_max` of messages that were not taken yet; beyond that the oldest go, and
+/// the vehicles send them again.
+pub fn start_embedded(listen: SocketAddr, memory_bytes_max: usize) -> Result<SocketAddr, BrokerError> {
     // rumqttd neither reports a taken port nor the port it got for 0: find out first.
     let probe = TcpListener::bind(listen).map_err(|source| BrokerError::Listen { listen, source })?;
     let listen = probe.local_addr().map_err(|source| BrokerError::Listen { listen, source })?;
@@ -68,8 +74,8 @@ pub fn start_embedded(listen: SocketAddr) -> Result<SocketAddr, BrokerError> {
         router: RouterConfig {
             max_connections: CONNECTIONS_MAX,
             max_outgoing_packet_count: 200,
-            max_segment_size: SEGMENT_BYTES_MAX,
-            max_segment_count: SEGMENT_COUNT_MAX,
+            max_segment_size: (memory_bytes_max / SEGMENT_COUNT).max(SEGMENT_BYTES_MIN),
+            max_segment_count: SEGMENT_COUNT,
             ..RouterConfig::default()
         },
         v4: Some(HashMap::from([("1".to_owned(), server)])),

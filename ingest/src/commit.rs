@@ -3,8 +3,9 @@
 //! Exactly once rests on three things. Each row carries `(stream_id, sequence)`, so the lake is
 //! the record of what is in: a stream seen for the first time since the start is looked up there
 //! before anything of it is written. A batch is for one table, so one commit holds all of it.
-//! Each commit moves this instance's application transaction from the version it last saw, so a
-//! second process with the same shards is refused ([`CommitterError::Fenced`]).
+//! Each commit moves this instance's application transaction from the version it last saw, and a
+//! process that starts claims its shards, which moves those of whoever had some of them: the newest
+//! owner is the only one, any other is refused ([`CommitterError::Fenced`]).
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -25,6 +26,7 @@ use crate::{
     dedupe::SequenceSet,
     metrics::{self, Outcome},
     rows,
+    share::Share,
     verify::{Quarantined, Verified},
 };
 
@@ -46,8 +48,13 @@ pub enum CommitterError {
     #[error("cannot build rows")]
     Rows(#[from] ArrowError),
     /// Another process writes the same shards.
-    #[error("another ingest owns these shards; stop it, or give this one another `instance`")]
+    #[error(
+        "another ingest has taken shards of this one; run one process a share: stop the other, or give this one another `instance` or `instances`"
+    )]
     Fenced(#[source] CommitError),
+    /// The shards cannot be taken over from who had them.
+    #[error("cannot claim the shards")]
+    Claim(#[source] CommitError),
     /// The lake refused, and we were asked to stop.
     #[error("stopped while the lake refused a commit; what was not committed was not acknowledged")]
     Refused(#[source] CommitError),
@@ -98,7 +105,33 @@ pub enum Purpose {
 }
 
 impl Committer {
-    /// Opens the tables and reads where this writer (`app_id`) left off.
+    /// Opens the tables and takes the shards of `share` from whoever has some of them: from now
+    /// on they cannot commit, and what they have committed is there to be looked up.
+    pub async fn claim(lake: &Lake, share: Share, clock: SharedClock) -> Result<Self, CommitterError> {
+        let app_id = share.app_id();
+        let is_rival =
+            |id: &str| Share::of_app_id(id).is_some_and(|other| other != share && other.overlaps(share));
+        let mut committer = Self::open(lake, app_id.clone(), clock).await?;
+        for kind in TABLES {
+            let Some(table) = committer.tables.get_mut(&kind) else { continue };
+            let version = table.claim(&app_id, is_rival).await.map_err(CommitterError::Claim)?;
+            committer.app_versions.insert(kind, version);
+        }
+        // Two that start at once may each have won some tables. All are one's own only if they are
+        // when the last has been claimed.
+        for kind in TABLES {
+            let Some(table) = committer.tables.get_mut(&kind) else { continue };
+            table.refresh().await?;
+            if table.app_version(&app_id).await? != committer.app_versions.get(&kind).copied() {
+                let table = kind.name();
+                return Err(CommitterError::Fenced(CommitError::Fenced { table, app_id }));
+            }
+        }
+        Ok(committer)
+    }
+
+    /// Opens the tables and reads where this writer (`app_id`) left off. For work that nobody else
+    /// can be at; an ingest of shards uses [`Committer::claim`].
     pub async fn open(lake: &Lake, app_id: String, clock: SharedClock) -> Result<Self, CommitterError> {
         let (mut tables, mut app_versions) = (HashMap::new(), HashMap::new());
         for kind in TABLES {

@@ -4,7 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use lake::{LakeLocation, LakeSettings, S3Config};
 use serde::{Deserialize, Serialize};
-use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
+use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
+
+use crate::broker;
+
+use crate::share::Share;
 
 mod maintenance;
 
@@ -44,6 +48,8 @@ pub struct Config {
     pub signatures: SignaturePolicy,
     /// Folder of enrolled public keys, `{vehicle_id}.pub`, 64 hex digits each.
     pub device_keys_dir: Option<PathBuf>,
+    /// File with the URL of the Redis that last states are shared by.
+    pub redis_url_file: Option<PathBuf>,
     /// Keeping the lake in order.
     pub maintenance: MaintenanceConfig,
 }
@@ -54,6 +60,8 @@ pub struct Config {
 pub struct BrokerConfig {
     /// Address of the embedded broker; empty to use an external one.
     pub embedded_listen: String,
+    /// Messages the embedded broker keeps of one subscription that are not taken yet.
+    pub embedded_memory_max: ByteSize,
     /// `host:port` of an external broker.
     pub external: Option<String>,
     /// User name at the external broker.
@@ -97,6 +105,7 @@ impl Default for Config {
             wait_max: DurationText(Duration::from_secs(60)),
             signatures: SignaturePolicy::Enrolled,
             device_keys_dir: None,
+            redis_url_file: None,
             maintenance: MaintenanceConfig::default(),
         }
     }
@@ -106,6 +115,7 @@ impl Default for BrokerConfig {
     fn default() -> Self {
         Self {
             embedded_listen: "127.0.0.1:1883".to_owned(),
+            embedded_memory_max: ByteSize(256 << 20),
             external: None,
             user: None,
             password_file: None,
@@ -121,10 +131,8 @@ impl Default for BrokerConfig {
 pub struct Settings {
     /// Where the lake is.
     pub lake: LakeSettings,
-    /// This instance's number.
-    pub instance: u32,
-    /// How many there are.
-    pub instances: u32,
+    /// Its part of the shards.
+    pub share: Share,
     /// The broker.
     pub broker: BrokerSettings,
     /// See [`Config::flush_interval`].
@@ -143,6 +151,8 @@ pub struct Settings {
     pub signatures: SignaturePolicy,
     /// See [`Config::device_keys_dir`].
     pub device_keys_dir: Option<PathBuf>,
+    /// The URL in [`Config::redis_url_file`], or `REDIS_URL` of the environment.
+    pub last_state_url: Option<Secret>,
     /// See [`Config::maintenance`].
     pub maintenance: MaintenanceSettings,
 }
@@ -154,6 +164,8 @@ pub enum BrokerSettings {
     Embedded {
         /// Where it listens.
         listen: SocketAddr,
+        /// See [`BrokerConfig::embedded_memory_max`].
+        memory_bytes_max: usize,
     },
     /// Any MQTT 3.1.1 or 5 broker.
     External(ExternalBroker),
@@ -167,7 +179,7 @@ pub struct ExternalBroker {
     /// Port.
     pub port: u16,
     /// User name and password.
-    pub login: Option<(String, service::config::Secret)>,
+    pub login: Option<(String, Secret)>,
     /// PEM of the authority, and of our certificate and key.
     pub tls: Option<TlsFiles>,
 }
@@ -216,6 +228,8 @@ impl Settings {
             faults.add("device_keys_dir", "must be set when signatures = \"required\"");
         }
         let broker = broker_settings(&config.broker, &mut faults);
+        let last_state_url = faults
+            .check("redis_url_file", Secret::from_file_or_env(config.redis_url_file.as_deref(), "REDIS_URL"));
         let maintenance = config.maintenance.check(&mut faults);
         let lake = match LakeSettings::check(config.lake, &config.s3) {
             Ok(lake) => Some(lake),
@@ -224,10 +238,12 @@ impl Settings {
                 None
             }
         };
-        let settings = broker.zip(maintenance).zip(lake).map(|((broker, maintenance), lake)| Self {
+        // `None` has been told above.
+        let share = Share::new(config.instance, config.instances);
+        let parts = broker.zip(maintenance).zip(lake.zip(share));
+        let settings = parts.map(|((broker, maintenance), (lake, share))| Self {
             lake,
-            instance: config.instance,
-            instances: config.instances,
+            share,
             broker,
             flush_interval: config.flush_interval.0,
             flush_bytes: to_usize(config.flush_bytes),
@@ -237,6 +253,7 @@ impl Settings {
             clock_ahead_max: config.clock_ahead_max.0,
             signatures: config.signatures,
             device_keys_dir: config.device_keys_dir,
+            last_state_url: last_state_url.flatten(),
             maintenance,
         });
         faults.finish(settings)
@@ -255,7 +272,11 @@ fn broker_settings(config: &BrokerConfig, faults: &mut Faults) -> Option<BrokerS
                 format!("{:?} is no address; write one like \"127.0.0.1:1883\"", config.embedded_listen)
             }),
         )?;
-        return Some(BrokerSettings::Embedded { listen });
+        let memory_bytes_max = to_usize(config.embedded_memory_max);
+        if memory_bytes_max < broker::MEMORY_BYTES_MIN {
+            faults.add("broker.embedded_memory_max", "must be at least \"4KiB\"; a fleet wants megabytes");
+        }
+        return Some(BrokerSettings::Embedded { listen, memory_bytes_max });
     };
     let parts =
         external.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)));
@@ -272,7 +293,7 @@ fn broker_settings(config: &BrokerConfig, faults: &mut Faults) -> Option<BrokerS
             None
         }
         (Some(user), Some(path)) => {
-            let secret = faults.check("broker.password_file", service::config::Secret::from_file(path))?;
+            let secret = faults.check("broker.password_file", Secret::from_file(path))?;
             Some((user.clone(), secret))
         }
     };

@@ -7,11 +7,11 @@
 use std::{sync::Arc, time::Duration};
 
 use rumqttc::{
-    AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS, SubscribeFilter,
-    TlsConfiguration, Transport,
+    AsyncClient, ConnectionError, Event, MqttOptions, Packet, QoS, SubscribeFilter, TlsConfiguration,
+    Transport,
 };
 use service::tasks::TaskError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use wire::{
     ack::AckMessage,
@@ -19,7 +19,7 @@ use wire::{
     topics::{self, Channel},
 };
 
-use crate::{config::ExternalBroker, metrics, pipeline::Counters, pressure::Gate};
+use crate::{config::ExternalBroker, metrics, pipeline::Counters, pressure::Gate, share::Share};
 
 const PACKET_BYTES_MAX: usize = wire::batch::PAYLOAD_BYTES_MAX + 8192;
 const REQUEST_QUEUE_LEN: usize = 4096;
@@ -40,45 +40,33 @@ pub struct Incoming {
     pub payload: Vec<u8>,
 }
 
-/// Publishes towards vehicles.
+/// Publishes towards vehicles by the connection there is.
 #[derive(Debug, Clone)]
-pub struct Downlink(AsyncClient);
+pub struct Downlink(watch::Receiver<Option<AsyncClient>>);
 
-/// What became of a message.
-#[derive(Debug, PartialEq, Eq)]
-enum Handed {
-    /// It waits for its commit, or was left.
-    On,
-    /// Nobody takes messages any more.
-    Ended,
-}
-
-/// A connection to a broker, not yet polled.
+/// Connections to a broker, one after the other.
 pub struct Intake {
-    client: AsyncClient,
-    events: EventLoop,
+    options: MqttOptions,
     filters: Vec<String>,
-    door: Door,
-}
-
-/// Between a connection and the queue.
-struct Door {
+    /// The client of the connection, once it is subscribed for.
+    client: watch::Sender<Option<AsyncClient>>,
     gate: Gate,
     counters: Arc<Counters>,
-    downlink: Downlink,
+}
+
+/// How a connection ended.
+enum End {
+    /// Nobody takes messages any more.
+    Closed,
+    Lost(ConnectionError),
 }
 
 impl Intake {
-    /// Prepares a connection for instance `instance` of `instances`.
-    pub fn new(
-        broker: &ExternalBroker,
-        (instance, instances): (u32, u32),
-        gate: Gate,
-        counters: Arc<Counters>,
-    ) -> Self {
+    /// Prepares a connection for the shards of `share`.
+    pub fn new(broker: &ExternalBroker, share: Share, gate: Gate, counters: Arc<Counters>) -> Self {
         // A name of its own each time: with one name two processes would throw each other out
         // for ever instead of meeting the lake's fence.
-        let client_id = format!("ingest-{instance}-of-{instances}-{}", uuid::Uuid::new_v4().simple());
+        let client_id = format!("ingest-{share}-{}", uuid::Uuid::new_v4().simple());
         let mut options = MqttOptions::new(client_id, broker.host.clone(), broker.port);
         options
             .set_keep_alive(KEEP_ALIVE)
@@ -88,43 +76,70 @@ impl Intake {
             options.set_credentials(user.clone(), password.expose().to_owned());
         }
         if let Some(tls) = &broker.tls {
+            service::tls::use_ring();
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Simple {
                 ca: tls.ca.clone(),
                 alpn: None,
                 client_auth: tls.identity.clone(),
             }));
         }
-        let (client, events) = AsyncClient::new(options, REQUEST_QUEUE_LEN);
         let filters = [Channel::Telemetry, Channel::Catalog]
             .into_iter()
-            .flat_map(|channel| topics::filters(channel, instance, instances))
+            .flat_map(|channel| share.filters(channel))
             .collect();
-        let door = Door { gate, counters, downlink: Downlink(client.clone()) };
-        Self { client, events, filters, door }
+        Self { options, filters, client: watch::Sender::new(None), gate, counters }
     }
 
-    /// Publishes by this connection.
+    /// Publishes by these connections.
     pub fn downlink(&self) -> Downlink {
-        Downlink(self.client.clone())
+        Downlink(self.client.subscribe())
     }
 
     /// Takes messages until stopped; reconnects by itself. `connected` tells each change.
     pub async fn run(
-        mut self,
+        self,
         queue: mpsc::Sender<Incoming>,
-        connected: tokio::sync::watch::Sender<bool>,
+        connected: watch::Sender<bool>,
         stop: CancellationToken,
     ) -> Result<(), TaskError> {
         let mut pause = RETRY_MIN;
         loop {
-            let event = tokio::select! {
+            let ended = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                event = self.events.poll() => event,
+                ended = self.connection(&queue, &connected, &mut pause) => ended?,
             };
-            match event {
+            self.client.send_replace(None);
+            connected.send_replace(false);
+            let End::Lost(error) = ended else { return Ok(()) };
+            tracing::warn!(error = %service::logs::chain(&error), pause_ms = pause.as_millis(), "broker connection lost");
+            metrics::broker_disconnects();
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// One connection. Both ends of the library are made anew for each: one that has lost its
+    /// connection can go on waiting for the answer to a message of that connection, and sends
+    /// nothing any more, not even the subscription.
+    async fn connection(
+        &self,
+        queue: &mpsc::Sender<Incoming>,
+        connected: &watch::Sender<bool>,
+        pause: &mut Duration,
+    ) -> Result<End, TaskError> {
+        let (client, mut events) = AsyncClient::new(self.options.clone(), REQUEST_QUEUE_LEN);
+        loop {
+            match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    pause = RETRY_MIN;
-                    self.subscribe()?;
+                    *pause = RETRY_MIN;
+                    // Nothing else is in its queue yet, so there is room.
+                    let filters =
+                        self.filters.iter().map(|f| SubscribeFilter::new(f.clone(), QoS::AtLeastOnce));
+                    client.try_subscribe_many(filters)?;
+                    self.client.send_replace(Some(client.clone()));
                 }
                 Ok(Event::Incoming(Packet::SubAck(_))) => {
                     connected.send_replace(true);
@@ -140,53 +155,23 @@ impl Intake {
                         channel,
                         payload: publish.payload.to_vec(),
                     };
-                    if self.door.hand_on(incoming, &queue, &stop).await == Handed::Ended {
-                        return Ok(());
+                    if self.hand_on(incoming, queue).await == Handed::Ended {
+                        return Ok(End::Closed);
                     }
                 }
                 Ok(_) => {}
-                Err(error) => {
-                    connected.send_replace(false);
-                    tracing::warn!(error = %service::logs::chain(&error), pause_ms = pause.as_millis(), "broker connection lost");
-                    metrics::broker_disconnects();
-                    if matches!(error, ConnectionError::RequestsDone) {
-                        return Ok(());
-                    }
-                    tokio::select! {
-                        () = stop.cancelled() => return Ok(()),
-                        () = tokio::time::sleep(pause) => {}
-                    }
-                    pause = (pause * 2).min(RETRY_MAX);
-                }
+                Err(error) => return Ok(End::Lost(error)),
             }
         }
     }
 
-    fn subscribe(&self) -> Result<(), TaskError> {
-        let filters = self.filters.iter().map(|f| SubscribeFilter::new(f.clone(), QoS::AtLeastOnce));
-        match self.client.try_subscribe_many(filters) {
-            Ok(()) => Ok(()),
-            // The queue is full of acks for a connection that is gone: they are sent again.
-            Err(ClientError::TryRequest(_)) => Err("request queue full at connect".into()),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Door {
     /// Puts a message into the queue; leaves it when the queue is full of what the lake does not
     /// take.
-    async fn hand_on(
-        &self,
-        incoming: Incoming,
-        queue: &mpsc::Sender<Incoming>,
-        stop: &CancellationToken,
-    ) -> Handed {
+    async fn hand_on(&self, incoming: Incoming, queue: &mpsc::Sender<Incoming>) -> Handed {
         let vehicle_id = incoming.vehicle_id.clone();
         let room = tokio::select! {
             biased;
             room = queue.reserve() => room.map(Some),
-            () = stop.cancelled() => return Handed::Ended,
             () = self.gate.closed() => Ok(None),
         };
         match room {
@@ -199,7 +184,7 @@ impl Door {
         }
         if let Some(wait_s) = self.gate.wait_for(&vehicle_id) {
             let message = AckMessage { wait_s, ..AckMessage::default() };
-            self.downlink.publish(&vehicle_id, Channel::Ack, message.encode());
+            self.downlink().publish(&vehicle_id, Channel::Ack, message.encode());
             metrics::wait_told();
             tracing::debug!(%vehicle_id, wait_s, "vehicle told to wait");
         }
@@ -207,12 +192,23 @@ impl Door {
     }
 }
 
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+enum Handed {
+    /// It waits for its commit, or was left.
+    On,
+    /// Nobody takes messages any more.
+    Ended,
+}
+
 impl Downlink {
-    /// Publishes to a vehicle. A full queue drops it, counted: every message down is one that
-    /// ingest gives again when the vehicle asks by resending.
+    /// Publishes to a vehicle. Without a connection, or with a full queue, it is dropped and counted:
+    /// every message down is one that ingest gives again when the vehicle asks by resending.
     pub fn publish(&self, vehicle_id: &VehicleId, channel: Channel, payload: Vec<u8>) {
         let topic = topics::topic(vehicle_id, channel);
-        if self.0.try_publish(topic, QoS::AtLeastOnce, false, payload).is_err() {
+        let client = self.0.borrow();
+        let sent = client.as_ref().map(|c| c.try_publish(topic, QoS::AtLeastOnce, false, payload));
+        if !matches!(sent, Some(Ok(()))) {
             metrics::downlink_dropped();
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! Owns: the embedded broker ([`broker`]), receiving ([`intake`]), trusting or quarantining
 //! ([`verify`]), dropping what is stored already ([`dedupe`]), turning batches into rows
-//! ([`rows`]), committing and acknowledging ([`commit`]), keeping the lake in order beside the
-//! writer ([`maintenance`]), backfill from files ([`import`]), and payloads of `quarantine` that may
+//! ([`rows`]), committing and acknowledging ([`commit`]) what its shards bring ([`share`]), keeping
+//! the lake in order beside the writer ([`maintenance`]), the last known state of each vehicle
+//! ([`last_state`]), backfill from files ([`import`]), and payloads of `quarantine` that may
 //! be stored after all ([`replay`]).
 //! It derives nothing from the rows; that is analytics.
 //!
@@ -25,12 +26,14 @@ pub mod dedupe;
 pub mod import;
 pub mod intake;
 pub mod keys;
+pub mod last_state;
 pub mod maintenance;
 pub mod metrics;
 pub mod pipeline;
 pub mod pressure;
 pub mod replay;
 pub mod rows;
+pub mod share;
 pub mod start;
 pub mod verify;
 

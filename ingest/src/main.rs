@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ingest: {error:#}");
-            ExitCode::from(exit::FAILURE)
+            ExitCode::from(exit_code(&error))
         }
     }
 }
@@ -48,6 +48,20 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         tracing::info!(%address, "embedded broker listening");
     }
     let outcome = tasks.until_signal().await;
-    handle.stop(Duration::from_secs(30)).await?;
-    Ok(outcome?)
+    let stopped = handle.stop(Duration::from_secs(30)).await;
+    // Why it ended comes before what ending met.
+    outcome?;
+    Ok(stopped?)
+}
+
+/// Which kind of failure it was.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_fenced = |e: &(dyn std::error::Error + 'static)| {
+        matches!(e.downcast_ref(), Some(lake::CommitError::Fenced { .. }))
+    };
+    if error.chain().any(|e| is_fenced(e) || e.is::<lake::store::LockError>()) {
+        exit::CONFLICT
+    } else {
+        exit::FAILURE
+    }
 }

@@ -23,6 +23,10 @@ pub(crate) fn samples(outcome: Outcome, count: u64) {
     counter!("roadlake_ingest_samples_total", "outcome" => outcome).increment(count);
 }
 
+pub(crate) fn batches_received() {
+    counter!("roadlake_ingest_batches_received_total").increment(1);
+}
+
 pub(crate) fn batches_quarantined(reason: &'static str) {
     counter!("roadlake_ingest_batches_quarantined_total", "reason" => reason).increment(1);
 }
@@ -43,6 +47,14 @@ pub(crate) fn message_shed() {
 
 pub(crate) fn wait_told() {
     counter!("roadlake_ingest_waits_told_total").increment(1);
+}
+
+pub(crate) fn last_states_shared(count: u64) {
+    counter!("roadlake_ingest_last_states_shared_total").increment(count);
+}
+
+pub(crate) fn last_states_shed(count: u64) {
+    counter!("roadlake_ingest_last_states_shed_total").increment(count);
 }
 
 pub(crate) fn messages_ignored() {

@@ -17,6 +17,8 @@ use wire::{ack::AckMessage, ids::VehicleId, time::Timestamp, topics::Channel};
 use crate::{
     commit::{Committer, Flushed},
     intake::{Downlink, Incoming},
+    last_state::LastStates,
+    metrics,
     pressure::Pressure,
     verify::{Verdict, Verifier},
 };
@@ -24,6 +26,7 @@ use crate::{
 /// Counts since the start.
 #[derive(Debug, Default)]
 pub struct Counters {
+    batches_received: AtomicU64,
     samples_stored: AtomicU64,
     samples_duplicate: AtomicU64,
     samples_quarantined: AtomicU64,
@@ -34,6 +37,8 @@ pub struct Counters {
 /// A snapshot of [`Counters`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
+    /// Telemetry messages that came from the broker, copies included.
+    pub batches_received: u64,
     /// Samples written.
     pub samples_stored: u64,
     /// Samples that were there already.
@@ -51,6 +56,7 @@ impl Counters {
     pub fn snapshot(&self) -> Stats {
         let read = |a: &AtomicU64| a.load(Ordering::Relaxed);
         Stats {
+            batches_received: read(&self.batches_received),
             samples_stored: read(&self.samples_stored),
             samples_duplicate: read(&self.samples_duplicate),
             samples_quarantined: read(&self.samples_quarantined),
@@ -86,6 +92,8 @@ pub struct Pipeline {
     pub verifier: Verifier,
     /// Writes batches.
     pub committer: Committer,
+    /// What is known of each vehicle now.
+    pub last_states: LastStates,
     /// Publishes acks.
     pub downlink: Downlink,
     /// When to commit.
@@ -136,14 +144,21 @@ impl Pipeline {
                 Ok(hash) => tracing::debug!(%vehicle_id, %hash, "signal catalogue learned"),
                 Err(reason) => tracing::warn!(%vehicle_id, reason, "signal catalogue refused"),
             },
-            Channel::Telemetry => match self.verifier.verify(message, received_at).await {
-                Verdict::Accept(verified) => self.committer.accept(*verified),
-                Verdict::Quarantine(item) => self.committer.quarantine(*item),
-                Verdict::NeedCatalog(hash) => {
-                    let ask = AckMessage { need_catalog: vec![hash], ..AckMessage::default() };
-                    self.downlink.publish(&vehicle_id, Channel::Ack, ask.encode());
+            Channel::Telemetry => {
+                self.counters.batches_received.fetch_add(1, Ordering::Relaxed);
+                metrics::batches_received();
+                match self.verifier.verify(message, received_at).await {
+                    Verdict::Accept(verified) => {
+                        self.last_states.note(&verified);
+                        self.committer.accept(*verified);
+                    }
+                    Verdict::Quarantine(item) => self.committer.quarantine(*item),
+                    Verdict::NeedCatalog(hash) => {
+                        let ask = AckMessage { need_catalog: vec![hash], ..AckMessage::default() };
+                        self.downlink.publish(&vehicle_id, Channel::Ack, ask.encode());
+                    }
                 }
-            },
+            }
             Channel::Status | Channel::Reply | Channel::Ack | Channel::Campaigns | Channel::Command => {}
         }
     }

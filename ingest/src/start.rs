@@ -6,8 +6,9 @@ use lake::{
     Lake, OpenLakeError,
     store::{LakeLock, LockError},
 };
-use service::{SharedClock, Tasks, tasks::StopError};
-use tokio::sync::{mpsc, watch};
+use service::{SharedClock, Tasks, config::Secret, logs::chain, tasks::StopError};
+use tokio::sync::{broadcast, mpsc, watch};
+use wire::last_state::LastState;
 
 use crate::{
     broker::{self, BrokerError},
@@ -15,6 +16,10 @@ use crate::{
     config::{BrokerSettings, ExternalBroker, Settings},
     intake::Intake,
     keys::DeviceKeys,
+    last_state::{
+        LastStates,
+        shared::{self, SharedStateError, SharedStates},
+    },
     maintenance::Maintenance,
     pipeline::{Counters, FlushPolicy, Pipeline, Stats},
     pressure::Pressure,
@@ -33,6 +38,9 @@ pub enum StartError {
     /// Somebody else needs the lake without writers for a while.
     #[error("cannot take the lake for writing")]
     Lock(#[from] LockError),
+    /// Where last states are shared.
+    #[error("cannot share last states")]
+    LastStates(#[from] SharedStateError),
     /// The lake's tables.
     #[error("cannot prepare the lake for writing")]
     Committer(#[from] CommitterError),
@@ -47,6 +55,7 @@ pub struct Handle {
     intake: Tasks,
     pipeline: Tasks,
     maintenance: Tasks,
+    changes: broadcast::Sender<Arc<LastState>>,
     _lock: Arc<LakeLock>,
 }
 
@@ -55,8 +64,8 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     let lake = Lake::create_at(&settings.lake).await?;
     let lock = Arc::new(lake.lock_as_writer()?);
     let (address, broker) = match settings.broker {
-        BrokerSettings::Embedded { listen } => {
-            let address = broker::start_embedded(listen)?;
+        BrokerSettings::Embedded { listen, memory_bytes_max } => {
+            let address = broker::start_embedded(listen, memory_bytes_max)?;
             let reach = ExternalBroker {
                 host: address.ip().to_string(),
                 port: address.port(),
@@ -67,21 +76,23 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         }
         BrokerSettings::External(broker) => (None, broker),
     };
-    let app_id = format!("ingest/{}-of-{}", settings.instance, settings.instances);
-    let committer = Committer::open(&lake, app_id, clock.clone()).await?;
+    let committer = Committer::claim(&lake, settings.share, clock.clone()).await?;
+    tracing::info!(share = %settings.share, "shards claimed");
     // One of the instances is enough, and more would be in each other's way.
-    let is_maintainer = settings.maintenance.is_enabled && settings.instance == 0;
+    let is_maintainer = settings.maintenance.is_enabled && settings.share.is_first();
     let maintenance =
         is_maintainer.then(|| Maintenance::new(lake.clone(), settings.maintenance, clock.clone()));
+    let (last_states, sharing) = last_states(settings.last_state_url.as_ref()).await?;
     let keys = DeviceKeys::new(settings.device_keys_dir);
     let verifier = Verifier::new(lake, keys, settings.signatures, settings.clock_ahead_max);
     let counters = Arc::new(Counters::default());
     let (pressure, gate) = Pressure::new(settings.wait, clock.clone());
-    let share = (settings.instance, settings.instances);
-    let intake = Intake::new(&broker, share, gate, Arc::clone(&counters));
+    let intake = Intake::new(&broker, settings.share, gate, Arc::clone(&counters));
+    let changes = last_states.changes();
     let pipeline = Pipeline {
         verifier,
         committer,
+        last_states,
         downlink: intake.downlink(),
         policy: FlushPolicy {
             interval: settings.flush_interval,
@@ -99,6 +110,10 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     pipeline_tasks.spawn("ingest pipeline", pipeline.run(queue_out, stop));
     let stop = intake_tasks.stop_token();
     intake_tasks.spawn("ingest intake", intake.run(queue_in, connected_in, stop));
+    if let Some((shared, queue)) = sharing {
+        let stop = pipeline_tasks.stop_token();
+        pipeline_tasks.spawn("last states", shared.run(queue, stop));
+    }
     if let Some(maintenance) = maintenance {
         let stop = maintenance_tasks.stop_token();
         maintenance_tasks.spawn("lake maintenance", maintenance.run(stop));
@@ -110,11 +125,31 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         intake: intake_tasks,
         pipeline: pipeline_tasks,
         maintenance: maintenance_tasks,
+        changes,
         _lock: lock,
     })
 }
 
+/// What is known so far, and where changes go beyond this process.
+type Sharing = Option<(SharedStates, mpsc::Receiver<Arc<LastState>>)>;
+
+async fn last_states(url: Option<&Secret>) -> Result<(LastStates, Sharing), StartError> {
+    let Some(url) = url else { return Ok((LastStates::new(), None)) };
+    let shared = SharedStates::new(url)?;
+    let known = shared.load().await.unwrap_or_else(|error| {
+        tracing::warn!(error = %chain(&error), "last states of before are not known");
+        Vec::new()
+    });
+    let (queue_in, queue_out) = mpsc::channel(shared::QUEUE_LEN_MAX);
+    Ok((LastStates::new().with_shared(known, queue_in), Some((shared, queue_out))))
+}
+
 impl Handle {
+    /// Every change of a vehicle's last known state, from now on.
+    pub fn last_state_changes(&self) -> broadcast::Receiver<Arc<LastState>> {
+        self.changes.subscribe()
+    }
+
     /// Where the embedded broker listens.
     pub fn broker_address(&self) -> Option<SocketAddr> {
         self.broker

@@ -1,8 +1,10 @@
 //! The format at rest: the Delta tables of a lake and every rule of writing them.
 //!
 //! Owns: table schemas ([`schema`]), writer settings ([`writer`]) and table properties
-//! ([`properties`]), where a lake is ([`location`]), opening, reading and committing tables ([`store`], [`table`]), which batches are already
-//! in ([`watermark`]), keeping tables in order ([`maintenance`]), proving that every batch is in once
+//! ([`properties`]), where a lake is ([`location`]), opening, reading and committing tables ([`store`],
+//! [`table`]), which batches are already
+//! in ([`watermark`]), taking a share over from another writer ([`claim`]), keeping tables in order
+//! ([`maintenance`]), proving that every batch is in once
 //! ([`audit`]), and the stored signal catalogues ([`catalogs`]). It is the only crate that names `deltalake`. It does not
 //! decode batches (ingest) nor derive anything (analytics).
 //!
@@ -16,6 +18,7 @@
 
 pub mod audit;
 pub mod catalogs;
+pub mod claim;
 pub mod location;
 pub mod maintenance;
 pub mod properties;

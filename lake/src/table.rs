@@ -30,7 +30,7 @@ use crate::{
 
 /// The key of our own mark in a commit's metadata: tells our commit from another's of the same
 /// version after an answer was lost.
-const COMMIT_MARK: &str = "roadlake_commit";
+pub(crate) const COMMIT_MARK: &str = "roadlake_commit";
 /// Versions searched for our own mark.
 const LOOKED_BACK_MAX: usize = 100;
 
@@ -353,7 +353,7 @@ impl LakeTable {
         Ok(out)
     }
 
-    async fn actions(&self, version: i64) -> Result<Vec<Action>, ReadError> {
+    pub(crate) async fn actions(&self, version: i64) -> Result<Vec<Action>, ReadError> {
         let gone = || ReadError::VersionGone { table: self.kind.name(), version };
         let wanted = u64::try_from(version).map_err(|_| gone())?;
         let bytes = self.table.log_store().read_commit_entry(wanted).await.map_err(|e| self.read_error(e))?;
@@ -394,7 +394,7 @@ impl LakeTable {
         ReadError::Query { table: self.kind.name(), source: Box::new(source) }
     }
 
-    fn commit_read_error(&self, error: ReadError) -> CommitError {
+    pub(crate) fn commit_read_error(&self, error: ReadError) -> CommitError {
         let source = match error {
             ReadError::Read { source, .. } => source,
             other => Box::new(DeltaTableError::Generic(other.to_string())),

@@ -259,6 +259,14 @@ impl Secret {
         }
     }
 
+    /// The secret in a file, where one is named; else that of an environment variable, if it is set.
+    pub fn from_file_or_env(path: Option<&std::path::Path>, variable: &str) -> Result<Option<Self>, String> {
+        match path {
+            Some(path) => Self::from_file(path).map(Some),
+            None => Ok(std::env::var(variable).ok().filter(|text| !text.is_empty()).map(Self)),
+        }
+    }
+
     /// The secret itself: never log it.
     pub fn expose(&self) -> &str {
         &self.0

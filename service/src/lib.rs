@@ -1,8 +1,8 @@
 //! What every process of Roadlake does, and nothing of what it does it for.
 //!
 //! Owns: reading configuration ([`config`]), the clock ([`clock`]), logs ([`logs`]), metrics
-//! ([`metrics`]), supervised tasks and orderly stops ([`tasks`]), health ([`health`]) and exit
-//! codes ([`exit`]). It knows no vehicle, no lake and no HTTP.
+//! ([`metrics`]), supervised tasks and orderly stops ([`tasks`]), health ([`health`]), exit
+//! codes ([`exit`]) and which cryptography TLS uses ([`tls`]). It knows no vehicle, no lake and no HTTP.
 //!
 //! Every process crate has a raw `Config` (serde, unknown keys refused), a checked `Settings`,
 //! and `start(settings, &Tasks, clock) -> Handle`; its `main` loads, starts and waits.
@@ -14,6 +14,7 @@ pub mod health;
 pub mod logs;
 pub mod metrics;
 pub mod tasks;
+pub mod tls;
 
 pub use clock::{Clock, SharedClock};
 pub use tasks::Tasks;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use analytics::{Analytics, LakeLocation, LakeSettings};
+use analytics::{Analytics, LakeLocation};
 use edge_agent::{
     agent::{self, NamedBytes, ReplaySettings, SourceSettings},
     campaign::desk::CampaignSettings,
@@ -48,17 +48,20 @@ pub fn ingest_settings(data: &Path) -> ingest::Settings {
 
 impl Pipeline {
     pub async fn start(data: &Path) -> Self {
-        Self::start_at(data, LakeSettings::folder(data.join("lake"))).await
+        Self::start_with(data, |_| {}).await
     }
 
-    /// With its lake anywhere.
-    pub async fn start_at(data: &Path, lake: LakeSettings) -> Self {
+    /// With other settings of ingest. The lake is where they say, for analytics too.
+    pub async fn start_with(data: &Path, change: impl FnOnce(&mut ingest::Settings)) -> Self {
         let (tasks, clock) = (Tasks::new(), SystemClock::shared());
-        let settings = ingest::Settings { lake: lake.clone(), ..ingest_settings(data) };
+        let mut settings = ingest_settings(data);
+        change(&mut settings);
+        let lake = settings.lake.clone();
         let ingest = ingest::start(settings, &tasks, clock.clone()).await.unwrap();
-        let mut settings = analytics::Settings::for_lake(lake.clone());
+        let mut settings = analytics::Settings::for_lake(lake);
         settings.parameters.silence = Duration::from_secs(3);
         let handle = analytics::start(settings, &tasks, clock.clone(), &Health::default()).await.unwrap();
+        analytics::live::follow_ingest(&handle.analytics, ingest.last_state_changes(), &tasks);
         let mut config = api::Config { listen: "127.0.0.1:0".to_owned(), ..api::Config::default() };
         config.database = data.join("api.db");
         let settings = api::Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap();

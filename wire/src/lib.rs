@@ -8,7 +8,7 @@
 //! samples into bytes and back, [`signature`] proves who made them, [`topics`] says where they
 //! go, [`ack`] says when the vehicle may forget them. [`command`] is what a vehicle is asked to
 //! do, [`campaigns`] is how a signed campaign set travels. [`readings`] names which VSS signals
-//! make a row of the `readings` table.
+//! make a row of the `readings` table; [`last_state`] is the newest of them for a live map.
 //!
 //! Bounds: see the constants of [`batch`]; a decoder never allocates more than a fixed multiple
 //! of them, whatever the bytes.
@@ -21,6 +21,7 @@ pub mod catalogue;
 pub mod command;
 mod delta;
 pub mod ids;
+pub mod last_state;
 pub mod readings;
 pub mod signature;
 pub mod time;

@@ -304,7 +304,7 @@ async fn a_second_process_on_the_same_trips_is_refused_not_doubled() {
     let mut lake = TestLake::new().await;
     let clock = ManualClock::at(NOW.0);
     lake.append_of("car-1", &three_drives(), NOW).await;
-    let (first, mut second) =
+    let (mut first, mut second) =
         (follower(lake.dir.path(), &clock).await, follower(lake.dir.path(), &clock).await);
     // The first takes its place and stored trips; the second is faster.
     let place = first.next_place().await.unwrap();

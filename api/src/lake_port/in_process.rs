@@ -5,6 +5,7 @@ use analytics::{
     row::{QueryResult, TripChange, VehicleState},
 };
 use async_trait::async_trait;
+use tokio::sync::watch;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use super::{LakeError, LakeErrorKind, LakeReader};
@@ -50,5 +51,13 @@ impl LakeReader for Analytics {
 
     fn fleet(&self) -> Vec<VehicleState> {
         Analytics::fleet(self)
+    }
+
+    fn fleet_since(&self, change: u64) -> (Vec<VehicleState>, u64) {
+        Analytics::fleet_since(self, change)
+    }
+
+    fn fleet_changes(&self) -> watch::Receiver<u64> {
+        Analytics::fleet_changes(self)
     }
 }

@@ -12,6 +12,8 @@ use axum::{
     },
 };
 use futures::{Stream, StreamExt, stream};
+use service::clock::micros;
+use tokio::sync::watch;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::ids::VehicleId;
 
@@ -27,10 +29,10 @@ use crate::{
     page::Page,
 };
 
-/// How often the stream looks for changed vehicles.
-const TRACKING_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the stream reads names anew, counted in looks.
-const NAMES_EVERY: u32 = 20;
+/// How often the stream looks at every vehicle and reads names anew: silence is a change too.
+const WHOLE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// After a change, the time for others to come with it in one look.
+const GATHERING: Duration = Duration::from_millis(50);
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -126,18 +128,22 @@ async fn tracking(State(app): State<App>) -> Response {
 /// What the stream last sent, to send only changes.
 struct Sent {
     app: App,
-    ticks: tokio::time::Interval,
-    looks: u32,
+    fleet: watch::Receiver<u64>,
+    /// The change of the fleet that was sent last.
+    change: u64,
+    whole_look_at: Option<i64>,
     names: HashMap<VehicleId, String>,
     items: HashMap<VehicleId, FleetItem>,
 }
 
 fn changes(app: App) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    let mut ticks = tokio::time::interval(TRACKING_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let sent = Sent { app, ticks, looks: 0, names: HashMap::new(), items: HashMap::new() };
+    let mut fleet = app.lake().fleet_changes();
+    // The first look is at once.
+    fleet.mark_changed();
+    let sent =
+        Sent { app, fleet, change: 0, whole_look_at: None, names: HashMap::new(), items: HashMap::new() };
     stream::unfold(sent, |mut sent| async move {
-        sent.ticks.tick().await;
+        sent.wait().await;
         let changed = sent.look().await;
         Some((stream::iter(changed), sent))
     })
@@ -145,18 +151,31 @@ fn changes(app: App) -> impl Stream<Item = Result<sse::Event, Infallible>> {
 }
 
 impl Sent {
-    async fn look(&mut self) -> Vec<Result<sse::Event, Infallible>> {
-        if self.looks.is_multiple_of(NAMES_EVERY) {
-            // Without fresh names the old ones do for another round.
-            if let Ok(mut conn) = self.app.db().read().await
-                && let Ok(names) = super::names(&mut conn).await
-            {
-                self.names = names;
-            }
+    /// Until a vehicle has changed, and then a moment for others to; or the time of a whole look.
+    async fn wait(&mut self) {
+        match tokio::time::timeout(WHOLE_LOOK_INTERVAL, self.fleet.changed()).await {
+            Ok(Ok(())) if self.whole_look_at.is_some() => tokio::time::sleep(GATHERING).await,
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(_)) => tokio::time::sleep(WHOLE_LOOK_INTERVAL).await,
         }
-        self.looks = self.looks.wrapping_add(1);
+    }
+
+    async fn look(&mut self) -> Vec<Result<sse::Event, Infallible>> {
+        let now = self.app.monotonic_us();
+        let is_whole = self.whole_look_at.is_none_or(|at| now - at >= micros(WHOLE_LOOK_INTERVAL));
+        let states = if is_whole {
+            self.whole_look_at = Some(now);
+            self.read_names().await;
+            // Silence changes a vehicle too: what was moving is offline after a while.
+            self.change = self.app.lake().fleet_since(u64::MAX).1;
+            self.app.lake().fleet()
+        } else {
+            let (states, newest) = self.app.lake().fleet_since(self.change);
+            self.change = newest;
+            states
+        };
         let mut events = Vec::new();
-        for item in fleet_items(&self.app, &self.names).await {
+        for item in fleet::items(states, &self.names, self.app.now(), self.app.settings().offline_after) {
             if self.items.get(&item.vehicle_id) == Some(&item) {
                 continue;
             }
@@ -165,5 +184,14 @@ impl Sent {
             self.items.insert(item.vehicle_id.clone(), item);
         }
         events
+    }
+
+    async fn read_names(&mut self) {
+        // Without fresh names the old ones do for another round.
+        if let Ok(mut conn) = self.app.db().read().await
+            && let Ok(names) = super::names(&mut conn).await
+        {
+            self.names = names;
+        }
     }
 }

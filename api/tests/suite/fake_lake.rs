@@ -9,6 +9,7 @@ use analytics::row::{ColumnInfo, QueryResult, TripChange, TripRow, TripStatus, V
 use api::lake_port::{LakeError, LakeErrorKind, LakeReader};
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use wire::{ids::VehicleId, time::Timestamp};
 
 /// The lake.
@@ -16,6 +17,7 @@ use wire::{ids::VehicleId, time::Timestamp};
 pub(crate) struct FakeLake {
     changes: Mutex<Vec<TripChange>>,
     fleet: Mutex<Vec<VehicleState>>,
+    fleet_change: watch::Sender<u64>,
 }
 
 /// A trip of `metres` and `seconds`, `idle_s` of them idle.
@@ -107,6 +109,7 @@ impl FakeLake {
 
     pub(crate) fn see(&self, states: Vec<VehicleState>) {
         *self.fleet.lock().unwrap() = states;
+        self.fleet_change.send_modify(|change| *change += 1);
     }
 }
 
@@ -198,5 +201,14 @@ impl LakeReader for FakeLake {
 
     fn fleet(&self) -> Vec<VehicleState> {
         self.fleet.lock().unwrap().clone()
+    }
+
+    fn fleet_since(&self, change: u64) -> (Vec<VehicleState>, u64) {
+        let newest = *self.fleet_change.borrow();
+        (if newest > change { self.fleet() } else { Vec::new() }, newest)
+    }
+
+    fn fleet_changes(&self) -> watch::Receiver<u64> {
+        self.fleet_change.subscribe()
     }
 }

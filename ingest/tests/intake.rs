@@ -1,0 +1,143 @@
+//! What intake does when its connection breaks, against a broker of a few lines.
+
+#![allow(clippy::unwrap_used, reason = "a test: a failure is the message")]
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    time::Duration,
+};
+
+use ingest::{
+    config::ExternalBroker,
+    intake::{Downlink, Intake},
+    pressure::{Pressure, WaitPolicy},
+    share::Share,
+};
+use rumqttc::{
+    QoS,
+    mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode},
+};
+use service::Tasks;
+use tokio::sync::{mpsc, watch};
+use wire::topics::Channel;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const PACKET_BYTES_MAX: usize = 1 << 20;
+/// What the client library sends without an answer at most.
+const UNANSWERED_MAX: u16 = 100;
+
+/// One connection of the broker's side.
+struct Peer {
+    stream: TcpStream,
+    buffer: bytes::BytesMut,
+}
+
+impl Peer {
+    fn accept(listener: &TcpListener) -> Self {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut peer = Self { stream, buffer: bytes::BytesMut::new() };
+        assert!(matches!(peer.read(), Packet::Connect(_)));
+        let accepted = ConnAck { session_present: false, code: ConnectReturnCode::Success };
+        peer.write(|out| accepted.write(out).map(drop));
+        peer
+    }
+
+    /// The next packet; pings are answered on the way.
+    fn read(&mut self) -> Packet {
+        loop {
+            match Packet::read(&mut self.buffer, PACKET_BYTES_MAX) {
+                Ok(Packet::PingReq) => {
+                    self.write(|out| Packet::PingResp.write(out, PACKET_BYTES_MAX).map(drop))
+                }
+                Ok(packet) => return packet,
+                Err(_) => {
+                    let mut chunk = [0; 4096];
+                    let count = self.stream.read(&mut chunk).unwrap();
+                    assert!(count > 0, "ingest has closed the connection");
+                    self.buffer.extend_from_slice(&chunk[..count]);
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, packet: impl FnOnce(&mut bytes::BytesMut) -> Result<(), rumqttc::mqttbytes::Error>) {
+        let mut out = bytes::BytesMut::new();
+        packet(&mut out).unwrap();
+        self.stream.write_all(&out).unwrap();
+    }
+
+    fn subscribed(&mut self) {
+        let Packet::Subscribe(subscribe) = self.read() else { panic!("no subscription") };
+        let codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); subscribe.filters.len()];
+        let granted = SubAck { pkid: subscribe.pkid, return_codes: codes };
+        self.write(|out| granted.write(out).map(drop));
+    }
+}
+
+/// Answers all publications but the first, so that the library waits for that one; then breaks the
+/// connection and waits for the next.
+fn broker(listener: &TcpListener, subscribed: &SyncSender<()>) {
+    let mut peer = Peer::accept(listener);
+    peer.subscribed();
+    subscribed.send(()).unwrap();
+    for place in 0..UNANSWERED_MAX {
+        let Packet::Publish(publish) = peer.read() else { panic!("no publication") };
+        if place > 0 {
+            peer.write(|out| PubAck::new(publish.pkid).write(out).map(drop));
+        }
+    }
+    // So many rounds later the library has tried the next publication and waits for the first.
+    for packet_id in 1..=40 {
+        let mut message = Publish::new("other/topic", QoS::AtLeastOnce, vec![1]);
+        message.pkid = packet_id;
+        peer.write(|out| message.write(out).map(drop));
+        let Packet::PubAck(_) = peer.read() else { panic!("more than may be unanswered") };
+    }
+    drop(peer);
+    Peer::accept(listener).subscribed();
+    subscribed.send(()).unwrap();
+}
+
+fn publish(downlink: &Downlink, count: u16) {
+    for _ in 0..count {
+        downlink.publish(&"van-1".parse().unwrap(), Channel::Ack, vec![1]);
+    }
+}
+
+async fn next(subscribed: Receiver<()>) -> Receiver<()> {
+    let wait = move || subscribed.recv_timeout(PATIENCE).map(|()| subscribed);
+    tokio::task::spawn_blocking(wait).await.unwrap().unwrap()
+}
+
+/// An unanswered publication must not keep the next connection from subscribing; nor may many that
+/// were to be published while there was none.
+#[tokio::test(flavor = "multi_thread")]
+async fn intake_subscribes_again_whatever_the_last_connection_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, subscribed) = sync_channel(2);
+    let serving = std::thread::spawn(move || broker(&listener, &tell));
+
+    let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
+    let policy = WaitPolicy { after: PATIENCE, max: PATIENCE };
+    let (_pressure, gate) = Pressure::new(policy, service::clock::SystemClock::shared());
+    let intake = Intake::new(&reach, Share::new(0, 1).unwrap(), gate, Arc::default());
+    let downlink = intake.downlink();
+    publish(&downlink, 5000);
+    let tasks = Tasks::new();
+    let (queue, _messages) = mpsc::channel(16);
+    let (connected, mut is_connected) = watch::channel(false);
+    tasks.spawn("intake", intake.run(queue, connected, tasks.stop_token()));
+    let subscribed = next(subscribed).await;
+    tokio::time::timeout(PATIENCE, is_connected.wait_for(|is| *is)).await.unwrap().unwrap();
+    publish(&downlink, UNANSWERED_MAX + 1);
+    next(subscribed).await;
+    serving.join().unwrap();
+    tasks.stop(PATIENCE).await.unwrap();
+}
