@@ -7,7 +7,7 @@
 
 mod show;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use ingest::{
@@ -24,7 +24,7 @@ use lake::{
 use service::{SharedClock, clock::SystemClock, config::Loaded};
 use wire::ids::VehicleId;
 
-use crate::stack::Config;
+use crate::place::PlaceArguments;
 
 /// Tries of a table whose files a server's maintenance was faster with.
 const CONFLICT_TRIES: u32 = 5;
@@ -44,12 +44,8 @@ enum Part {
 
 #[derive(Debug, clap::Args)]
 struct LakeArguments {
-    /// Folder of the data
-    #[arg(long, global = true, default_value = "roadlake-data")]
-    data: PathBuf,
-    /// Configuration file of the server, for its limits, signatures and keys
-    #[arg(long, global = true)]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceArguments,
     /// Answer in JSON
     #[arg(long, global = true)]
     json: bool,
@@ -149,11 +145,11 @@ pub(crate) struct NotWhole {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Part::Lake(arguments) = arguments.part;
-    let Loaded { config, origin } = service::config::load::<Config>("serve", arguments.config.as_deref())?;
+    let Loaded { config, origin } = arguments.place.load()?;
     let settings =
         ingest::Settings::check(Loaded { config: config.ingest, origin: format!("{origin} [ingest]") })?;
     let admin = Admin {
-        lake: Lake::open(&arguments.data.join("lake"))?,
+        lake: Lake::open_at(&settings.lake).await?,
         settings,
         clock: SystemClock::shared(),
         is_json: arguments.json,
@@ -181,7 +177,7 @@ struct Admin {
 impl Admin {
     async fn status(&self) -> anyhow::Result<()> {
         let mut all = Vec::new();
-        for kind in self.tables(&[]) {
+        for kind in self.tables(&[]).await? {
             let mut table = self.lake.open_table(kind).await?;
             all.push(table.status(&self.settings.maintenance.policy, self.now_ms()).await?);
         }
@@ -207,7 +203,7 @@ impl Admin {
             policy = CompactionPolicy { settle: Duration::ZERO, ..policy };
         }
         let mut all = Vec::new();
-        for kind in self.tables(tables) {
+        for kind in self.tables(tables).await? {
             let mut table = self.lake.open_table(kind).await?;
             let mut tries = 0;
             let done = loop {
@@ -231,7 +227,7 @@ impl Admin {
         // A writer's files that are not committed yet are young files that no version names.
         let _alone = (short == ShortRetention::Allowed).then(|| self.lake.lock_alone()).transpose()?;
         let mut all = Vec::new();
-        for kind in self.tables(tables) {
+        for kind in self.tables(tables).await? {
             if tables.is_empty() && keeps_history(kind) {
                 continue;
             }
@@ -254,7 +250,7 @@ impl Admin {
              stream_id, sequence, detail FROM quarantine WHERE {} ORDER BY received_at DESC LIMIT {limit}",
             conditions.join(" AND ")
         );
-        let session = analytics::sql_cli::Session::open(self.lake.root(), self.clock.clone())?;
+        let session = analytics::sql_cli::Session::open(&self.settings.lake, self.clock.clone()).await?;
         let format =
             if self.is_json { analytics::sql_cli::Format::Json } else { analytics::sql_cli::Format::Table };
         show::text(&session.run(&query, format).await?)
@@ -272,9 +268,9 @@ impl Admin {
     }
 
     /// The tables named, or all there are.
-    fn tables(&self, named: &[TableName]) -> Vec<TableKind> {
-        let is_meant = |kind: TableKind| named.is_empty() || named.iter().any(|name| name.0 == kind);
-        TableKind::ALL.into_iter().filter(|&kind| is_meant(kind) && self.lake.has_table(kind)).collect()
+    async fn tables(&self, named: &[TableName]) -> anyhow::Result<Vec<TableKind>> {
+        let is_meant = |kind: &TableKind| named.is_empty() || named.iter().any(|name| name.0 == *kind);
+        Ok(self.lake.tables(TableKind::ALL.into_iter().filter(is_meant)).await?)
     }
 
     fn now_ms(&self) -> i64 {

@@ -6,12 +6,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use service::clock::SystemClock;
 use wire::ids::VehicleId;
 
+use crate::place::PlaceArguments;
+
 /// What `roadlake import` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder of the data
-    #[arg(long, default_value = "roadlake-data")]
-    data: PathBuf,
+    #[command(flatten)]
+    place: PlaceArguments,
     /// The vehicle: 1 to 64 of a-z, 0-9 and '-'
     #[arg(long)]
     vehicle: VehicleId,
@@ -24,19 +25,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let lake_dir = arguments.data.join("lake");
+    let lake = arguments.place.lake()?;
     let progress = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let imported = ingest::import::import(
-        &lake_dir,
-        &arguments.vehicle,
-        &arguments.file,
-        SystemClock::shared(),
-        progress,
-    )
-    .await?;
+    let imported =
+        ingest::import::import(&lake, &arguments.vehicle, &arguments.file, SystemClock::shared(), progress)
+            .await?;
     bar.finish_and_clear();
     println!(
         "{} rows of {}: {} values stored, {} were there already",

@@ -8,6 +8,7 @@ mod admin;
 mod demo;
 mod import;
 mod load;
+mod place;
 mod serve;
 mod sql;
 mod stack;

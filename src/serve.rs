@@ -1,20 +1,16 @@
 //! `roadlake serve`: everything behind the vehicles, until it is told to stop.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use service::{Tasks, clock::SystemClock};
 
-use crate::stack::{Config, Stack};
+use crate::{place::PlaceArguments, stack::Stack};
 
 /// What `roadlake serve` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Configuration file; `configs/roadlake.toml` explains every key
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// Folder of the lake and the api's database
-    #[arg(long)]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceArguments,
     /// Address of the embedded MQTT broker; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     mqtt_listen: Option<SocketAddr>,
@@ -24,12 +20,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let mut loaded = service::config::load::<Config>("serve", arguments.config.as_deref())?;
-    if let Some(data) = &arguments.data {
-        loaded.config.set_data_dir(data);
-    } else if arguments.config.is_none() {
-        loaded.config.set_data_dir(std::path::Path::new("roadlake-data"));
-    }
+    let mut loaded = arguments.place.load()?;
     if let Some(listen) = arguments.mqtt_listen {
         loaded.config.ingest.broker.embedded_listen = listen.to_string();
     }

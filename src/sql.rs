@@ -9,12 +9,13 @@ use analytics::sql_cli::{Format, Session, SqlCliError};
 use rustyline::{DefaultEditor, error::ReadlineError};
 use service::{clock::SystemClock, logs};
 
+use crate::place::PlaceArguments;
+
 /// What `roadlake sql` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder of the data
-    #[arg(long, default_value = "roadlake-data")]
-    data: PathBuf,
+    #[command(flatten)]
+    place: PlaceArguments,
     /// table, csv or json
     #[arg(long, default_value = "table")]
     format: Format,
@@ -23,8 +24,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let lake_dir = arguments.data.join("lake");
-    let session = Session::open(&lake_dir, SystemClock::shared())?;
+    let session = Session::open(&arguments.place.lake()?, SystemClock::shared()).await?;
     if let Some(query) = &arguments.query {
         return print(&session.run(query, arguments.format).await?);
     }

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use lake::{LakeLocation, S3Config};
 use serde::Deserialize;
 use service::{
     SharedClock, Tasks,
@@ -15,18 +16,37 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
+    /// Where the lake of all three is, a folder or `s3://bucket/prefix`; theirs when left out.
+    pub(crate) lake: Option<LakeLocation>,
+    /// How the bucket of such a lake is reached by all three; theirs when left out.
+    pub(crate) s3: Option<S3Config>,
     pub(crate) ingest: ingest::Config,
     pub(crate) analytics: analytics::Config,
     pub(crate) api: api::Config,
 }
 
 impl Config {
-    /// Puts the lake and the api's database below one folder.
+    /// Puts the api's database below a folder, and the lake unless it is in a bucket.
     pub(crate) fn set_data_dir(&mut self, data_dir: &Path) {
-        self.ingest.lake_dir = data_dir.join("lake");
-        self.analytics.lake_dir = data_dir.join("lake");
-        self.api.lake = data_dir.join("lake");
         self.api.database = data_dir.join("api.db");
+        if !matches!(self.lake, Some(LakeLocation::S3 { .. })) {
+            self.lake = Some(LakeLocation::Folder(data_dir.join("lake")));
+        }
+        self.spread();
+    }
+
+    /// Gives the three what is named for all of them.
+    pub(crate) fn spread(&mut self) {
+        if let Some(lake) = &self.lake {
+            self.ingest.lake.clone_from(lake);
+            self.analytics.lake.clone_from(lake);
+            self.api.lake.clone_from(lake);
+        }
+        if let Some(s3) = &self.s3 {
+            self.ingest.s3.clone_from(s3);
+            self.analytics.s3.clone_from(s3);
+            self.api.s3.clone_from(s3);
+        }
     }
 }
 

@@ -92,8 +92,8 @@ struct Writer {
 
 impl Writer {
     async fn open(lake: &Lake, signatures: SignaturePolicy) -> Self {
-        lake.put_catalog(&catalog().encode()).unwrap();
-        let keys = DeviceKeys::new(Some(lake.root().join("keys")));
+        lake.put_catalog(&catalog().encode()).await.unwrap();
+        let keys = DeviceKeys::new(Some(lake.folder().unwrap().join("keys")));
         let clock = SystemClock::shared();
         Self {
             verifier: Verifier::new(lake.clone(), keys, signatures, Duration::from_secs(86_400)),
@@ -104,7 +104,7 @@ impl Writer {
     /// Takes a batch as ingest does and commits; returns samples stored and duplicate.
     async fn take(&mut self, sequence: u64) -> (u64, u64) {
         let received_at = Timestamp(1_700_000_000_000_000 + sequence as i64);
-        match self.verifier.verify(message(sequence), received_at) {
+        match self.verifier.verify(message(sequence), received_at).await {
             Verdict::Accept(verified) => self.committer.accept(*verified),
             Verdict::Quarantine(item) => self.committer.quarantine(*item),
             Verdict::NeedCatalog(hash) => panic!("{hash}"),
@@ -232,7 +232,7 @@ async fn verify_finds_holes_and_doubles_and_says_so_by_its_exit_code() {
 /// A configuration whose keys are in the lake's folder.
 fn config(data: &Path, lake: &Lake) -> String {
     let path = data.join("roadlake.toml");
-    let keys = lake.root().join("keys");
+    let keys = lake.folder().unwrap().join("keys");
     let text = format!(
         "version = 1\n[ingest]\nsignatures = \"required\"\ndevice_keys_dir = \"{}\"\n",
         keys.display()
@@ -244,8 +244,8 @@ fn config(data: &Path, lake: &Lake) -> String {
 fn enroll(lake: &Lake) {
     let key = BatchSigner::from_secret(&SECRET).public_key();
     let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    fs::create_dir_all(lake.root().join("keys")).unwrap();
-    fs::write(lake.root().join("keys/van-1.pub"), text).unwrap();
+    fs::create_dir_all(lake.folder().unwrap().join("keys")).unwrap();
+    fs::write(lake.folder().unwrap().join("keys/van-1.pub"), text).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

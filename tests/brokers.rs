@@ -137,7 +137,10 @@ impl Certificates {
     /// Settings of ingest as its own configuration gives them.
     fn ingest(&self, data: &Path, broker: SocketAddr) -> ingest::Settings {
         let files = self.issue("ingest", "ingest");
-        let mut config = ingest::Config { lake_dir: data.join("lake"), ..ingest::Config::default() };
+        let mut config = ingest::Config {
+            lake: analytics::LakeLocation::Folder(data.join("lake")),
+            ..ingest::Config::default()
+        };
         config.broker.external = Some(broker.to_string());
         config.broker.ca_file = Some(self.path("ca.pem"));
         config.broker.cert_file = Some(files.cert_file);

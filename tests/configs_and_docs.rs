@@ -39,6 +39,8 @@ fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Serve {
+    lake: Option<analytics::LakeLocation>,
+    s3: Option<analytics::S3Config>,
     ingest: ingest::Config,
     analytics: analytics::Config,
     api: api::Config,
@@ -69,6 +71,7 @@ fn every_sample_configuration_loads_and_checks() {
             }
             ("configs", "roadlake.toml") => {
                 let loaded = ok(&name, load::<Serve>("serve", Some(&path)));
+                assert!(loaded.config.lake.is_some() && loaded.config.s3.is_none(), "as the file says");
                 let origin = loaded.origin;
                 let ingest = service::config::Loaded { config: loaded.config.ingest, origin: origin.clone() };
                 ok(&name, ingest::Settings::check(ingest));

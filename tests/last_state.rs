@@ -147,13 +147,14 @@ async fn another_process_has_it_by_redis_also_after_redis_forgot_everything() {
     settings.last_state_url = Some(redis.url());
     let ingest = ingest::start(settings, &tasks, clock.clone()).await.unwrap();
     ingest.connected().await;
-    let shown = || {
-        let limits = analytics::Settings::for_lake(data.path().join("lake")).limits;
-        let analytics = Analytics::open(&data.path().join("lake"), limits, Arc::clone(&clock)).unwrap();
+    let shown = async || {
+        let lake = analytics::LakeSettings::folder(data.path().join("lake"));
+        let limits = analytics::Settings::for_lake(lake.clone()).limits;
+        let analytics = Analytics::open(&lake, limits, Arc::clone(&clock)).await.unwrap();
         analytics::live::follow_redis(&analytics, &redis.url(), &tasks).unwrap();
         analytics
     };
-    let (one, broker) = (shown(), ingest.broker_address().unwrap());
+    let (one, broker) = (shown().await, ingest.broker_address().unwrap());
     let start = Timestamp(clock.now_us()).plus_us(-3_600_000_000);
     let agent = |id: &str| simulated(id, &data.path().join(id), broker, start, Duration::from_secs(300));
     edge_agent::agent::start(agent("sim-1"), &tasks, clock.clone()).await.unwrap();
@@ -162,7 +163,7 @@ async fn another_process_has_it_by_redis_also_after_redis_forgot_everything() {
     let state = state_where(&one, "the state by Redis", is_last("sim-1")).await;
     assert!(state.latitude.is_some() && state.odometer_km.is_some(), "{state:?}");
     // Who comes later has it at once, and not by a change.
-    let two = shown();
+    let two = shown().await;
     assert_eq!(state_where(&two, "the state of before", is_last("sim-1")).await, state);
 
     redis.kill();

@@ -1,7 +1,8 @@
 //! `configs/analytics.toml` and what is made of it.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
+use lake::{LakeLocation, LakeSettings, S3Config};
 use serde::Deserialize;
 use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
 
@@ -14,8 +15,10 @@ const VERSIONS_MAX: usize = 10_000;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Folder of the lake.
-    pub lake_dir: PathBuf,
+    /// Where the lake is: a folder, or `s3://bucket/prefix`.
+    pub lake: LakeLocation,
+    /// How the bucket of such a lake is reached.
+    pub s3: S3Config,
     /// Pause between two looks for new readings.
     pub interval: DurationText,
     /// Versions of `readings` taken in one pass.
@@ -87,8 +90,8 @@ pub struct TripsConfig {
 /// Checked and ready.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Folder of the lake.
-    pub lake_dir: PathBuf,
+    /// Where the lake is.
+    pub lake: LakeSettings,
     /// Pause between two looks for new readings.
     pub interval: Duration,
     /// Versions of `readings` taken in one pass.
@@ -106,7 +109,8 @@ pub struct Settings {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            lake_dir: PathBuf::from("data/lake"),
+            lake: LakeLocation::Folder("data/lake".into()),
+            s3: S3Config::default(),
             interval: DurationText(Duration::from_secs(1)),
             versions_max: 256,
             lookback: DurationText(Duration::from_secs(7 * 86_400)),
@@ -155,11 +159,11 @@ impl Default for TripsConfig {
 }
 
 impl Settings {
-    /// Of the defaults, for a lake in a folder.
-    pub fn for_lake(lake_dir: PathBuf) -> Self {
+    /// Of the defaults, for a lake.
+    pub fn for_lake(lake: LakeSettings) -> Self {
         let config = Config::default();
         Self {
-            lake_dir,
+            lake,
             interval: config.interval.0,
             versions_max: config.versions_max,
             lookback: config.lookback.0,
@@ -206,8 +210,15 @@ impl Settings {
                 .add("lookback", "must reach over trips.gap and trips.stationary; write one like \"7days\"");
         }
         let memory_bytes_max = faults.check("sql.memory_max", usize::try_from(config.sql.memory_max.0));
-        let settings = memory_bytes_max.map(|memory_bytes_max| Self {
-            lake_dir: config.lake_dir.clone(),
+        let lake = match LakeSettings::check(config.lake.clone(), &config.s3) {
+            Ok(lake) => Some(lake),
+            Err(found) => {
+                found.iter().for_each(|fault| faults.add(fault.key, &fault.what));
+                None
+            }
+        };
+        let settings = memory_bytes_max.zip(lake).map(|(memory_bytes_max, lake)| Self {
+            lake,
             interval: config.interval.0,
             versions_max: config.versions_max,
             lookback: config.lookback.0,
@@ -259,8 +270,8 @@ impl TripsConfig {
 mod tests {
     use super::*;
 
-    fn sample() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/analytics.toml")
+    fn sample() -> std::path::PathBuf {
+        std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs/analytics.toml")
     }
 
     #[test]
@@ -269,7 +280,7 @@ mod tests {
         let settings = Settings::check(&loaded).unwrap();
         assert_eq!(settings.parameters, Parameters::default());
         assert_eq!(settings.limits, Limits::default());
-        let defaults = Settings::for_lake(settings.lake_dir.clone());
+        let defaults = Settings::for_lake(settings.lake.clone());
         assert_eq!(settings.lookback, defaults.lookback);
         assert_eq!(settings.versions_max, defaults.versions_max);
     }

@@ -14,15 +14,10 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use datafusion::execution::SessionState;
-use lake::{Lake, OpenLakeError, TableKind};
+use lake::{Lake, LakeLocation, LakeSettings, OpenLakeError, TableKind};
 use service::{Clock, SharedClock};
 use tokio::sync::Semaphore;
 use wire::{ids::VehicleId, time::Timestamp};
@@ -77,19 +72,21 @@ pub enum OpenError {
 
 impl std::fmt::Debug for Analytics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Analytics").field("lake", &self.shared.tables.lake().root()).finish_non_exhaustive()
+        f.debug_struct("Analytics")
+            .field("lake", &self.shared.tables.lake().location())
+            .finish_non_exhaustive()
     }
 }
 
 impl Analytics {
-    /// Opens an existing lake for reading only; nothing in its folder is written.
-    pub fn open(lake_dir: &Path, limits: Limits, clock: SharedClock) -> Result<Self, OpenError> {
-        Self::over(Lake::open(lake_dir)?, limits, clock)
+    /// Opens an existing lake for reading only; nothing is written there.
+    pub async fn open(lake: &LakeSettings, limits: Limits, clock: SharedClock) -> Result<Self, OpenError> {
+        Self::over(Lake::open_at(lake).await?, limits, clock)
     }
 
-    /// Opens the lake in a folder, making it when it is not there.
-    pub fn create(lake_dir: &Path, limits: Limits, clock: SharedClock) -> Result<Self, OpenError> {
-        Self::over(Lake::create(lake_dir)?, limits, clock)
+    /// Opens a lake, making it when it is not there.
+    pub async fn create(lake: &LakeSettings, limits: Limits, clock: SharedClock) -> Result<Self, OpenError> {
+        Self::over(Lake::create_at(lake).await?, limits, clock)
     }
 
     fn over(lake: Lake, limits: Limits, clock: SharedClock) -> Result<Self, OpenError> {
@@ -206,9 +203,9 @@ impl Analytics {
         self.shared.progress.subscribe()
     }
 
-    /// The lake's folder.
-    pub fn lake_dir(&self) -> PathBuf {
-        self.shared.tables.lake().root().to_owned()
+    /// Where the lake is.
+    pub fn lake(&self) -> &LakeLocation {
+        self.shared.tables.lake().location()
     }
 
     /// Runs a query of ours, without the users' queue.

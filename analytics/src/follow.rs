@@ -17,10 +17,13 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use futures::StreamExt;
-use lake::{AppTransaction, LakeTable, ReadError, TableKind};
+use lake::{AppTransaction, CommitError, CommitMark, LakeTable, ReadError, TableKind};
 use service::{
     SharedClock, Tasks,
     clock::micros,
@@ -43,8 +46,12 @@ pub use watch::watch_fleet;
 const APP_ID: &str = "analytics/trips";
 /// The part of the process's health that is this job.
 const HEALTH_PART: &str = "analytics";
-/// Failed passes in a row after which the process gives up.
+/// Failed passes in a row after which the process gives up, where it is not the store that fails.
 const FAILURES_MAX: u32 = 10;
+/// Longest pause between passes while the store fails.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Commits remembered whose end is not known.
+const UNSETTLED_MAX: usize = 64;
 
 /// Why the job cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +78,21 @@ pub enum PassError {
     Rows(#[from] TripTableError),
     /// The commit did not happen.
     #[error("cannot commit trips")]
-    Commit(#[from] lake::CommitError),
+    Commit(#[from] CommitError),
+    /// A commit of an earlier pass, which looked failed, was in before this one's.
+    #[error("an earlier commit landed late; deriving again from what it wrote")]
+    Overtaken,
+}
+
+impl PassError {
+    /// Whether the lake's store may be the cause: then the next pass may be luckier, however many
+    /// have failed.
+    fn is_of_store(&self) -> bool {
+        match self {
+            Self::OpenTrips(_) | Self::Read(_) | Self::Query(_) | Self::Commit(_) | Self::Overtaken => true,
+            Self::Rows(_) => false,
+        }
+    }
 }
 
 impl From<arrow::error::ArrowError> for PassError {
@@ -101,7 +122,7 @@ pub async fn start(
     health: &Health,
 ) -> Result<Handle, StartError> {
     health.set(HEALTH_PART, State::Starting("reading the lake".to_owned()));
-    let analytics = Analytics::create(&settings.lake_dir, settings.limits, std::sync::Arc::clone(&clock))?;
+    let analytics = Analytics::create(&settings.lake, settings.limits, std::sync::Arc::clone(&clock)).await?;
     let mut follower = Follower::new(analytics.clone(), &settings, clock);
     let (stop, health, interval) = (tasks.stop_token(), health.clone(), settings.interval);
     tasks.spawn("analytics follower", async move {
@@ -117,7 +138,7 @@ pub async fn start(
                     failure_count = 0;
                     health.set(HEALTH_PART, State::Ready);
                 }
-                Err(error @ PassError::Commit(lake::CommitError::Fenced { .. })) => return Err(error.into()),
+                Err(error @ PassError::Commit(CommitError::Fenced { .. })) => return Err(error.into()),
                 Err(error) => {
                     failure_count += 1;
                     metrics::pass_failed();
@@ -126,19 +147,25 @@ pub async fn start(
                         HEALTH_PART,
                         State::Failing("the last pass over readings failed; see the log".to_owned()),
                     );
-                    if failure_count >= FAILURES_MAX {
+                    if failure_count >= FAILURES_MAX && !error.is_of_store() {
                         return Err(error.into());
                     }
                 }
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(interval) => {}
+                () = tokio::time::sleep(pause_after(failure_count, interval)) => {}
             }
         }
         Ok(())
     });
     Ok(Handle { analytics })
+}
+
+/// The pause before the next pass: longer the more have failed.
+fn pause_after(failure_count: u32, interval: Duration) -> Duration {
+    let longer = interval.saturating_mul(1 << failure_count.min(10));
+    longer.min(RETRY_MAX.max(interval))
 }
 
 /// The job's state; all of it can be rebuilt from the lake.
@@ -154,6 +181,8 @@ pub(crate) struct Follower {
     /// Vehicles under way: their last reading, and when it came.
     open: BTreeMap<VehicleId, OpenVehicle>,
     pass_count: u64,
+    /// Commits that failed and may be in all the same, or be yet.
+    unsettled: VecDeque<CommitMark>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -174,6 +203,7 @@ impl Follower {
             cursor: None,
             open: BTreeMap::new(),
             pass_count: 0,
+            unsettled: VecDeque::new(),
         }
     }
 
@@ -271,7 +301,7 @@ impl Follower {
         Ok(AppTransaction { app_id: APP_ID.to_owned(), version: committed.unwrap_or(0) + 1 })
     }
 
-    async fn commit(&self, outcome: derivation::Rows, place: &AppTransaction) -> Result<(), PassError> {
+    async fn commit(&mut self, outcome: derivation::Rows, place: &AppTransaction) -> Result<(), PassError> {
         metrics::trips_dropped(outcome.dropped_count);
         if outcome.rows.is_empty() {
             return Ok(());
@@ -282,10 +312,32 @@ impl Follower {
             None => tables.lake().create_table(TableKind::Trips).await.map_err(PassError::OpenTrips)?,
         };
         let batch = trip_table::to_batch(&outcome.rows)?;
-        let version = trips.append(batch, place).await?;
+        let mark = CommitMark::default();
+        let version = match trips.append_marked(batch, place, &mark).await {
+            Ok(version) => version,
+            Err(error @ CommitError::Fenced { .. }) => return Err(self.overtaken(&mut trips, error).await),
+            Err(error) => {
+                self.unsettled.truncate(UNSETTLED_MAX - 1);
+                self.unsettled.push_front(mark);
+                return Err(error.into());
+            }
+        };
+        self.unsettled.clear();
         metrics::trips_written(outcome.new_count, outcome.revised_count, outcome.withdrawn_count);
         tracing::debug!(version, count = outcome.rows.len(), "trip revisions committed");
         Ok(())
+    }
+
+    /// Whether it was this process itself that took the place: by a commit that looked failed.
+    async fn overtaken(&mut self, trips: &mut LakeTable, fenced: CommitError) -> PassError {
+        for mark in &self.unsettled {
+            match trips.has_landed(mark).await {
+                Ok(true) => return PassError::Overtaken,
+                Ok(false) => {}
+                Err(error) => return error.into(),
+            }
+        }
+        fenced.into()
     }
 
     fn keep_open(&mut self, derived: BTreeMap<VehicleId, Option<OpenVehicle>>) {

@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use analytics::{Config, Settings};
 use clap::Parser;
+use lake::LakeLocation;
 use service::{
     Tasks,
     clock::SystemClock,
@@ -23,9 +24,9 @@ struct Args {
     /// Configuration file (configs/analytics.toml tells every key).
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Folder of the lake; overrides the file.
+    /// Where the lake is, a folder or s3://bucket/prefix; overrides the file.
     #[arg(long)]
-    lake_dir: Option<PathBuf>,
+    lake: Option<LakeLocation>,
 }
 
 fn main() -> ExitCode {
@@ -47,11 +48,11 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-    let loaded = load::<Config>("analytics", args.config.as_deref())?;
-    let mut settings = Settings::check(&loaded)?;
-    if let Some(lake_dir) = args.lake_dir {
-        settings.lake_dir = lake_dir;
+    let mut loaded = load::<Config>("analytics", args.config.as_deref())?;
+    if let Some(lake) = args.lake {
+        loaded.config.lake = lake;
     }
+    let settings = Settings::check(&loaded)?;
     let tasks = Tasks::new();
     analytics::start(settings, &tasks, SystemClock::shared(), &Health::default()).await?;
     let outcome = tasks.until_signal().await;

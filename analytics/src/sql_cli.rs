@@ -2,10 +2,10 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
     str::FromStr,
 };
 
+use lake::LakeSettings;
 use serde_json::Value;
 use service::SharedClock;
 
@@ -61,10 +61,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens the lake in a folder, read-only.
-    pub fn open(lake_dir: &Path, clock: SharedClock) -> Result<Self, OpenError> {
+    /// Opens a lake, read-only.
+    pub async fn open(lake: &LakeSettings, clock: SharedClock) -> Result<Self, OpenError> {
         let limits = Limits { rows_max: ROWS_MAX, ..Limits::default() };
-        Ok(Self { analytics: Analytics::open(lake_dir, limits, clock)? })
+        Ok(Self { analytics: Analytics::open(lake, limits, clock).await? })
     }
 
     /// Answers a query on the newest tables.
@@ -81,15 +81,15 @@ impl Session {
     }
 }
 
-/// Runs one query on the lake in a folder and prints it.
+/// Runs one query on a lake and prints it.
 pub async fn run(
-    lake_dir: &Path,
+    lake: &LakeSettings,
     query: &str,
     format: Format,
     clock: SharedClock,
     out: &mut (impl Write + Send),
 ) -> Result<(), SqlCliError> {
-    let result = Session::open(lake_dir, clock)?.query(query).await?;
+    let result = Session::open(lake, clock).await?.query(query).await?;
     write_result(&result, format, out).map_err(SqlCliError::Write)
 }
 

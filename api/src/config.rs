@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use analytics::{LakeLocation, LakeSettings, S3Config};
 use serde::Deserialize;
 use service::config::{self, ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
 
@@ -19,8 +20,10 @@ pub struct Config {
     pub listen: String,
     /// File of the api's own database (SQLite).
     pub database: PathBuf,
-    /// Folder of the lake; the `api` program alone reads it.
-    pub lake: PathBuf,
+    /// Where the lake is, a folder or `s3://bucket/prefix`; the `api` program alone reads it.
+    pub lake: LakeLocation,
+    /// How the bucket of such a lake is reached.
+    pub s3: S3Config,
     /// File whose first line is the key every `/v1` call must carry; needed beyond loopback.
     pub api_key_file: Option<PathBuf>,
     /// File with the URL of the Redis that ingest shares last states by; the `api` program alone reads it.
@@ -44,7 +47,8 @@ impl Default for Config {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             database: "data/api.db".into(),
-            lake: "data/lake".into(),
+            lake: LakeLocation::Folder("data/lake".into()),
+            s3: S3Config::default(),
             api_key_file: None,
             redis_url_file: None,
             follow_interval: DurationText(Duration::from_secs(1)),
@@ -64,8 +68,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// File of the database.
     pub database: PathBuf,
-    /// Folder of the lake.
-    pub lake: PathBuf,
+    /// Where the lake is.
+    pub lake: LakeSettings,
     /// The key of `/v1`.
     pub api_key: Option<Secret>,
     /// The URL in [`Config::redis_url_file`], or `REDIS_URL` of the environment.
@@ -127,10 +131,17 @@ impl Settings {
             faults.add("sql_rows_max", "must be 1 to 1000000");
         }
         let registration = if config.auto_register { Registration::Automatic } else { Registration::Manual };
-        let settings = listen.map(|listen| Settings {
+        let lake = match LakeSettings::check(config.lake, &config.s3) {
+            Ok(lake) => Some(lake),
+            Err(found) => {
+                found.iter().for_each(|fault| faults.add(fault.key, &fault.what));
+                None
+            }
+        };
+        let settings = listen.zip(lake).map(|(listen, lake)| Settings {
             listen,
             database: config.database,
-            lake: config.lake,
+            lake,
             api_key,
             last_state_url,
             follow_interval: config.follow_interval.0,

@@ -42,9 +42,9 @@ async fn main() -> ExitCode {
 async fn run(settings: api::Settings) -> anyhow::Result<()> {
     let clock = SystemClock::shared();
     let reading = analytics::Settings::for_lake(settings.lake.clone());
-    let lake = analytics::Analytics::open(&settings.lake, reading.limits, Arc::clone(&clock)).with_context(
-        || format!("cannot open the lake {}; set `lake` to its folder", settings.lake.display()),
-    )?;
+    let lake = analytics::Analytics::open(&settings.lake, reading.limits, Arc::clone(&clock))
+        .await
+        .with_context(|| format!("cannot open the lake {}; set `lake`", settings.lake.location))?;
     let tasks = Tasks::new();
     if let Some(url) = &settings.last_state_url {
         analytics::live::follow_redis(&lake, url, &tasks).context("cannot follow last states")?;

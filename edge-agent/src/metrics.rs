@@ -18,6 +18,7 @@ pub(crate) const SENT_BYTES: &str = "roadlake_edge_sent_bytes_total";
 pub(crate) const ACKED: &str = "roadlake_edge_acked_batches_total";
 /// Windows sent again for want of an ack.
 pub(crate) const RESENDS: &str = "roadlake_edge_resends_total";
+pub(crate) const WAITS: &str = "roadlake_edge_waits_total";
 /// Connections made.
 pub(crate) const CONNECTIONS: &str = "roadlake_edge_connections_total";
 /// Damaged lines and frames.
@@ -73,6 +74,7 @@ pub const NAMES: &[&str] = &[
     SENT_BYTES,
     ACKED,
     RESENDS,
+    WAITS,
     CONNECTIONS,
     CORRUPT,
     DROPPED,
@@ -155,6 +157,10 @@ pub(crate) fn clock_step() {
 
 pub(crate) fn resent() {
     counter!(RESENDS).increment(1);
+}
+
+pub(crate) fn asked_to_wait() {
+    counter!(WAITS).increment(1);
 }
 
 pub(crate) fn polled(outcome: &'static str, requests: u64) {

@@ -41,6 +41,7 @@ use crate::{
 use link::{HandOverError, LinkError, LinkEvent, Refusal, Transport, secured};
 use rotation::Rotation;
 use session::{End, Session};
+use window::Window;
 
 pub use link::Protocol;
 pub use settings::UplinkSettings;
@@ -119,10 +120,13 @@ impl Uplink {
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), TaskError> {
         let mut back_off = BACK_OFF_MIN;
         let mut rotation = Rotation::of(self.settings.tls.clone(), &self.vehicle_id).await;
+        let mut window = Window::default();
         loop {
             let (mut session, mut link) = self.open();
+            session.window = window.after();
             let result = self.session(&mut session, &mut link, &mut rotation, &stop).await;
             drop(link);
+            window = session.window.after();
             self.set_link(LinkState::Offline);
             let error = match result {
                 Ok(End::Stopped) => return Ok(()),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use arrow::{array::RecordBatch, error::ArrowError};
-use lake::{AppTransaction, CommitError, Lake, LakeTable, OpenLakeError, ReadError, TableKind};
+use lake::{AppTransaction, CommitError, CommitMark, Lake, LakeTable, OpenLakeError, ReadError, TableKind};
 use service::SharedClock;
 use wire::{
     ack::{DurableAck, payload_crc32},
@@ -417,10 +417,11 @@ impl Committer {
             return Ok(());
         };
         let txn = AppTransaction { app_id: self.app_id.clone(), version: *app_version + 1 };
+        let mark = CommitMark::default();
         let mut pause = RETRY_MIN;
         let started_us = self.clock.monotonic_us();
         loop {
-            match table.append(batch.clone(), &txn).await {
+            match table.append_marked(batch.clone(), &txn, &mark).await {
                 Ok(_) => break,
                 Err(error @ CommitError::Fenced { .. }) => return Err(CommitterError::Fenced(error)),
                 Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use lake::{LakeLocation, LakeSettings, S3Config};
 use serde::{Deserialize, Serialize};
 use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
 
@@ -11,12 +12,16 @@ mod maintenance;
 
 pub use maintenance::{MaintenanceConfig, MaintenanceSettings};
 
+use crate::pressure::WaitPolicy;
+
 /// As written in `configs/ingest.toml`, which explains every key.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Folder of the lake.
-    pub lake_dir: PathBuf,
+    /// Where the lake is: a folder, or `s3://bucket/prefix`.
+    pub lake: LakeLocation,
+    /// How the bucket of such a lake is reached.
+    pub s3: S3Config,
     /// This instance's number, from 0.
     pub instance: u32,
     /// How many instances share the shards.
@@ -31,6 +36,10 @@ pub struct Config {
     pub buffer_bytes_max: ByteSize,
     /// Messages that may wait between the broker and the buffer.
     pub intake_queue_len_max: usize,
+    /// Once a commit has taken so long, vehicles are told to wait.
+    pub wait_after: DurationText,
+    /// The longest wait they are told at once.
+    pub wait_max: DurationText,
     /// How far a vehicle's clock may be ahead of ours.
     pub clock_ahead_max: DurationText,
     /// `required`, `enrolled` (verify those vehicles that have a key) or `off`.
@@ -80,7 +89,8 @@ pub enum SignaturePolicy {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            lake_dir: PathBuf::from("roadlake-data/lake"),
+            lake: LakeLocation::Folder("roadlake-data/lake".into()),
+            s3: S3Config::default(),
             instance: 0,
             instances: 1,
             broker: BrokerConfig::default(),
@@ -89,6 +99,8 @@ impl Default for Config {
             buffer_bytes_max: ByteSize(64 << 20),
             intake_queue_len_max: 1024,
             clock_ahead_max: DurationText(Duration::from_secs(86_400)),
+            wait_after: DurationText(Duration::from_secs(10)),
+            wait_max: DurationText(Duration::from_secs(60)),
             signatures: SignaturePolicy::Enrolled,
             device_keys_dir: None,
             redis_url_file: None,
@@ -115,8 +127,8 @@ impl Default for BrokerConfig {
 /// Checked and ready to use.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Folder of the lake.
-    pub lake_dir: PathBuf,
+    /// Where the lake is.
+    pub lake: LakeSettings,
     /// Its part of the shards.
     pub share: Share,
     /// The broker.
@@ -129,6 +141,8 @@ pub struct Settings {
     pub buffer_bytes_max: usize,
     /// See [`Config::intake_queue_len_max`].
     pub intake_queue_len_max: usize,
+    /// See [`Config::wait_after`].
+    pub wait: WaitPolicy,
     /// See [`Config::clock_ahead_max`].
     pub clock_ahead_max: Duration,
     /// See [`Config::signatures`].
@@ -199,6 +213,9 @@ impl Settings {
         if config.flush_interval.0.is_zero() {
             faults.add("flush_interval", "must be longer than 0; write one like \"1s\"");
         }
+        if config.wait_max.0 < Duration::from_secs(1) {
+            faults.add("wait_max", "must be at least 1 s");
+        }
         if config.intake_queue_len_max == 0 {
             faults.add("intake_queue_len_max", "must be at least 1");
         }
@@ -212,16 +229,25 @@ impl Settings {
         let last_state_url = faults
             .check("redis_url_file", Secret::from_file_or_env(config.redis_url_file.as_deref(), "REDIS_URL"));
         let maintenance = config.maintenance.check(&mut faults);
+        let lake = match LakeSettings::check(config.lake, &config.s3) {
+            Ok(lake) => Some(lake),
+            Err(found) => {
+                found.iter().for_each(|fault| faults.add(fault.key, &fault.what));
+                None
+            }
+        };
         // `None` has been told above.
         let share = Share::new(config.instance, config.instances);
-        let settings = broker.zip(maintenance).zip(share).map(|((broker, maintenance), share)| Self {
-            lake_dir: config.lake_dir,
+        let parts = broker.zip(maintenance).zip(lake.zip(share));
+        let settings = parts.map(|((broker, maintenance), (lake, share))| Self {
+            lake,
             share,
             broker,
             flush_interval: config.flush_interval.0,
             flush_bytes: to_usize(config.flush_bytes),
             buffer_bytes_max: to_usize(config.buffer_bytes_max),
             intake_queue_len_max: config.intake_queue_len_max,
+            wait: WaitPolicy { after: config.wait_after.0, max: config.wait_max.0 },
             clock_ahead_max: config.clock_ahead_max.0,
             signatures: config.signatures,
             device_keys_dir: config.device_keys_dir,

@@ -15,7 +15,7 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType},
 };
-use lake::Lake;
+use lake::{Lake, LakeSettings};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use service::SharedClock;
 use sha2::{Digest, Sha256};
@@ -108,7 +108,7 @@ struct Parsed {
 
 /// Imports a file for a vehicle. `progress` is told rows done and rows in all.
 pub async fn import(
-    lake_dir: &Path,
+    lake: &LakeSettings,
     vehicle_id: &VehicleId,
     file: &Path,
     clock: SharedClock,
@@ -116,11 +116,11 @@ pub async fn import(
 ) -> Result<Imported, ImportError> {
     let bytes = fs::read(file).map_err(|source| ImportError::Read { path: file.to_owned(), source })?;
     let parsed = parse(file, &bytes)?;
-    let lake = Lake::create(lake_dir)?;
+    let lake = Lake::create_at(lake).await?;
     let _lock = lake.lock_as_writer()?;
     let catalog = catalog(&parsed.columns);
     let encoded = catalog.encode();
-    let catalog_hash = lake.put_catalog(&encoded)?;
+    let catalog_hash = lake.put_catalog(&encoded).await?;
     let catalog = Arc::new(catalog);
     let stream_id = StreamId::of_source(vehicle_id, &Sha256::digest(&bytes));
     let app_id = format!("import/{stream_id}");

@@ -1,9 +1,10 @@
 //! The MQTT client: takes publishes in order, publishes acks. The only file that names rumqttc.
 //!
 //! When the queue behind it is full it stops reading (*block*); TCP and the broker then hold the
-//! rest, and what a broker drops the vehicles send again.
+//! rest, and what a broker drops the vehicles send again. When that goes on for long because the lake
+//! takes nothing, messages are left instead and their vehicles told to wait ([`crate::pressure`]).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rumqttc::{
     AsyncClient, ConnectionError, Event, MqttOptions, Packet, QoS, SubscribeFilter, TlsConfiguration,
@@ -13,11 +14,12 @@ use service::tasks::TaskError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use wire::{
+    ack::AckMessage,
     ids::VehicleId,
     topics::{self, Channel},
 };
 
-use crate::{config::ExternalBroker, metrics, share::Share};
+use crate::{config::ExternalBroker, metrics, pipeline::Counters, pressure::Gate, share::Share};
 
 const PACKET_BYTES_MAX: usize = wire::batch::PAYLOAD_BYTES_MAX + 8192;
 const REQUEST_QUEUE_LEN: usize = 4096;
@@ -48,6 +50,8 @@ pub struct Intake {
     filters: Vec<String>,
     /// The client of the connection, once it is subscribed for.
     client: watch::Sender<Option<AsyncClient>>,
+    gate: Gate,
+    counters: Arc<Counters>,
 }
 
 /// How a connection ended.
@@ -59,7 +63,7 @@ enum End {
 
 impl Intake {
     /// Prepares a connection for the shards of `share`.
-    pub fn new(broker: &ExternalBroker, share: Share) -> Self {
+    pub fn new(broker: &ExternalBroker, share: Share, gate: Gate, counters: Arc<Counters>) -> Self {
         // A name of its own each time: with one name two processes would throw each other out
         // for ever instead of meeting the lake's fence.
         let client_id = format!("ingest-{share}-{}", uuid::Uuid::new_v4().simple());
@@ -83,7 +87,7 @@ impl Intake {
             .into_iter()
             .flat_map(|channel| share.filters(channel))
             .collect();
-        Self { options, filters, client: watch::Sender::new(None) }
+        Self { options, filters, client: watch::Sender::new(None), gate, counters }
     }
 
     /// Publishes by these connections.
@@ -155,7 +159,7 @@ impl Intake {
                         channel,
                         payload: publish.payload.to_vec(),
                     };
-                    if queue.send(incoming).await.is_err() {
+                    if self.hand_on(incoming, queue).await == Handed::Ended {
                         return Ok(End::Closed);
                     }
                 }
@@ -164,6 +168,41 @@ impl Intake {
             }
         }
     }
+
+    /// Puts a message into the queue; leaves it when the queue is full of what the lake does not
+    /// take.
+    async fn hand_on(&self, incoming: Incoming, queue: &mpsc::Sender<Incoming>) -> Handed {
+        let vehicle_id = incoming.vehicle_id.clone();
+        let room = tokio::select! {
+            biased;
+            room = queue.reserve() => room.map(Some),
+            () = self.gate.closed() => Ok(None),
+        };
+        match room {
+            Err(_) => return Handed::Ended,
+            Ok(Some(room)) => room.send(incoming),
+            Ok(None) => {
+                metrics::message_shed();
+                self.counters.message_shed();
+            }
+        }
+        if let Some(wait_s) = self.gate.wait_for(&vehicle_id) {
+            let message = AckMessage { wait_s, ..AckMessage::default() };
+            self.downlink().publish(&vehicle_id, Channel::Ack, message.encode());
+            metrics::wait_told();
+            tracing::debug!(%vehicle_id, wait_s, "vehicle told to wait");
+        }
+        Handed::On
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+enum Handed {
+    /// It waits for its commit, or was left.
+    On,
+    /// Nobody takes messages any more.
+    Ended,
 }
 
 impl Downlink {

@@ -14,9 +14,10 @@
 //! before its commit.
 //!
 //! Bounds: `buffer_bytes_max` of payloads wait for a commit, `intake_queue_len_max` messages wait
-//! before it; when both are full intake stops reading from the broker (*block*). The vehicles
-//! keep everything that is not acknowledged, so a broker that drops under pressure costs a
-//! resend.
+//! before it; when both are full intake stops reading from the broker (*block*), and when the lake
+//! takes nothing for long it leaves messages and tells vehicles to wait (*shed*, [`pressure`]). The
+//! vehicles keep everything that is not acknowledged, so what is left, or dropped by a broker under
+//! pressure, costs a resend.
 
 pub mod broker;
 pub mod commit;
@@ -29,6 +30,7 @@ pub mod last_state;
 pub mod maintenance;
 pub mod metrics;
 pub mod pipeline;
+pub mod pressure;
 pub mod replay;
 pub mod rows;
 pub mod share;

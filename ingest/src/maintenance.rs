@@ -79,7 +79,7 @@ impl Maintenance {
 
     /// Rewrites the days that need it, of every table there is.
     pub async fn compact_all(&self) {
-        for kind in self.tables() {
+        for kind in self.tables().await {
             let started_us = self.clock.monotonic_us();
             match self.compact(kind).await {
                 Ok(done) => {
@@ -119,7 +119,7 @@ impl Maintenance {
 
     /// Drops days past their retention, deletes retired files and old entries of the log.
     pub async fn expire_all(&self) {
-        for kind in self.tables() {
+        for kind in self.tables().await {
             if let Err(error) = self.expire(kind).await {
                 failed(kind, "expiry", &error);
             }
@@ -154,8 +154,14 @@ impl Maintenance {
         i32::try_from(self.clock.now_us().div_euclid(DAY_US).saturating_sub(days)).ok()
     }
 
-    fn tables(&self) -> impl Iterator<Item = TableKind> + '_ {
-        TableKind::ALL.into_iter().filter(|&kind| self.lake.has_table(kind))
+    async fn tables(&self) -> Vec<TableKind> {
+        match self.lake.tables(TableKind::ALL).await {
+            Ok(tables) => tables,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "maintenance cannot see the tables, trying again later");
+                Vec::new()
+            }
+        }
     }
 
     fn now_ms(&self) -> i64 {

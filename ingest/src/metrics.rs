@@ -41,6 +41,14 @@ pub(crate) fn commit_retries(table: &'static str) {
     counter!("roadlake_ingest_commit_retries_total", "table" => table).increment(1);
 }
 
+pub(crate) fn message_shed() {
+    counter!("roadlake_ingest_messages_shed_total").increment(1);
+}
+
+pub(crate) fn wait_told() {
+    counter!("roadlake_ingest_waits_told_total").increment(1);
+}
+
 pub(crate) fn last_states_shared(count: u64) {
     counter!("roadlake_ingest_last_states_shared_total").increment(count);
 }

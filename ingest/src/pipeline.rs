@@ -19,6 +19,7 @@ use crate::{
     intake::{Downlink, Incoming},
     last_state::LastStates,
     metrics,
+    pressure::Pressure,
     verify::{Verdict, Verifier},
 };
 
@@ -30,6 +31,7 @@ pub struct Counters {
     samples_duplicate: AtomicU64,
     samples_quarantined: AtomicU64,
     commits: AtomicU64,
+    messages_shed: AtomicU64,
 }
 
 /// A snapshot of [`Counters`].
@@ -45,6 +47,8 @@ pub struct Stats {
     pub samples_quarantined: u64,
     /// Flushes that wrote something.
     pub commits: u64,
+    /// Messages left because the lake took nothing for long.
+    pub messages_shed: u64,
 }
 
 impl Counters {
@@ -57,7 +61,12 @@ impl Counters {
             samples_duplicate: read(&self.samples_duplicate),
             samples_quarantined: read(&self.samples_quarantined),
             commits: read(&self.commits),
+            messages_shed: read(&self.messages_shed),
         }
+    }
+
+    pub(crate) fn message_shed(&self) {
+        self.messages_shed.fetch_add(1, Ordering::Relaxed);
     }
 
     fn add(&self, flushed: &Flushed) {
@@ -91,6 +100,8 @@ pub struct Pipeline {
     pub policy: FlushPolicy,
     /// Counts.
     pub counters: Arc<Counters>,
+    /// Tells intake how long a commit takes.
+    pub pressure: Pressure,
     /// Time of receipt.
     pub clock: SharedClock,
 }
@@ -109,7 +120,7 @@ impl Pipeline {
                 () = stop.cancelled() => break,
                 _ = tick.tick() => self.flush(&stop).await?,
                 message = queue.recv() => match message {
-                    Some(message) => self.take(message),
+                    Some(message) => self.take(message).await,
                     // Intake has closed; what it left is buffered.
                     None => {
                         self.flush(&stop).await?;
@@ -125,18 +136,18 @@ impl Pipeline {
         self.flush(&stop).await
     }
 
-    fn take(&mut self, message: Incoming) {
+    async fn take(&mut self, message: Incoming) {
         let received_at = Timestamp(self.clock.now_us());
         let vehicle_id = message.vehicle_id.clone();
         match message.channel {
-            Channel::Catalog => match self.verifier.learn_catalog(&message.payload) {
+            Channel::Catalog => match self.verifier.learn_catalog(&message.payload).await {
                 Ok(hash) => tracing::debug!(%vehicle_id, %hash, "signal catalogue learned"),
                 Err(reason) => tracing::warn!(%vehicle_id, reason, "signal catalogue refused"),
             },
             Channel::Telemetry => {
                 self.counters.batches_received.fetch_add(1, Ordering::Relaxed);
                 metrics::batches_received();
-                match self.verifier.verify(message, received_at) {
+                match self.verifier.verify(message, received_at).await {
                     Verdict::Accept(verified) => {
                         self.last_states.note(&verified);
                         self.committer.accept(*verified);
@@ -156,7 +167,9 @@ impl Pipeline {
         if self.committer.is_empty() {
             return Ok(());
         }
+        self.pressure.begin(self.clock.monotonic_us());
         let flushed = self.committer.flush(stop).await?;
+        self.pressure.end();
         self.counters.add(&flushed);
         let Flushed { mut acks, mut rejected, .. } = flushed;
         let told: BTreeSet<VehicleId> = acks.keys().chain(rejected.keys()).cloned().collect();

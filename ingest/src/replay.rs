@@ -95,7 +95,7 @@ pub async fn replay(
 ) -> Result<Replayed, ReplayError> {
     let _alone = lake.lock_alone()?;
     let mut done = Replayed::default();
-    if !lake.has_table(TableKind::Quarantine) {
+    if !lake.has_table(TableKind::Quarantine).await? {
         return Ok(done);
     }
     let mut table = lake.open_table(TableKind::Quarantine).await?;
@@ -135,7 +135,7 @@ impl Replayer {
             let columns = Columns::of(&batch)?;
             let mut stays = Vec::with_capacity(batch.num_rows());
             for row in 0..batch.num_rows() {
-                let stay = !columns.is_selected(row, selection) || !self.try_row(&columns, row, done);
+                let stay = !columns.is_selected(row, selection) || !self.try_row(&columns, row, done).await;
                 stays.push(stay);
                 if self.committer.buffer_bytes() >= COMMIT_BYTES {
                     self.commit(done).await?;
@@ -152,10 +152,12 @@ impl Replayer {
     }
 
     /// Whether the payload may be stored; then it is buffered for the next commit.
-    fn try_row(&mut self, columns: &Columns, row: usize, done: &mut Replayed) -> bool {
+    async fn try_row(&mut self, columns: &Columns, row: usize, done: &mut Replayed) -> bool {
         done.payloads += 1;
-        let verdict =
-            columns.incoming(row).map(|(incoming, received_at)| self.verifier.verify(incoming, received_at));
+        let verdict = match columns.incoming(row) {
+            Some((incoming, received_at)) => Some(self.verifier.verify(incoming, received_at).await),
+            None => None,
+        };
         if let Some(Verdict::Accept(verified)) = verdict {
             self.committer.accept(*verified);
             done.accepted += 1;

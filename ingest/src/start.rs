@@ -22,6 +22,7 @@ use crate::{
     },
     maintenance::Maintenance,
     pipeline::{Counters, FlushPolicy, Pipeline, Stats},
+    pressure::Pressure,
     verify::Verifier,
 };
 
@@ -31,7 +32,7 @@ pub enum StartError {
     /// The embedded broker.
     #[error("cannot start the embedded broker")]
     Broker(#[from] BrokerError),
-    /// The lake's folder.
+    /// The lake's place.
     #[error("cannot open the lake")]
     Lake(#[from] OpenLakeError),
     /// Somebody else needs the lake without writers for a while.
@@ -60,7 +61,7 @@ pub struct Handle {
 
 /// Starts ingest; its address is that of the embedded broker, if it has one.
 pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Result<Handle, StartError> {
-    let lake = Lake::create(&settings.lake_dir)?;
+    let lake = Lake::create_at(&settings.lake).await?;
     let lock = Arc::new(lake.lock_as_writer()?);
     let (address, broker) = match settings.broker {
         BrokerSettings::Embedded { listen, memory_bytes_max } => {
@@ -84,8 +85,9 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     let (last_states, sharing) = last_states(settings.last_state_url.as_ref()).await?;
     let keys = DeviceKeys::new(settings.device_keys_dir);
     let verifier = Verifier::new(lake, keys, settings.signatures, settings.clock_ahead_max);
-    let intake = Intake::new(&broker, settings.share);
     let counters = Arc::new(Counters::default());
+    let (pressure, gate) = Pressure::new(settings.wait, clock.clone());
+    let intake = Intake::new(&broker, settings.share, gate, Arc::clone(&counters));
     let changes = last_states.changes();
     let pipeline = Pipeline {
         verifier,
@@ -97,6 +99,7 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
             bytes: settings.flush_bytes.min(settings.buffer_bytes_max),
         },
         counters: Arc::clone(&counters),
+        pressure,
         clock,
     };
     let (queue_in, queue_out) = mpsc::channel(settings.intake_queue_len_max);

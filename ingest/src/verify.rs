@@ -119,16 +119,16 @@ impl Verifier {
     }
 
     /// Takes a catalogue a vehicle published; stores it for good.
-    pub fn learn_catalog(&mut self, encoded: &[u8]) -> Result<CatalogHash, String> {
+    pub async fn learn_catalog(&mut self, encoded: &[u8]) -> Result<CatalogHash, String> {
         let catalog = Catalog::decode(encoded).map_err(|e| service::logs::chain(&e).to_string())?;
-        let hash = self.lake.put_catalog(encoded).map_err(|e| service::logs::chain(&e).to_string())?;
+        let hash = self.lake.put_catalog(encoded).await.map_err(|e| service::logs::chain(&e).to_string())?;
         self.missing.remove(&hash);
         self.catalogs.insert(hash, Arc::new(catalog));
         Ok(hash)
     }
 
     /// Decides about a telemetry message.
-    pub fn verify(&mut self, incoming: Incoming, received_at: Timestamp) -> Verdict {
+    pub async fn verify(&mut self, incoming: Incoming, received_at: Timestamp) -> Verdict {
         let Incoming { topic, vehicle_id, payload, .. } = incoming;
         let refuse = |reason, detail: String, batch, payload| {
             let vehicle_id = vehicle_id.clone();
@@ -168,7 +168,7 @@ impl Verifier {
                 payload,
             );
         }
-        let Some(catalog) = self.catalog(batch.catalog_hash) else {
+        let Some(catalog) = self.catalog(batch.catalog_hash).await else {
             return Verdict::NeedCatalog(batch.catalog_hash);
         };
         if let Err(detail) = check_columns(&batch, &catalog) {
@@ -204,14 +204,14 @@ impl Verifier {
         Ok(())
     }
 
-    fn catalog(&mut self, hash: CatalogHash) -> Option<Arc<Catalog>> {
+    async fn catalog(&mut self, hash: CatalogHash) -> Option<Arc<Catalog>> {
         if let Some(catalog) = self.catalogs.get(&hash) {
             return Some(Arc::clone(catalog));
         }
         if self.missing.contains(&hash) {
             return None;
         }
-        match self.lake.catalog(hash) {
+        match self.lake.catalog(hash).await {
             Ok(Some(catalog)) => {
                 let catalog = Arc::new(catalog);
                 self.catalogs.insert(hash, Arc::clone(&catalog));

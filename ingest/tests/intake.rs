@@ -5,13 +5,17 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     time::Duration,
 };
 
 use ingest::{
     config::ExternalBroker,
     intake::{Downlink, Intake},
+    pressure::{Pressure, WaitPolicy},
     share::Share,
 };
 use rumqttc::{
@@ -121,7 +125,9 @@ async fn intake_subscribes_again_whatever_the_last_connection_left() {
     let serving = std::thread::spawn(move || broker(&listener, &tell));
 
     let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
-    let intake = Intake::new(&reach, Share::new(0, 1).unwrap());
+    let policy = WaitPolicy { after: PATIENCE, max: PATIENCE };
+    let (_pressure, gate) = Pressure::new(policy, service::clock::SystemClock::shared());
+    let intake = Intake::new(&reach, Share::new(0, 1).unwrap(), gate, Arc::default());
     let downlink = intake.downlink();
     publish(&downlink, 5000);
     let tasks = Tasks::new();

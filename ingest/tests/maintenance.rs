@@ -26,7 +26,7 @@ const FIRST_DAY_US: i64 = 1_627_274_400_000_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn settings(lake: &Lake) -> Settings {
-    let mut config = Config { lake_dir: lake.root().to_owned(), ..Config::default() };
+    let mut config = Config { lake: lake.location().clone(), ..Config::default() };
     config.maintenance.compaction_interval = "1s".parse().unwrap();
     config.maintenance.settle = "1s".parse().unwrap();
     config.maintenance.expiry_interval = "1s".parse().unwrap();

@@ -98,7 +98,7 @@ impl Lake {
         let mut audit = Audit::default();
         let mut streams: BTreeMap<String, Stream> = BTreeMap::new();
         let mut is_expired = false;
-        for kind in TELEMETRY.into_iter().filter(|&kind| self.has_table(kind)) {
+        for kind in self.tables(TELEMETRY).await? {
             let table = self.open_table(kind).await?;
             is_expired |= table.first_kept_day().await?.is_some();
             for day in table.days()? {
@@ -108,7 +108,7 @@ impl Lake {
         for (kind, query) in
             [(TableKind::Quarantine, QUARANTINED), (TableKind::Gaps, GAPS_ONLY), (TableKind::Gaps, LOST)]
         {
-            if self.has_table(kind) {
+            if self.has_table(kind).await? {
                 let table = self.open_table(kind).await?;
                 each_batch(&table, query, policy, |row| streams.account(row)).await?;
             }

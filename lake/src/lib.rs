@@ -1,8 +1,10 @@
 //! The format at rest: the Delta tables of a lake and every rule of writing them.
 //!
 //! Owns: table schemas ([`schema`]), writer settings ([`writer`]) and table properties
-//! ([`properties`]), opening, reading and committing tables ([`table`]), which batches are already
-//! in ([`watermark`]), taking a share over from another writer ([`claim`]), keeping tables in order ([`maintenance`]), proving that every batch is in once
+//! ([`properties`]), where a lake is ([`location`]), opening, reading and committing tables ([`store`],
+//! [`table`]), which batches are already
+//! in ([`watermark`]), taking a share over from another writer ([`claim`]), keeping tables in order
+//! ([`maintenance`]), proving that every batch is in once
 //! ([`audit`]), and the stored signal catalogues ([`catalogs`]). It is the only crate that names `deltalake`. It does not
 //! decode batches (ingest) nor derive anything (analytics).
 //!
@@ -11,11 +13,13 @@
 //! refused. A reader goes [`table::LakeTable::provider`] (SQL) or [`table::LakeTable::changes`]
 //! (what each version added, in order).
 //!
-//! Layout of a lake: one folder a table under the root, partitioned by `date`, and `catalogs/`.
+//! A lake is a folder or a prefix of an S3 bucket ([`location`], [`store`]). Layout: one folder a table
+//! under the root, partitioned by `date`, and `catalogs/`.
 
 pub mod audit;
 pub mod catalogs;
 pub mod claim;
+pub mod location;
 pub mod maintenance;
 pub mod properties;
 pub mod schema;
@@ -24,6 +28,7 @@ pub mod table;
 pub mod watermark;
 pub mod writer;
 
+pub use location::{LakeLocation, LakeSettings, S3Config};
 pub use schema::TableKind;
 pub use store::{Lake, OpenLakeError};
-pub use table::{AppTransaction, Change, CommitError, LakeTable, ReadError};
+pub use table::{AppTransaction, Change, CommitError, CommitMark, LakeTable, ReadError};

@@ -1,52 +1,39 @@
-//! A lake: a folder (later a bucket) of tables.
+//! A lake: a folder or a bucket's prefix, with a folder a table.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use deltalake::{DeltaTable, DeltaTableError};
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use object_store::{ObjectStore, path::Path as Key};
 
-use crate::{schema::TableKind, table::LakeTable};
+use crate::{
+    location::{LakeLocation, LakeSettings},
+    schema::TableKind,
+    table::LakeTable,
+};
 
-/// Whose lock tells writers of batches from who must be alone. The system lets go of it however a
-/// process ends.
-const LOCK_FILE: &str = ".writers.lock";
+mod bucket;
+mod lock;
 
-/// A lock of a lake, held until it is dropped.
-#[derive(Debug)]
-#[must_use = "the lock is let go of when it is dropped"]
-pub struct LakeLock(#[allow(dead_code, reason = "held for its lock")] fs::File);
+pub use lock::{LakeLock, LockError};
 
-/// Why a lake cannot be locked.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    /// The lock's file.
-    #[error("cannot lock {path}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Somebody must be alone.
-    #[error("an admin command works on the lake at {path}; start again when it has ended")]
-    Taken {
-        /// The lake.
-        path: PathBuf,
-    },
-    /// Somebody writes.
-    #[error("an ingest writes to the lake at {path}; stop it first")]
-    Writers {
-        /// The lake.
-        path: PathBuf,
-    },
+/// A place of tables.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    location: LakeLocation,
+    place: Place,
 }
 
-/// Where a lake is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lake {
-    root: PathBuf,
+/// What holds the files.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    /// A folder, by its absolute path.
+    Folder(PathBuf),
+    /// A bucket, and what the keys begin with.
+    Bucket(Arc<dyn ObjectStore>, Key),
 }
 
 /// Why a lake or one of its tables cannot be opened.
@@ -61,90 +48,140 @@ pub enum OpenLakeError {
         source: io::Error,
     },
     /// There is no lake.
-    #[error("no lake at {path}; `--data` must name a folder that roadlake wrote")]
+    #[error("no lake at {location}; `--data` or `--lake` must name a place that roadlake wrote")]
     Missing {
-        /// The folder.
-        path: PathBuf,
+        /// Where it was looked for.
+        location: LakeLocation,
+    },
+    /// The bucket cannot be used.
+    #[error("cannot {act} the lake at {location}; check [s3], the bucket and what its key may do")]
+    Bucket {
+        /// What was tried.
+        act: &'static str,
+        /// The lake.
+        location: LakeLocation,
+        /// Why.
+        source: Box<object_store::Error>,
+    },
+    /// The bucket would lose commits.
+    #[error(
+        "the store of {location} does not honour `If-None-Match: *`: of two writers one would overwrite \
+         the other's commit; use a store with conditional puts"
+    )]
+    Unconditional {
+        /// The lake.
+        location: LakeLocation,
     },
     /// A table cannot be opened or created.
-    #[error("cannot open table {table} of the lake at {path}")]
+    #[error("cannot open table {table} of the lake at {location}")]
     Table {
         /// Its name.
         table: &'static str,
         /// The lake.
-        path: PathBuf,
+        location: LakeLocation,
         /// Why.
         source: Box<DeltaTableError>,
     },
 }
 
 impl Lake {
-    /// Opens the lake in a folder for writing; makes the folder, and proves that it can be
+    /// Opens a lake for writing: makes its folder when it is not there, and proves that it can be
     /// written to.
+    pub async fn create_at(settings: &LakeSettings) -> Result<Self, OpenLakeError> {
+        match &settings.location {
+            LakeLocation::Folder(path) => Self::create(path),
+            LakeLocation::S3 { bucket, prefix } => Self::create_bucket(settings, bucket, prefix).await,
+        }
+    }
+
+    /// Opens a lake for reading; there must be one.
+    pub async fn open_at(settings: &LakeSettings) -> Result<Self, OpenLakeError> {
+        match &settings.location {
+            LakeLocation::Folder(path) => Self::open(path),
+            LakeLocation::S3 { bucket, prefix } => Self::open_bucket(settings, bucket, prefix).await,
+        }
+    }
+
+    /// [`Lake::create_at`] of a folder.
     pub fn create(root: &Path) -> Result<Self, OpenLakeError> {
         let refused = |source| OpenLakeError::Folder { path: root.to_owned(), source };
         fs::create_dir_all(root).map_err(refused)?;
         let root = root.canonicalize().map_err(refused)?;
         let probe = root.join(format!(".write-probe-{}", std::process::id()));
         fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(refused)?;
-        Ok(Self { root })
+        Ok(Self::of_folder(root))
     }
 
-    /// Opens the lake in a folder for reading; there must be one.
+    /// [`Lake::open_at`] of a folder.
     pub fn open(root: &Path) -> Result<Self, OpenLakeError> {
-        let missing = || OpenLakeError::Missing { path: root.to_owned() };
-        let lake = Self { root: root.canonicalize().map_err(|_| missing())? };
-        if TableKind::ALL.iter().any(|&kind| lake.has_table(kind)) { Ok(lake) } else { Err(missing()) }
-    }
-
-    /// The folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Says that this process writes batches into the lake, until the lock is dropped or the
-    /// process ends. Many may at once; who has [`Lake::lock_alone`] keeps them out.
-    pub fn lock_as_writer(&self) -> Result<LakeLock, LockError> {
-        self.lock(fs::File::try_lock_shared, || LockError::Taken { path: self.root.clone() })
-    }
-
-    /// Keeps writers of batches out until the lock is dropped; refused while there is one.
-    pub fn lock_alone(&self) -> Result<LakeLock, LockError> {
-        self.lock(fs::File::try_lock, || LockError::Writers { path: self.root.clone() })
-    }
-
-    fn lock(
-        &self,
-        take: fn(&fs::File) -> Result<(), fs::TryLockError>,
-        held: impl Fn() -> LockError,
-    ) -> Result<LakeLock, LockError> {
-        let path = self.root.join(LOCK_FILE);
-        let failed = |source| LockError::File { path: path.clone(), source };
-        let file =
-            fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        match take(&file) {
-            Ok(()) => Ok(LakeLock(file)),
-            Err(fs::TryLockError::WouldBlock) => Err(held()),
-            Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+        let missing = || OpenLakeError::Missing { location: LakeLocation::Folder(root.to_owned()) };
+        let root = root.canonicalize().map_err(|_| missing())?;
+        if TableKind::ALL.into_iter().any(|kind| has_log(&root, kind)) {
+            Ok(Self::of_folder(root))
+        } else {
+            Err(missing())
         }
     }
 
+    fn of_folder(root: PathBuf) -> Self {
+        Self { location: LakeLocation::Folder(root.clone()), place: Place::Folder(root) }
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &LakeLocation {
+        &self.location
+    }
+
+    /// Its folder, where it is one.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Folder(root) => Some(root),
+            Place::Bucket(..) => None,
+        }
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Whether the table has been created.
-    pub fn has_table(&self, kind: TableKind) -> bool {
-        self.root.join(kind.name()).join("_delta_log").is_dir()
+    pub async fn has_table(&self, kind: TableKind) -> Result<bool, OpenLakeError> {
+        match &self.place {
+            Place::Folder(root) => Ok(has_log(root, kind)),
+            Place::Bucket(store, prefix) => self.has_log_in_bucket(store, prefix, kind).await,
+        }
+    }
+
+    /// Those of these tables that have been created.
+    pub async fn tables(
+        &self,
+        kinds: impl IntoIterator<Item = TableKind>,
+    ) -> Result<Vec<TableKind>, OpenLakeError> {
+        let mut there = Vec::new();
+        for kind in kinds {
+            if self.has_table(kind).await? {
+                there.push(kind);
+            }
+        }
+        Ok(there)
     }
 
     /// Opens a table for writing at its newest version, creating it when it is not there. A table
     /// of an earlier release gets the columns that are new since; its rows have null in them.
     pub async fn create_table(&self, kind: TableKind) -> Result<LakeTable, OpenLakeError> {
         let failed = |source| self.table_error(kind, source);
-        if !self.has_table(kind) {
-            let folder = self.root.join(kind.name());
-            fs::create_dir_all(&folder).map_err(|source| OpenLakeError::Folder { path: folder, source })?;
+        if !self.has_table(kind).await? {
+            if let Place::Folder(root) = &self.place {
+                let folder = root.join(kind.name());
+                fs::create_dir_all(&folder)
+                    .map_err(|source| OpenLakeError::Folder { path: folder, source })?;
+            }
             let table = self.handle(kind).map_err(failed)?;
             match LakeTable::create(table, kind).await {
                 // Another process may have been faster.
                 Ok(()) | Err(DeltaTableError::VersionAlreadyExists(_)) => {}
+                // Or an answer was lost, and this is the second try.
+                Err(_) if self.has_table(kind).await? => {}
                 Err(source) => return Err(failed(source)),
             }
         }
@@ -162,12 +199,20 @@ impl Lake {
     }
 
     fn handle(&self, kind: TableKind) -> Result<DeltaTable, DeltaTableError> {
-        let folder = self.root.join(kind.name());
-        let url = deltalake::ensure_table_uri(folder.to_string_lossy())?;
-        deltalake::DeltaTableBuilder::from_url(url)?.build()
+        match &self.place {
+            Place::Folder(root) => {
+                let url = deltalake::ensure_table_uri(root.join(kind.name()).to_string_lossy())?;
+                DeltaTableBuilder::from_url(url)?.build()
+            }
+            Place::Bucket(store, _) => bucket::handle(&self.location, store, kind),
+        }
     }
 
     fn table_error(&self, kind: TableKind, source: DeltaTableError) -> OpenLakeError {
-        OpenLakeError::Table { table: kind.name(), path: self.root.clone(), source: Box::new(source) }
+        OpenLakeError::Table { table: kind.name(), location: self.location.clone(), source: Box::new(source) }
     }
+}
+
+fn has_log(root: &Path, kind: TableKind) -> bool {
+    root.join(kind.name()).join("_delta_log").is_dir()
 }

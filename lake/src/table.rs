@@ -31,6 +31,8 @@ use crate::{
 /// The key of our own mark in a commit's metadata: tells our commit from another's of the same
 /// version after an answer was lost.
 pub(crate) const COMMIT_MARK: &str = "roadlake_commit";
+/// Versions searched for our own mark.
+const LOOKED_BACK_MAX: usize = 100;
 
 /// A table of the lake at some version.
 #[derive(Debug, Clone)]
@@ -47,6 +49,17 @@ pub struct AppTransaction {
     pub app_id: String,
     /// The version this commit takes.
     pub version: i64,
+}
+
+/// Stands in a commit's metadata: tells a writer its own commit from another's when it does not know
+/// what became of it. All tries of the same rows have the same one.
+#[derive(Debug, Clone)]
+pub struct CommitMark(String);
+
+impl Default for CommitMark {
+    fn default() -> Self {
+        Self(uuid::Uuid::new_v4().to_string())
+    }
 }
 
 /// What one table version added.
@@ -219,6 +232,17 @@ impl LakeTable {
     /// [`CommitError::Fenced`]. After any other failure it looks whether the commit landed all
     /// the same (an answer can be lost) and reports success if it did.
     pub async fn append(&mut self, batch: RecordBatch, txn: &AppTransaction) -> Result<i64, CommitError> {
+        self.append_marked(batch, txn, &CommitMark::default()).await
+    }
+
+    /// [`LakeTable::append`] for who tries again: a try that looked failed may land later, while a
+    /// store is slow. The next one finds it by the mark, and is neither doubled nor fenced.
+    pub async fn append_marked(
+        &mut self,
+        batch: RecordBatch,
+        txn: &AppTransaction,
+        mark: &CommitMark,
+    ) -> Result<i64, CommitError> {
         let expected = txn.version - 1;
         let found = match self.app_version(&txn.app_id).await {
             Ok(found) => found,
@@ -228,11 +252,10 @@ impl LakeTable {
             }
         };
         if found.unwrap_or(0) != expected {
-            return Err(self.fenced(txn));
+            return self.landed(mark).await?.ok_or_else(|| self.fenced(txn));
         }
-        let mark = uuid::Uuid::new_v4().to_string();
         let properties = quiet_commit()
-            .with_metadata([(COMMIT_MARK.to_owned(), json!(mark))])
+            .with_metadata([(COMMIT_MARK.to_owned(), json!(mark.0))])
             .with_application_transaction(Transaction::new(&txn.app_id, txn.version));
         let written = self
             .table
@@ -247,7 +270,7 @@ impl LakeTable {
                 self.table = table;
                 Ok(self.version())
             }
-            Err(error) => self.after_failed_append(error, txn, &mark).await,
+            Err(error) => self.after_failed_append(error, txn, mark).await,
         }
     }
 
@@ -255,7 +278,7 @@ impl LakeTable {
         &mut self,
         error: DeltaTableError,
         txn: &AppTransaction,
-        mark: &str,
+        mark: &CommitMark,
     ) -> Result<i64, CommitError> {
         let is_conflict =
             matches!(&error, DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) });
@@ -268,14 +291,8 @@ impl LakeTable {
             return Err(original);
         }
         // Somebody took our version: was it us?
-        for version in (0..=self.version()).rev().take(100) {
-            let actions = self.actions(version).await.map_err(|e| self.commit_read_error(e))?;
-            let is_ours = actions.iter().any(
-                |a| matches!(a, Action::CommitInfo(i) if i.info.get(COMMIT_MARK).and_then(|v| v.as_str()) == Some(mark)),
-            );
-            if is_ours {
-                return Ok(version);
-            }
+        if let Some(version) = self.landed(mark).await? {
+            return Ok(version);
         }
         tracing::error!(
             table = self.kind.name(),
@@ -284,6 +301,30 @@ impl LakeTable {
             "commit lost to another writer"
         );
         Err(self.fenced(txn))
+    }
+
+    /// Whether a commit with this mark is among the newest.
+    pub async fn has_landed(&mut self, mark: &CommitMark) -> Result<bool, CommitError> {
+        self.refresh().await.map_err(|e| self.commit_read_error(e))?;
+        Ok(self.landed(mark).await?.is_some())
+    }
+
+    /// The newest version with this mark.
+    async fn landed(&self, mark: &CommitMark) -> Result<Option<i64>, CommitError> {
+        let is_marked = |action: &Action| {
+            matches!(action, Action::CommitInfo(i)
+                if i.info.get(COMMIT_MARK).and_then(|v| v.as_str()) == Some(mark.0.as_str()))
+        };
+        for version in (0..=self.version()).rev().take(LOOKED_BACK_MAX) {
+            let actions = match self.actions(version).await {
+                Err(ReadError::VersionGone { .. }) => break,
+                other => other.map_err(|e| self.commit_read_error(e))?,
+            };
+            if actions.iter().any(is_marked) {
+                return Ok(Some(version));
+            }
+        }
+        Ok(None)
     }
 
     /// What each version after `after_version` added, oldest first, at most `versions_max` of

@@ -57,7 +57,7 @@ async fn a_day_of_many_small_files_becomes_one_sorted_file_with_the_same_rows() 
 
     let files = support::live_files(&mut table).await;
     assert_eq!(files.len(), 1);
-    let bytes = std::fs::read(lake.root().join("readings").join(&files[0])).unwrap();
+    let bytes = std::fs::read(lake.folder().unwrap().join("readings").join(&files[0])).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
     let order: Vec<i32> =
         reader.metadata().row_group(0).sorting_columns().unwrap().iter().map(|c| c.column_idx).collect();
@@ -141,7 +141,7 @@ async fn files_of_a_maintenance_that_died_are_no_rows_and_go_by_vacuum() {
     }
     let before = content_hash(&mut open(&lake).await).await;
     // What it leaves when it dies before its commit: whole files that no version names.
-    let folder = lake.root().join("readings").join(format!("date={DAY_1}"));
+    let folder = lake.folder().unwrap().join("readings").join(format!("date={DAY_1}"));
     let orphan = folder.join("part-00000-of-the-dead.parquet");
     let live = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).next().unwrap();
     std::fs::copy(live, &orphan).unwrap();

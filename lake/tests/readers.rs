@@ -58,7 +58,7 @@ fn agree(ours: &[f64], theirs: &[f64]) -> bool {
 async fn compare(lake: &Lake, kind: TableKind, columns: &[&str], when: &str) {
     let mut table = lake.open_table(kind).await.unwrap();
     let ours = ours(&mut table, columns).await;
-    let theirs = theirs(&lake.root().join(kind.name()), columns);
+    let theirs = theirs(&lake.folder().unwrap().join(kind.name()), columns);
     assert_eq!(theirs.len(), 2);
     for (reader, found) in theirs {
         assert!(agree(&ours, &found), "{reader}, {} {when}: {found:?}, ours {ours:?}", kind.name());

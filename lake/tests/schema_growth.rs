@@ -2,62 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test: a failure is the message")]
 
-use std::{path::Path, sync::Arc};
+#[path = "support/earlier.rs"]
+mod earlier;
 
-use arrow::{
-    array::{Array, AsArray, RecordBatch, StringArray, new_null_array},
-    compute::cast,
-    datatypes::{Schema, SchemaRef},
-};
-use deltalake::{
-    DeltaTableBuilder,
-    kernel::{StructType, engine::arrow_conversion::TryIntoKernel},
-};
-use lake::{
-    AppTransaction, Lake, LakeTable, TableKind,
-    maintenance::CompactionPolicy,
-    schema::{PARTITION, timestamp_type},
-};
-
-const KIND: TableKind = TableKind::Diagnostics;
-
-/// The schema as it was before `list` and `clock`.
-fn earlier() -> SchemaRef {
-    let schema = KIND.schema();
-    let fields: Vec<_> =
-        schema.fields().iter().filter(|f| !["list", "clock"].contains(&f.name().as_str())).cloned().collect();
-    Arc::new(Schema::new(fields))
-}
-
-/// One row with `text` in every text column.
-fn row(schema: &SchemaRef, text: &str) -> RecordBatch {
-    let columns = schema.fields().iter().map(|field| {
-        let value = match field.data_type() {
-            kind if *kind == timestamp_type() => "2026-11-23T10:00:00Z",
-            _ if field.name() == PARTITION => "2026-11-23",
-            _ if field.name() == "sequence" => "7",
-            arrow::datatypes::DataType::Utf8 => text,
-            kind => return new_null_array(kind, 1),
-        };
-        cast(&StringArray::from(vec![value]), field.data_type()).unwrap()
-    });
-    RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()
-}
-
-async fn table_of_earlier_release(root: &Path) {
-    let folder = root.join(KIND.name());
-    std::fs::create_dir_all(&folder).unwrap();
-    let url = deltalake::ensure_table_uri(folder.to_string_lossy()).unwrap();
-    let schema: StructType = earlier().as_ref().try_into_kernel().unwrap();
-    let table = DeltaTableBuilder::from_url(url).unwrap().build().unwrap();
-    let created = table
-        .create()
-        .with_columns(schema.fields().cloned())
-        .with_partition_columns([PARTITION])
-        .await
-        .unwrap();
-    created.write([row(&earlier(), "old")]).await.unwrap();
-}
+use arrow::array::{Array, AsArray};
+use deltalake::DeltaTableBuilder;
+use earlier::{KIND, row};
+use lake::{AppTransaction, Lake, LakeTable, maintenance::CompactionPolicy};
 
 /// `list` of every row, oldest version first.
 async fn lists(table: &mut LakeTable) -> Vec<Option<String>> {
@@ -72,7 +23,7 @@ async fn lists(table: &mut LakeTable) -> Vec<Option<String>> {
 #[tokio::test]
 async fn new_columns_are_added_once_and_old_rows_have_null_in_them() {
     let dir = tempfile::tempdir().unwrap();
-    table_of_earlier_release(dir.path()).await;
+    earlier::table(dir.path()).await;
     let lake = Lake::create(dir.path()).unwrap();
     let mut table = lake.create_table(KIND).await.unwrap();
     assert_eq!(table.version(), 2, "created, written, columns added");
@@ -97,7 +48,7 @@ async fn new_columns_are_added_once_and_old_rows_have_null_in_them() {
 #[tokio::test]
 async fn two_writers_that_open_it_at_once_both_can_write() {
     let dir = tempfile::tempdir().unwrap();
-    table_of_earlier_release(dir.path()).await;
+    earlier::table(dir.path()).await;
     let lake = Lake::create(dir.path()).unwrap();
     let (one, two) = tokio::join!(lake.create_table(KIND), lake.create_table(KIND));
     for (name, mut table) in [("one", one.unwrap()), ("two", two.unwrap())] {
@@ -112,7 +63,7 @@ async fn two_writers_that_open_it_at_once_both_can_write() {
 #[tokio::test]
 async fn a_table_of_an_earlier_release_is_put_in_order_and_gets_the_properties_of_this_one() {
     let dir = tempfile::tempdir().unwrap();
-    table_of_earlier_release(dir.path()).await;
+    earlier::table(dir.path()).await;
     let lake = Lake::create(dir.path()).unwrap();
     let mut table = lake.create_table(KIND).await.unwrap();
     let txn = AppTransaction { app_id: "test".to_owned(), version: 1 };

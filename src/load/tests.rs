@@ -18,7 +18,10 @@ fn arguments(more: &[&str]) -> Arguments {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_fleet_sent_is_in_the_lake_when_its_load_ends() {
     let data = tempfile::tempdir().unwrap();
-    let mut config = ingest::Config { lake_dir: data.path().join("lake"), ..ingest::Config::default() };
+    let mut config = ingest::Config {
+        lake: lake::LakeLocation::Folder(data.path().join("lake")),
+        ..ingest::Config::default()
+    };
     config.broker.embedded_listen = "127.0.0.1:0".to_owned();
     let settings = ingest::Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap();
     let tasks = Tasks::new();

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use analytics::sql_cli::Session;
+use analytics::{LakeSettings, sql_cli::Session};
 use service::clock::SystemClock;
 
 /// Every row of the tables that ingest writes, without its time of receipt: the same for two lakes exactly if
@@ -18,7 +18,12 @@ pub struct Content {
 
 /// What the lake in `lake_dir` holds.
 pub async fn content(lake_dir: &Path) -> Content {
-    let session = Session::open(lake_dir, SystemClock::shared()).unwrap();
+    content_of(&LakeSettings::folder(lake_dir)).await
+}
+
+/// What a lake anywhere holds.
+pub async fn content_of(lake: &LakeSettings) -> Content {
+    let session = Session::open(lake, SystemClock::shared()).await.unwrap();
     let mut content = Content { described: String::new(), rows: 0 };
     for table in ["readings", "signals", "diagnostics", "gaps", "quarantine"] {
         // The hash is over the sorted hashes of all rows.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use analytics::Analytics;
+use analytics::{Analytics, LakeLocation};
 use edge_agent::{
     agent::{self, NamedBytes, ReplaySettings, SourceSettings},
     campaign::desk::CampaignSettings,
@@ -40,7 +40,8 @@ pub struct Pipeline {
 }
 
 pub fn ingest_settings(data: &Path) -> ingest::Settings {
-    let mut config = ingest::Config { lake_dir: data.join("lake"), ..ingest::Config::default() };
+    let mut config =
+        ingest::Config { lake: LakeLocation::Folder(data.join("lake")), ..ingest::Config::default() };
     config.broker.embedded_listen = "127.0.0.1:0".to_owned();
     ingest::Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap()
 }
@@ -50,19 +51,19 @@ impl Pipeline {
         Self::start_with(data, |_| {}).await
     }
 
-    /// With other settings of ingest.
+    /// With other settings of ingest. The lake is where they say, for analytics too.
     pub async fn start_with(data: &Path, change: impl FnOnce(&mut ingest::Settings)) -> Self {
         let (tasks, clock) = (Tasks::new(), SystemClock::shared());
         let mut settings = ingest_settings(data);
         change(&mut settings);
+        let lake = settings.lake.clone();
         let ingest = ingest::start(settings, &tasks, clock.clone()).await.unwrap();
-        let mut settings = analytics::Settings::for_lake(data.join("lake"));
+        let mut settings = analytics::Settings::for_lake(lake);
         settings.parameters.silence = Duration::from_secs(3);
         let handle = analytics::start(settings, &tasks, clock.clone(), &Health::default()).await.unwrap();
         analytics::live::follow_ingest(&handle.analytics, ingest.last_state_changes(), &tasks);
         let mut config = api::Config { listen: "127.0.0.1:0".to_owned(), ..api::Config::default() };
         config.database = data.join("api.db");
-        config.lake = data.join("lake");
         let settings = api::Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap();
         let api =
             api::start(settings, &tasks, clock.clone(), Arc::new(handle.analytics.clone())).await.unwrap();

@@ -70,7 +70,7 @@ impl Program {
     ) -> Self {
         let name = format!("ingest-{instance}-of-{instances}");
         let variables = [
-            ("LAKE_DIR", lake_dir.display().to_string()),
+            ("LAKE", lake_dir.display().to_string()),
             ("INSTANCE", instance.to_string()),
             ("INSTANCES", instances.to_string()),
             ("BROKER__EXTERNAL", broker.to_string()),

@@ -20,6 +20,9 @@ pub struct AckMessage {
     /// Payloads ingest can never take, by their [`payload_crc32`]; the vehicle gives those
     /// batches up, told as a gap of reason `rejected`.
     pub rejected: Vec<u32>,
+    /// Seconds for which the vehicle is to send no telemetry, as ingest cannot store it now; a later
+    /// durable ack ends it. 0: nothing is asked.
+    pub wait_s: u32,
 }
 
 /// What names a telemetry payload whose stream and sequence cannot be read: the CRC-32 of
@@ -149,6 +152,7 @@ impl AckMessage {
             durable: durable.collect(),
             need_catalog: self.need_catalog.iter().map(|h| h.as_bytes().to_vec()).collect(),
             rejected_crc32: self.rejected.clone(),
+            wait_s: self.wait_s,
         };
         message.encode_to_vec()
     }
@@ -168,6 +172,7 @@ impl AckMessage {
             durable: durable.collect::<Result<_, IdError>>()?,
             need_catalog: need_catalog.collect::<Result<_, IdError>>()?,
             rejected: message.rejected_crc32,
+            wait_s: message.wait_s,
         })
     }
 }

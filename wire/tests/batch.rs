@@ -195,7 +195,12 @@ fn golden_ack() -> AckMessage {
         durable: vec![DurableAck { stream_id: StreamId(id(2)), up_to_sequence: 42 }],
         need_catalog: vec![golden_catalog().hash()],
         rejected: Vec::new(),
+        wait_s: 0,
     }
+}
+
+fn golden_wait() -> AckMessage {
+    AckMessage { wait_s: 90, ..AckMessage::default() }
 }
 
 fn golden_rejection() -> AckMessage {
@@ -251,6 +256,8 @@ fn version_1_reads_for_ever() {
     assert_eq!(AckMessage::decode(&ack).unwrap(), golden_ack());
     let rejection = golden("ack-v1-rejected.pb", || golden_rejection().encode());
     assert_eq!(AckMessage::decode(&rejection).unwrap(), golden_rejection());
+    let wait = golden("ack-v1-wait.pb", || golden_wait().encode());
+    assert_eq!(AckMessage::decode(&wait).unwrap(), golden_wait());
     let status = golden("status-v1.pb", || golden_status().encode());
     assert_eq!(VehicleStatus::decode(&status).unwrap(), golden_status());
 }

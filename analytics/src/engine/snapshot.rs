@@ -40,7 +40,7 @@ impl Tables {
                 table.refresh().await.map_err(|e| SqlError::internal(&e))?;
                 table
             }
-            None if self.lake.has_table(kind) => {
+            None if self.lake.has_table(kind).await.map_err(|e| SqlError::internal(&e))? => {
                 self.lake.open_table(kind).await.map_err(|e| SqlError::internal(&e))?
             }
             None => return Ok(None),

@@ -14,12 +14,12 @@ const NOW: Timestamp = Timestamp((START_S + 1000) * 1_000_000);
 async fn lake_with_readings() -> (TestLake, Analytics) {
     let mut lake = TestLake::new().await;
     lake.append_of("car-1", &run(START_S, 100, 36.0), NOW).await;
-    let analytics = opened(&lake, Limits::default());
+    let analytics = opened(&lake, Limits::default()).await;
     (lake, analytics)
 }
 
-fn opened(lake: &TestLake, limits: Limits) -> Analytics {
-    Analytics::open(lake.dir.path(), limits, ManualClock::at(NOW.0)).unwrap()
+async fn opened(lake: &TestLake, limits: Limits) -> Analytics {
+    Analytics::open(&LakeSettings::folder(lake.dir.path()), limits, ManualClock::at(NOW.0)).await.unwrap()
 }
 
 fn trip(revision: i64, distance_m: i64) -> crate::row::TripRow {
@@ -150,7 +150,7 @@ async fn a_mistake_is_told_with_a_hint() {
 async fn a_query_without_end_is_ended() {
     let (lake, _) = lake_with_readings().await;
     let limits = Limits { statement_time: Duration::from_millis(300), ..Limits::default() };
-    let analytics = opened(&lake, limits);
+    let analytics = opened(&lake, limits).await;
     let endless = "SELECT count(*) FROM generate_series(1, 10000000000) a";
     let error = analytics.sql(endless, 10).await.unwrap_err();
     assert_eq!(error.kind, SqlErrorKind::Timeout, "{error}");
@@ -161,7 +161,7 @@ async fn a_query_without_end_is_ended() {
 async fn a_query_that_needs_too_much_memory_is_refused() {
     let (lake, _) = lake_with_readings().await;
     let limits = Limits { memory_bytes_max: 1 << 20, spill_bytes_max: 0, ..Limits::default() };
-    let analytics = opened(&lake, limits);
+    let analytics = opened(&lake, limits).await;
     let hungry = "SELECT array_agg(value) FROM generate_series(1, 5000000)";
     let error = analytics.sql(hungry, 10).await.unwrap_err();
     assert_eq!(error.kind, SqlErrorKind::Busy, "{error}");
@@ -171,7 +171,7 @@ async fn a_query_that_needs_too_much_memory_is_refused() {
 async fn more_queries_than_places_wait_and_are_then_refused() {
     let (lake, _) = lake_with_readings().await;
     let limits = Limits { queries_max: 1, queue_wait: Duration::from_millis(50), ..Limits::default() };
-    let analytics = opened(&lake, limits);
+    let analytics = opened(&lake, limits).await;
     let held = analytics.shared.permits.acquire().await.unwrap();
     let error = analytics.sql("SELECT 1", 1).await.unwrap_err();
     assert_eq!(error.kind, SqlErrorKind::Busy);
@@ -246,7 +246,9 @@ async fn nested_and_unusual_values_become_json() {
 #[tokio::test]
 async fn a_folder_without_a_lake_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let error = Analytics::open(dir.path(), Limits::default(), ManualClock::at(0)).unwrap_err();
+    let error = Analytics::open(&LakeSettings::folder(dir.path()), Limits::default(), ManualClock::at(0))
+        .await
+        .unwrap_err();
     let message = service::logs::chain(&error).to_string();
     assert!(message.contains(&dir.path().display().to_string()), "{message}");
 }

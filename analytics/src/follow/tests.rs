@@ -1,5 +1,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
+use lake::LakeSettings;
 use service::clock::ManualClock;
 
 use super::*;
@@ -14,10 +15,10 @@ use crate::{
 const MORNING_S: i64 = 1_714_550_400;
 const NOW: Timestamp = Timestamp((MORNING_S + 400_000) * 1_000_000);
 
-fn follower(dir: &Path, clock: &Arc<ManualClock>) -> Follower {
+async fn follower(dir: &Path, clock: &Arc<ManualClock>) -> Follower {
     let clock = Arc::clone(clock) as SharedClock;
-    let settings = Settings { versions_max: 3, ..Settings::for_lake(dir.to_owned()) };
-    let analytics = Analytics::create(dir, Limits::default(), Arc::clone(&clock)).unwrap();
+    let settings = Settings { versions_max: 3, ..Settings::for_lake(LakeSettings::folder(dir)) };
+    let analytics = Analytics::create(&settings.lake, Limits::default(), Arc::clone(&clock)).await.unwrap();
     Follower::new(analytics, &settings, clock)
 }
 
@@ -65,7 +66,7 @@ async fn a_finished_trip_is_written_once_and_a_second_pass_writes_nothing() {
     let clock = ManualClock::at(NOW.0);
     let drives = three_drives();
     lake.append_of("car-1", &drives, NOW).await;
-    let mut follower = follower(lake.dir.path(), &clock);
+    let mut follower = follower(lake.dir.path(), &clock).await;
     catch_up(&mut follower).await;
     let first = revisions(&follower).await;
     assert_eq!(spans(&first), one_shot("car-1", &drives));
@@ -86,7 +87,7 @@ async fn a_trip_under_way_waits_for_its_end_or_for_silence() {
     let clock = ManualClock::at(NOW.0);
     let drive = run(MORNING_S, 600, 50.0);
     lake.append_of("car-1", &drive, NOW).await;
-    let mut follower = follower(lake.dir.path(), &clock);
+    let mut follower = follower(lake.dir.path(), &clock).await;
     catch_up(&mut follower).await;
     assert_eq!(revisions(&follower).await, []);
     assert_eq!(follower.open.len(), 1);
@@ -106,7 +107,7 @@ async fn data_after_silence_makes_a_revision_with_the_same_id() {
     let mut lake = TestLake::new().await;
     let clock = ManualClock::at(NOW.0);
     lake.append_of("car-1", &run(MORNING_S, 600, 50.0), NOW).await;
-    let mut follower_1 = follower(lake.dir.path(), &clock);
+    let mut follower_1 = follower(lake.dir.path(), &clock).await;
     catch_up(&mut follower_1).await;
     clock.advance(Duration::from_secs(900));
     catch_up(&mut follower_1).await;
@@ -116,7 +117,7 @@ async fn data_after_silence_makes_a_revision_with_the_same_id() {
     lake.append_of("car-1", &run(MORNING_S + 700, 1800, 50.0), later).await;
     catch_up(&mut follower_1).await;
     assert_eq!(revisions(&follower_1).await.len(), 1, "what is stored of it stands until it ends");
-    let mut follower_2 = follower(lake.dir.path(), &clock);
+    let mut follower_2 = follower(lake.dir.path(), &clock).await;
     lake.append_of("car-1", &run(MORNING_S + 2500, 1800, 50.0), later).await;
     lake.append_of("car-1", &run(MORNING_S + 4300, 120, 0.0), later).await;
     catch_up(&mut follower_2).await;
@@ -131,7 +132,7 @@ async fn a_gap_that_proves_the_silence_right_changes_nothing() {
     let mut lake = TestLake::new().await;
     let clock = ManualClock::at(NOW.0);
     lake.append_of("car-1", &run(MORNING_S, 600, 50.0), NOW).await;
-    let mut follower = follower(lake.dir.path(), &clock);
+    let mut follower = follower(lake.dir.path(), &clock).await;
     catch_up(&mut follower).await;
     clock.advance(Duration::from_secs(900));
     catch_up(&mut follower).await;
@@ -153,7 +154,7 @@ async fn late_data_revises_its_trip_and_no_other() {
     let known: Vec<Reading> = all.iter().filter(|r| !is_late(r)).copied().collect();
     let late: Vec<Reading> = all.iter().filter(|r| is_late(r)).copied().collect();
     lake.append_of("car-1", &known, NOW).await;
-    let mut follower = follower(lake.dir.path(), &clock);
+    let mut follower = follower(lake.dir.path(), &clock).await;
     catch_up(&mut follower).await;
     let before = standing(&follower).await;
     lake.append_of("car-1", &late, NOW).await;
@@ -171,7 +172,7 @@ async fn trips_that_late_data_joins_become_one_and_the_other_is_withdrawn() {
     let (first, second) = (run(MORNING_S, 600, 50.0), run(MORNING_S + 1800, 900, 50.0));
     let end = run(MORNING_S + 2700, 120, 0.0);
     lake.append_of("car-1", &[first.clone(), second.clone(), end.clone()].concat(), NOW).await;
-    let mut follower = follower(lake.dir.path(), &clock);
+    let mut follower = follower(lake.dir.path(), &clock).await;
     catch_up(&mut follower).await;
     let before = standing(&follower).await;
     assert_eq!(before.len(), 2);
@@ -236,7 +237,7 @@ async fn any_commits_late_data_and_restarts_end_as_one_derivation_would() {
             }
         }
         slices.sort_by_key(|slice| slice.0);
-        let mut at_work = follower(lake.dir.path(), &clock);
+        let mut at_work = follower(lake.dir.path(), &clock).await;
         for (_, rows) in slices {
             lake.append(&rows, NOW).await;
             match dice.below(3) {
@@ -245,7 +246,7 @@ async fn any_commits_late_data_and_restarts_end_as_one_derivation_would() {
                     at_work.pass().await.unwrap();
                 }
                 _ => {
-                    at_work = follower(lake.dir.path(), &clock);
+                    at_work = follower(lake.dir.path(), &clock).await;
                     at_work.pass().await.unwrap();
                 }
             }
@@ -257,7 +258,7 @@ async fn any_commits_late_data_and_restarts_end_as_one_derivation_would() {
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), rows.len(), "no revision is written twice");
-        let mut after = follower(lake.dir.path(), &clock);
+        let mut after = follower(lake.dir.path(), &clock).await;
         catch_up(&mut after).await;
         assert_eq!(revisions(&after).await.len(), rows.len(), "a restart writes nothing again");
     }
@@ -268,7 +269,7 @@ async fn the_fleet_is_known_after_a_restart_and_follows_new_readings() {
     let mut lake = TestLake::new().await;
     let clock = ManualClock::at(NOW.0);
     lake.append(&[("car-1", run(MORNING_S, 1, 50.0)[0]), ("car-2", run(MORNING_S, 1, 0.0)[0])], NOW).await;
-    let mut follower = follower(lake.dir.path(), &clock);
+    let mut follower = follower(lake.dir.path(), &clock).await;
     catch_up(&mut follower).await;
     let mut blind = run(MORNING_S + 5, 1, 60.0)[0];
     blind.latitude = None;
@@ -290,7 +291,7 @@ async fn a_started_follower_tells_its_progress_and_stops() {
     let version = lake.append_of("car-1", &three_drives(), NOW).await;
     let tasks = Tasks::new();
     let health = Health::default();
-    let settings = Settings::for_lake(lake.dir.path().to_owned());
+    let settings = Settings::for_lake(LakeSettings::folder(lake.dir.path()));
     let handle = start(settings, &tasks, ManualClock::at(NOW.0), &health).await.unwrap();
     let mut progress = handle.analytics.progress();
     progress.wait_for(|p| p.readings_version >= version).await.unwrap();
@@ -303,7 +304,8 @@ async fn a_second_process_on_the_same_trips_is_refused_not_doubled() {
     let mut lake = TestLake::new().await;
     let clock = ManualClock::at(NOW.0);
     lake.append_of("car-1", &three_drives(), NOW).await;
-    let (first, mut second) = (follower(lake.dir.path(), &clock), follower(lake.dir.path(), &clock));
+    let (mut first, mut second) =
+        (follower(lake.dir.path(), &clock).await, follower(lake.dir.path(), &clock).await);
     // The first takes its place and stored trips; the second is faster.
     let place = first.next_place().await.unwrap();
     let mut touched = Touched::default();
@@ -320,7 +322,7 @@ async fn a_watching_process_knows_the_fleet_and_writes_nothing() {
     let mut lake = TestLake::new().await;
     let clock = ManualClock::at(NOW.0);
     lake.append(&[("car-1", run(MORNING_S, 1, 50.0)[0]), ("car-2", run(MORNING_S, 1, 0.0)[0])], NOW).await;
-    let mut watcher = follower(lake.dir.path(), &clock);
+    let mut watcher = follower(lake.dir.path(), &clock).await;
     while watcher.watch_pass().await.unwrap() {}
     assert_eq!(watcher.analytics.fleet().len(), 2);
     for (i, speed_kmh) in (1..).zip([51.0, 52.0, 53.0, 54.0, 55.0]) {
@@ -344,7 +346,7 @@ async fn trips_stand_when_the_days_of_their_readings_were_dropped() {
         drives.extend(run(start_s + 600, 120, 0.0));
     }
     lake.append_of("car-1", &drives, NOW).await;
-    let mut before = follower(lake.dir.path(), &clock);
+    let mut before = follower(lake.dir.path(), &clock).await;
     catch_up(&mut before).await;
     let stored = revisions(&before).await;
     assert_eq!(stored.len(), 4);
@@ -354,7 +356,7 @@ async fn trips_stand_when_the_days_of_their_readings_were_dropped() {
     let first_kept = i32::try_from(midnight_s / DAY_S).unwrap();
     assert_eq!(readings.drop_days_before(first_kept, NOW.0 / 1000).await.unwrap().files, 1);
     // All is looked at again, as after a log that no longer reaches back.
-    let mut after = follower(lake.dir.path(), &clock);
+    let mut after = follower(lake.dir.path(), &clock).await;
     after.cursor = Some(-1);
     catch_up(&mut after).await;
     assert_eq!(revisions(&after).await, stored);

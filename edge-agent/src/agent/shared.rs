@@ -63,6 +63,8 @@ pub struct Stats {
     pub reconnects: u64,
     /// Times the window was sent again.
     pub resends: u64,
+    /// Times ingest asked to wait.
+    pub waits: u64,
     /// Bytes of the spool's files.
     pub spool_bytes: u64,
     /// Bytes the spool has written on this UTC day, restarts included.
@@ -116,6 +118,7 @@ pub(crate) struct Counters {
     pub(crate) bytes_sent: AtomicU64,
     pub(crate) connects: AtomicU64,
     pub(crate) resends: AtomicU64,
+    pub(crate) waits: AtomicU64,
     pub(crate) is_source_done: AtomicBool,
     pub(crate) link: AtomicU8,
     /// Raised when what is collected from now on is to be in streams of its own.
@@ -240,6 +243,7 @@ impl Shared {
             bytes_sent: get(&c.bytes_sent),
             reconnects: get(&c.connects).saturating_sub(1),
             resends: get(&c.resends),
+            waits: get(&c.waits),
             spool_bytes: bytes,
             spool_written_today_bytes: written_today_bytes,
             is_source_done: c.is_source_done.load(Ordering::Acquire),

@@ -66,6 +66,11 @@ impl Uplink {
         for (stream_id, sequence) in session.window.take_rejected(&acks.rejected) {
             self.give_up(session, stream_id, sequence).await?;
         }
+        if acks.wait_s > 0 {
+            self.wait(session, acks.wait_s);
+        } else if !acks.durable.is_empty() {
+            self.end_wait(session);
+        }
         if count > 0 {
             session.window.note_progress(self.clock.monotonic_us());
             session.has_more = true;

@@ -49,6 +49,8 @@ pub(crate) struct Cloud {
     statuses: Vec<VehicleStatus>,
     connections: u32,
     to_reject: Vec<u32>,
+    /// What the next answers ask for.
+    wait_s: u32,
     /// Common names of the certificates shown.
     names: Vec<String>,
     replies: Vec<CommandReply>,
@@ -233,7 +235,7 @@ impl FakeCloud {
         }
         let mut cloud = self.cloud.lock().unwrap();
         let rejected = std::mem::take(&mut cloud.to_reject);
-        let mut message = AckMessage { rejected, ..AckMessage::default() };
+        let mut message = AckMessage { rejected, wait_s: cloud.wait_s, ..AckMessage::default() };
         if self.needs_catalog.swap(false, Ordering::SeqCst) {
             message.need_catalog = cloud.catalogs.iter().copied().collect();
         } else if self.gives_acks.load(Ordering::SeqCst) {

@@ -1,7 +1,8 @@
 //! The batches in flight: sent, and not yet durable.
 //!
 //! A broker's PUBACK releases nothing here; only a durable ack, or a rejection, does. Without
-//! either for a while everything above the last durable ack is sent again.
+//! either for a while everything above the last durable ack is sent again. While ingest has asked to
+//! wait, nothing is sent; then everything again, as what was on its way may have been left.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use service::clock::micros;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 use wire::{
     ack::{DurableAck, payload_crc32},
     batch::{BATCH_VERSION, Batch, ClockState, Envelope},
@@ -18,11 +19,14 @@ use wire::{
 };
 
 use super::{
-    READ_COUNT_MAX, SessionError, Uplink,
+    READ_COUNT_MAX, SessionError, Uplink, jittered,
     link::{About, HandOverError},
     session::{Handed, Session},
 };
 use crate::{agent::shared::add, clock::keeper::Sending, metrics, spool::StoredBatch};
+
+/// Longest wait that ingest can ask for.
+const WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// A batch sent and not yet durable.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,8 @@ pub(super) struct Window {
     /// Monotonic time of the last durable ack, or of the first batch in an empty window.
     progress_us: i64,
     has_progressed: bool,
+    /// Monotonic time until which ingest has asked to wait.
+    wait_until_us: Option<i64>,
 }
 
 impl Window {
@@ -62,6 +68,15 @@ impl Window {
     pub(super) fn note_progress(&mut self, monotonic_us: i64) {
         self.progress_us = monotonic_us;
         self.has_progressed = true;
+    }
+
+    /// A window of the next connection: what ingest asked for still holds.
+    pub(super) fn after(&self) -> Self {
+        Self { wait_until_us: self.wait_until_us, ..Self::default() }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.wait_until_us.is_some()
     }
 
     /// Lets go of what is durable.
@@ -99,7 +114,7 @@ impl Window {
 impl Uplink {
     /// Fills the window.
     pub(super) async fn fill(&self, session: &mut Session) -> Result<(), SessionError> {
-        while session.is_connected && session.has_more {
+        while session.is_connected && session.has_more && !session.window.is_waiting() {
             let in_flight = session.window.in_flight.len();
             let room = self.settings.in_flight_max.saturating_sub(in_flight).min(READ_COUNT_MAX);
             if room == 0 {
@@ -199,8 +214,34 @@ impl Uplink {
         Ok(())
     }
 
+    /// Takes ingest's wish to be left alone for a while. Vehicles come back at different times, some
+    /// time after it.
+    pub(super) fn wait(&self, session: &mut Session, wait_s: u32) {
+        let asked = Duration::from_secs(u64::from(wait_s)).min(WAIT_MAX);
+        let wait = asked + jittered(asked) / 2;
+        session.window.wait_until_us = Some(self.clock.monotonic_us().saturating_add(micros(wait)));
+        add(&self.shared.counters.waits, 1);
+        metrics::asked_to_wait();
+        let wait_ms = micros(wait) / 1000;
+        info!(vehicle_id = %self.vehicle_id, wait_ms, "ingest cannot store now, waiting");
+    }
+
+    /// Ingest stores again, or the wait is over.
+    pub(super) fn end_wait(&self, session: &mut Session) {
+        if session.window.wait_until_us.take().is_some() {
+            session.window.restart_wait(self.clock.monotonic_us());
+            session.send_again();
+        }
+    }
+
     pub(super) fn resend_if_due(&self, session: &mut Session) {
         let monotonic_us = self.clock.monotonic_us();
+        if let Some(until_us) = session.window.wait_until_us {
+            if monotonic_us >= until_us {
+                self.end_wait(session);
+            }
+            return;
+        }
         if session.window.has_waited(monotonic_us, self.settings.resend_after) {
             session.window.restart_wait(monotonic_us);
             session.send_again();

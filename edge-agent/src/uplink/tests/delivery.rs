@@ -44,6 +44,69 @@ async fn a_puback_releases_nothing_and_the_window_is_sent_again() {
     rig.stop().await;
 }
 
+/// Batches sent, resent ones included.
+fn sent(rig: &Rig) -> u32 {
+    rig.cloud.counts().iter().sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vehicle_asked_to_wait_sends_nothing_until_then_also_over_a_new_connection() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        cloud.gives_acks.store(false, Ordering::SeqCst);
+        cloud.cloud.lock().unwrap().wait_s = 3;
+        // Cut with the wait just asked for.
+        *cloud.cuts.lock().unwrap() = vec![7];
+        fill(shared, Lane::Readings, stream(1), 20);
+    })
+    .await;
+    let clock = SystemClock::shared();
+    let connected_again = async {
+        while rig.shared.stats().reconnects == 0 || rig.shared.stats().waits == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), connected_again).await.expect("asked and cut");
+    let (from_us, before) = (clock.monotonic_us(), sent(&rig));
+    let again = async {
+        while sent(&rig) == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("sent again");
+    // `resend_after` is 600 ms, and coming back took up to 1 s of the three.
+    let waited_us = clock.monotonic_us() - from_us;
+    assert!(waited_us > 1_500_000, "{waited_us}");
+    rig.cloud.cloud.lock().unwrap().wait_s = 0;
+    rig.cloud.gives_acks.store(true, Ordering::SeqCst);
+    rig.cloud.changed.send_modify(|n| *n += 1);
+    rig.drained().await;
+    assert_eq!(rig.cloud.counts().len(), 20);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_durable_ack_ends_a_wait() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        cloud.gives_acks.store(false, Ordering::SeqCst);
+        cloud.cloud.lock().unwrap().wait_s = 600;
+        fill(shared, Lane::Readings, stream(1), 20);
+    })
+    .await;
+    let asked = async {
+        while rig.shared.stats().waits == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asked).await.expect("asked");
+    rig.cloud.cloud.lock().unwrap().wait_s = 0;
+    rig.cloud.gives_acks.store(true, Ordering::SeqCst);
+    rig.cloud.changed.send_modify(|n| *n += 1);
+    // Long before ten minutes.
+    rig.drained().await;
+    assert_eq!(rig.cloud.counts().len(), 20);
+    rig.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_costs_a_resend_and_never_a_batch() {
     let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
