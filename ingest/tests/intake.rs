@@ -115,6 +115,13 @@ async fn next(subscribed: Receiver<()>) -> Receiver<()> {
     tokio::task::spawn_blocking(wait).await.unwrap().unwrap()
 }
 
+/// Of all shards, behind a lake that takes everything at once.
+fn intake(reach: &ExternalBroker) -> (Pressure, Intake) {
+    let policy = WaitPolicy { after: PATIENCE, max: PATIENCE };
+    let (pressure, gate) = Pressure::new(policy, service::clock::SystemClock::shared());
+    (pressure, Intake::new(reach, Share::new(0, 1).unwrap(), gate, Arc::default()))
+}
+
 /// An unanswered publication must not keep the next connection from subscribing; nor may many that
 /// were to be published while there was none.
 #[tokio::test(flavor = "multi_thread")]
@@ -125,9 +132,7 @@ async fn intake_subscribes_again_whatever_the_last_connection_left() {
     let serving = std::thread::spawn(move || broker(&listener, &tell));
 
     let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
-    let policy = WaitPolicy { after: PATIENCE, max: PATIENCE };
-    let (_pressure, gate) = Pressure::new(policy, service::clock::SystemClock::shared());
-    let intake = Intake::new(&reach, Share::new(0, 1).unwrap(), gate, Arc::default());
+    let (_pressure, intake) = intake(&reach);
     let downlink = intake.downlink();
     publish(&downlink, 5000);
     let tasks = Tasks::new();
@@ -159,7 +164,7 @@ async fn intake_that_nobody_takes_from_waits_for_the_stop() {
         peer
     });
     let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
-    let intake = Intake::new(&reach, Share::new(0, 1).unwrap());
+    let (_pressure, intake) = intake(&reach);
     let downlink = intake.downlink();
     let tasks = Tasks::new();
     let (queue, messages) = mpsc::channel(1);

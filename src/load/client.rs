@@ -66,6 +66,8 @@ struct Vehicle {
     /// Batches that are due and wait for room.
     owed: u32,
     due_us: i64,
+    /// Until then ingest wants nothing.
+    wait_until_us: i64,
     packet_id: u16,
 }
 
@@ -103,6 +105,7 @@ pub(super) async fn drive(
         outstanding: BTreeMap::new(),
         owed: 0,
         due_us,
+        wait_until_us: i64::MIN,
         packet_id: 0,
     };
     while *is_sending.borrow() || !vehicle.outstanding.is_empty() {
@@ -212,7 +215,7 @@ impl Vehicle {
         let resend_us = micros(self.fleet.arguments.resend_after);
         let again = self.outstanding.values().map(|sent| sent.last_us.saturating_add(resend_us)).min();
         let due = if may_send { self.due_us } else { i64::MAX };
-        again.unwrap_or(i64::MAX).min(due)
+        again.unwrap_or(i64::MAX).min(due).max(self.wait_until_us)
     }
 
     fn send_due(&mut self, now_us: i64, out: &mut BytesMut) -> anyhow::Result<()> {
@@ -220,7 +223,7 @@ impl Vehicle {
             self.due_us += micros(self.chance.until_next(self.fleet.arguments.interval)).max(1);
             self.owed += 1;
         }
-        while self.owed > 0 && self.outstanding.len() < IN_FLIGHT_MAX {
+        while self.owed > 0 && self.outstanding.len() < IN_FLIGHT_MAX && now_us >= self.wait_until_us {
             self.owed -= 1;
             let sequence = self.next_sequence;
             let place = Place {
@@ -245,6 +248,9 @@ impl Vehicle {
     }
 
     fn send_again(&mut self, now_us: i64, out: &mut BytesMut) -> anyhow::Result<()> {
+        if now_us < self.wait_until_us {
+            return Ok(());
+        }
         let resend_us = micros(self.fleet.arguments.resend_after);
         let is_late = |sent: &Sent| sent.last_us.saturating_add(resend_us) <= now_us;
         let late: Vec<Place> = self.outstanding.values().filter(|s| is_late(s)).map(|s| s.place).collect();
@@ -291,6 +297,11 @@ impl Vehicle {
 
     fn take_acks(&mut self, message: &AckMessage, out: &mut BytesMut) -> anyhow::Result<()> {
         let now_us = self.now_us();
+        if message.wait_s > 0 {
+            self.wait_until_us = now_us + i64::from(message.wait_s) * 1_000_000;
+        } else if !message.durable.is_empty() {
+            self.wait_until_us = i64::MIN;
+        }
         for ack in message.durable.iter().filter(|ack| ack.stream_id == self.stream_id) {
             let still_out = self.outstanding.split_off(&(ack.up_to_sequence.saturating_add(1)));
             for sent in std::mem::replace(&mut self.outstanding, still_out).into_values() {
