@@ -19,7 +19,7 @@ pub(crate) struct PlaceArguments {
     /// [default: roadlake-data, where there is no configuration file]
     #[arg(long, global = true)]
     data: Option<PathBuf>,
-    /// Where the lake is: a folder, or s3://bucket/prefix ([s3] of the configuration, or AWS_*)
+    /// Where the lake is: a folder, or s3://bucket/prefix (`[s3]` of the configuration, or AWS_*)
     #[arg(long, global = true, value_name = "PLACE")]
     lake: Option<LakeLocation>,
 }
