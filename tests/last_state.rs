@@ -24,6 +24,8 @@ use wire::{last_state::LastState, readings::column_by_name, time::Timestamp};
 /// Nothing of a test is in the lake before it is over.
 const NEVER: Duration = Duration::from_secs(3600);
 const STEP: Duration = Duration::from_millis(20);
+/// A vehicle that is parked tells its state every 30 s of the clock: the last of a drive is in these.
+const LAST_US: i64 = 30_000_000;
 
 /// A redis-server of the test's own, which keeps nothing on disk.
 struct Redis {
@@ -121,7 +123,7 @@ async fn a_state_is_shown_before_it_is_in_the_lake() {
     let length = Duration::from_secs(600);
     pipeline.agent(simulated("sim-1", &spool, pipeline.broker(), start, length)).await;
     // The last of its ten minutes, complete though single readings tell only what changed.
-    let last = start.plus_us(595_000_000);
+    let last = start.plus_us(600_000_000 - LAST_US);
     let state = state_where(&pipeline.analytics, "the newest state", |s| {
         s.vehicle_id.as_str() == "sim-1" && s.ts >= last
     })
@@ -158,7 +160,7 @@ async fn another_process_has_it_by_redis_also_after_redis_forgot_everything() {
     let start = Timestamp(clock.now_us()).plus_us(-3_600_000_000);
     let agent = |id: &str| simulated(id, &data.path().join(id), broker, start, Duration::from_secs(300));
     edge_agent::agent::start(agent("sim-1"), &tasks, clock.clone()).await.unwrap();
-    let last = start.plus_us(295_000_000);
+    let last = start.plus_us(300_000_000 - LAST_US);
     let is_last = |id: &'static str| move |s: &VehicleState| s.vehicle_id.as_str() == id && s.ts >= last;
     let state = state_where(&one, "the state by Redis", is_last("sim-1")).await;
     assert!(state.latitude.is_some() && state.odometer_km.is_some(), "{state:?}");
