@@ -7,7 +7,7 @@
 
 mod show;
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use clap::{Subcommand, ValueEnum};
 use ingest::{
@@ -15,10 +15,10 @@ use ingest::{
     replay::{Judgement, Selection, replay},
 };
 use lake::{
-    Lake, TableKind,
+    Lake, TableKind, Whose,
     maintenance::{
         CompactionPolicy, MaintenanceError,
-        expire::{ShortRetention, keeps_history},
+        expire::{ShortRetention, days_of, keeps_history},
     },
 };
 use service::{SharedClock, clock::SystemClock, config::Loaded};
@@ -80,6 +80,18 @@ enum Command {
         #[arg(long)]
         allow_short: bool,
     },
+    /// Erase rows of some vehicles. Old versions show them until a vacuum
+    Erase {
+        /// Vehicle ids, or beginnings of some with * after them: acme-*,van-7
+        #[arg(long, value_name = "VEHICLES")]
+        vehicles: Whose,
+        /// Of the days before this one: 2026-11-23
+        #[arg(long, value_name = "DAY")]
+        before: Day,
+        /// Only from this table; can be given more than once. `trips` is left out unless it is named
+        #[arg(long = "table", value_name = "TABLE")]
+        tables: Vec<TableName>,
+    },
     /// Payloads that could not be decoded or trusted
     #[command(subcommand)]
     Quarantine(Quarantine),
@@ -110,6 +122,18 @@ struct Which {
     /// Only for this reason
     #[arg(long)]
     reason: Option<String>,
+}
+
+/// A day, counted from 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy)]
+struct Day(i32);
+
+impl FromStr for Day {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        days_of(text).map(Self).ok_or("write a day as 2026-11-23")
+    }
 }
 
 /// A table by its name.
@@ -162,6 +186,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             let short = if allow_short { ShortRetention::Allowed } else { ShortRetention::Refused };
             admin.vacuum(&tables, Duration::from_secs(u64::from(keep_hours) * 3600), short).await
         }
+        Command::Erase { vehicles, before, tables } => admin.erase(&vehicles, before, &tables).await,
         Command::Quarantine(Quarantine::List { which, limit }) => admin.list(&which, limit).await,
         Command::Quarantine(Quarantine::Replay { which }) => admin.replay(which).await,
     }
@@ -235,6 +260,27 @@ impl Admin {
             all.push((kind.name(), table.vacuum(keep, short).await?));
         }
         if self.is_json { show::json(&show::by_table(&all)) } else { show::vacuumed(&all) }
+    }
+
+    async fn erase(&self, whose: &Whose, before: Day, tables: &[TableName]) -> anyhow::Result<()> {
+        let policy = &self.settings.maintenance.policy;
+        let mut all = Vec::new();
+        for kind in self.tables(tables).await? {
+            if tables.is_empty() && keeps_history(kind) {
+                continue;
+            }
+            let mut table = self.lake.open_table(kind).await?;
+            let mut tries = 0;
+            let done = loop {
+                tries += 1;
+                match table.erase_before(whose, before.0, policy, self.now_ms()).await {
+                    Err(MaintenanceError::Conflict { .. }) if tries < CONFLICT_TRIES => {}
+                    other => break other?,
+                }
+            };
+            all.push((kind.name(), done));
+        }
+        if self.is_json { show::json(&show::by_table(&all)) } else { show::erased(&all) }
     }
 
     async fn list(&self, which: &Which, limit: u32) -> anyhow::Result<()> {

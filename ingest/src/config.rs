@@ -10,7 +10,7 @@ use crate::{broker, share::Share};
 
 mod maintenance;
 
-pub use maintenance::{MaintenanceConfig, MaintenanceSettings};
+pub use maintenance::{MaintenanceConfig, MaintenanceSettings, RetentionOf, RetentionOfConfig};
 
 use crate::pressure::WaitPolicy;
 

@@ -7,7 +7,7 @@
 use std::{future::Future, sync::Arc};
 
 use lake::{
-    Lake, TableKind,
+    Lake, LakeTable, TableKind,
     maintenance::{
         Compacted, MaintenanceError,
         expire::{ShortRetention, keeps_history},
@@ -16,7 +16,10 @@ use lake::{
 use service::{SharedClock, logs::chain, tasks::TaskError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::MaintenanceSettings, metrics};
+use crate::{
+    config::{MaintenanceSettings, RetentionOf},
+    metrics,
+};
 
 /// Tries of a table whose files another maintenance was faster with.
 const CONFLICT_TRIES: u32 = 3;
@@ -128,7 +131,8 @@ impl Maintenance {
 
     async fn expire(&self, kind: TableKind) -> Result<(), MaintenanceError> {
         let mut table = self.lake.open_table(kind).await?;
-        if let Some(first_kept) = self.first_kept_day(kind) {
+        if let Some(days) = self.settings.retention_days.get(&kind) {
+            let first_kept = self.first_kept_day(*days);
             let dropped = table.drop_days_before(first_kept, self.now_ms()).await?;
             if dropped.files > 0 {
                 tracing::info!(
@@ -139,6 +143,7 @@ impl Maintenance {
                 );
             }
         }
+        self.erase(&mut table).await?;
         if keeps_history(kind) {
             return Ok(());
         }
@@ -149,9 +154,28 @@ impl Maintenance {
         Ok(())
     }
 
-    fn first_kept_day(&self, kind: TableKind) -> Option<i32> {
-        let days = i64::from(*self.settings.retention_days.get(&kind)?);
-        i32::try_from(self.clock.now_us().div_euclid(DAY_US).saturating_sub(days)).ok()
+    /// Erases rows of vehicles that are kept for a shorter time.
+    async fn erase(&self, table: &mut LakeTable) -> Result<(), MaintenanceError> {
+        for RetentionOf { whose, days } in &self.settings.retention_of {
+            let Some(days) = days.get(&table.kind()) else { continue };
+            let first_kept = self.first_kept_day(*days);
+            let erased = table.erase_before(whose, first_kept, &self.settings.policy, self.now_ms()).await?;
+            if erased.rows > 0 {
+                tracing::info!(
+                    table = table.kind().name(),
+                    rows = erased.rows,
+                    files = erased.files,
+                    "rows past their vehicles' retention erased"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of so many days up to now.
+    fn first_kept_day(&self, days: u32) -> i32 {
+        let day = self.clock.now_us().div_euclid(DAY_US).saturating_sub(i64::from(days));
+        i32::try_from(day).unwrap_or(i32::MIN)
     }
 
     async fn tables(&self) -> Vec<TableKind> {

@@ -97,10 +97,10 @@ impl Lake {
     pub async fn audit(&self, policy: &CompactionPolicy) -> Result<Audit, MaintenanceError> {
         let mut audit = Audit::default();
         let mut streams: BTreeMap<String, Stream> = BTreeMap::new();
-        let mut is_expired = false;
+        let mut kept_from = Vec::new();
         for kind in self.tables(TELEMETRY).await? {
             let table = self.open_table(kind).await?;
-            is_expired |= table.first_kept_day().await?.is_some();
+            kept_from.push(table.kept_from().await?);
             for day in table.days()? {
                 take_day(&table, &day, policy, &mut audit, &mut streams).await?;
             }
@@ -114,6 +114,7 @@ impl Lake {
             }
         }
         for (stream_id, stream) in streams {
+            let is_expired = kept_from.iter().any(|kept| kept.of(&stream.vehicle_id).is_some());
             judge(&stream_id, stream, is_expired, &mut audit);
         }
         Ok(audit)

@@ -3,7 +3,7 @@
 //! Owns: table schemas ([`schema`]), writer settings ([`writer`]) and table properties
 //! ([`properties`]), where a lake is ([`location`]), opening, reading and committing tables ([`store`],
 //! [`table`]), which batches are already
-//! in ([`watermark`]), taking a share over from another writer ([`claim`]), keeping tables in order
+//! in ([`watermark`]), naming some vehicles of a fleet ([`whose`]), taking a share over from another writer ([`claim`]), keeping tables in order
 //! ([`maintenance`]), proving that every batch is in once
 //! ([`audit`]), and the stored signal catalogues ([`catalogs`]). It is the only crate that names `deltalake`. It does not
 //! decode batches (ingest) nor derive anything (analytics).
@@ -26,9 +26,11 @@ pub mod schema;
 pub mod store;
 pub mod table;
 pub mod watermark;
+pub mod whose;
 pub mod writer;
 
 pub use location::{LakeLocation, LakeSettings, S3Config};
 pub use schema::TableKind;
 pub use store::{Lake, OpenLakeError};
 pub use table::{AppTransaction, Change, CommitError, CommitMark, LakeTable, ReadError};
+pub use whose::Whose;

@@ -2,7 +2,7 @@
 //! retired files deleted, old days dropped, the log checkpointed and shortened.
 //!
 //! Owns what a day's files should look like ([`plan`]), rewriting them (`rewrite`), everything
-//! that deletes ([`expire`]), taking single rows out ([`rows`]), and telling how a table stands
+//! that deletes ([`expire`]), erasing the rows of some vehicles ([`erase`]), taking single rows out ([`rows`]), and telling how a table stands
 //! ([`status`]). When to do it is the
 //! caller's (ingest has a task for it).
 //!
@@ -24,6 +24,7 @@ use crate::{
     table::{LakeTable, ReadError},
 };
 
+pub mod erase;
 pub mod expire;
 pub mod plan;
 mod rewrite;

@@ -255,13 +255,13 @@ async fn old_days_are_dropped_and_the_lake_says_from_when_it_has_rows() {
         writer.append(readings(day, &["van-1"], sequence as u64 + 1, 10)).await;
     }
     let mut table = open(&lake).await;
-    assert_eq!(table.first_kept_day().await.unwrap(), None);
+    assert_eq!(table.kept_from().await.unwrap().of("van-1"), None);
     let version = table.version();
     let first_kept = 20_455; // 2026-01-02
     let dropped = table.drop_days_before(first_kept, now_ms()).await.unwrap();
     assert_eq!(dropped.files, 1);
     assert_eq!(query_one(&mut table, "SELECT count(*), min(date) FROM t").await, "20, 2026-01-02");
-    assert_eq!(table.first_kept_day().await.unwrap(), Some(i64::from(first_kept)));
+    assert_eq!(table.kept_from().await.unwrap().of("van-1"), Some(i64::from(first_kept)));
     assert!(table.changes(version, 10).await.unwrap().iter().all(|c| c.batches.is_empty()));
     assert_eq!(table.drop_days_before(first_kept, now_ms()).await.unwrap().files, 0);
     // The writer, which knows only the version before, goes on.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write};
 use ingest::replay::Replayed;
 use lake::{
     audit::{Audit, FaultKind},
-    maintenance::{Compacted, status::TableStatus},
+    maintenance::{Compacted, erase::Erased, status::TableStatus},
 };
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ pub(super) fn audit(audit: &Audit) -> anyhow::Result<()> {
         audit.streams, audit.batches, audit.rows, audit.missing_batches, audit.doubled_batches
     );
     if audit.expired_batches > 0 {
-        out.push_str(&format!(", {} gone with days that were dropped", audit.expired_batches));
+        out.push_str(&format!(", {} gone by retention or erasure", audit.expired_batches));
     }
     out.push('\n');
     for fault in &audit.faults {
@@ -96,6 +96,13 @@ pub(super) fn compacted(all: &[(&'static str, Compacted)]) -> anyhow::Result<()>
 
 pub(super) fn vacuumed(all: &[(&'static str, u64)]) -> anyhow::Result<()> {
     text(&all.iter().map(|(table, files)| format!("{table}: {files} files deleted\n")).collect::<String>())
+}
+
+pub(super) fn erased(all: &[(&'static str, Erased)]) -> anyhow::Result<()> {
+    let line = |(table, done): &(&str, Erased)| {
+        format!("{table}: {} rows erased from {} files\n", done.rows, done.files)
+    };
+    text(&all.iter().map(line).collect::<String>())
 }
 
 pub(super) fn replayed(done: &Replayed) -> anyhow::Result<()> {

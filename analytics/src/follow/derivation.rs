@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use futures::StreamExt;
-use lake::TableKind;
+use lake::{TableKind, maintenance::erase::KeptFrom};
 use service::clock::micros;
 use wire::{
     ids::VehicleId,
@@ -74,7 +74,7 @@ impl Follower {
         let mut tasks = self.tasks(touched).await?;
         // Vehicles whose reading begins on the same day share files.
         tasks.sort_by_key(|task| (task.plan.from, task.vehicle_id.clone()));
-        let horizon = self.horizon().await?;
+        let kept_from = self.kept_from().await?;
         let mut rows = Rows::default();
         let mut open = BTreeMap::new();
         for group in tasks.chunk_by(|a, b| a.plan.from.utc_day() == b.plan.from.utc_day()) {
@@ -82,6 +82,7 @@ impl Follower {
                 let mut derived = self.derive_group(group, readings_version).await?;
                 for task in group {
                     let found = derived.remove(&task.vehicle_id).unwrap_or_default();
+                    let horizon = horizon(&kept_from, &task.vehicle_id);
                     let place = Place { readings_version, horizon, now };
                     let is_open = self.settle(task, found, place, &mut rows).await?;
                     open.insert(task.vehicle_id.clone(), is_open);
@@ -91,14 +92,12 @@ impl Follower {
         Ok((rows, open))
     }
 
-    /// Trips that start before this stand as they are: days of `readings` before were dropped, and
-    /// what is left of a trip across the cut is no trip of its own.
-    async fn horizon(&self) -> Result<Timestamp, PassError> {
-        let Some(readings) = self.analytics.shared.tables.newest_table(TableKind::Readings).await? else {
-            return Ok(Timestamp(i64::MIN));
-        };
-        let first_kept = readings.first_kept_day().await?;
-        Ok(Timestamp(first_kept.map_or(i64::MIN, |day| day.saturating_add(1).saturating_mul(DAY_US))))
+    /// From which days on there are readings, where some were dropped or erased.
+    async fn kept_from(&self) -> Result<KeptFrom, PassError> {
+        match self.analytics.shared.tables.newest_table(TableKind::Readings).await? {
+            Some(readings) => Ok(readings.kept_from().await?),
+            None => Ok(KeptFrom::default()),
+        }
     }
 
     async fn tasks(&self, touched: Touched) -> Result<Vec<Task>, PassError> {
@@ -286,6 +285,13 @@ impl Follower {
         let known = self.open.get(&task.vehicle_id).map(|open| open.received_at);
         known.map_or(task.touch.received_at, |known| known.max(task.touch.received_at))
     }
+}
+
+/// Trips that start before this stand as they are: the vehicle's readings of days before are gone, and
+/// what is left of a trip across the cut is no trip of its own.
+fn horizon(kept_from: &KeptFrom, vehicle_id: &VehicleId) -> Timestamp {
+    let first_kept = kept_from.of(vehicle_id.as_str());
+    Timestamp(first_kept.map_or(i64::MIN, |day| day.saturating_add(1).saturating_mul(DAY_US)))
 }
 
 fn finish(current: Option<(VehicleId, Deriver, Derived)>, all: &mut BTreeMap<VehicleId, Derived>) {

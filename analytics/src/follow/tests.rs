@@ -361,3 +361,38 @@ async fn trips_stand_when_the_days_of_their_readings_were_dropped() {
     catch_up(&mut after).await;
     assert_eq!(revisions(&after).await, stored);
 }
+
+#[tokio::test]
+async fn trips_stand_when_the_readings_of_their_vehicle_were_erased() {
+    const DAY_S: i64 = 86_400;
+    let mut lake = TestLake::new().await;
+    let clock = ManualClock::at(NOW.0);
+    let midnight_s = MORNING_S - MORNING_S % DAY_S + DAY_S;
+    for vehicle in ["acme-1", "van-1"] {
+        let mut drives = Vec::new();
+        for start_s in [MORNING_S, midnight_s + DAY_S + 7200] {
+            drives.extend(run(start_s, 600, 50.0));
+            drives.extend(run(start_s + 600, 120, 0.0));
+        }
+        lake.append_of(vehicle, &drives, NOW).await;
+    }
+    let mut before = follower(lake.dir.path(), &clock).await;
+    catch_up(&mut before).await;
+    let stored = revisions(&before).await;
+    assert_eq!(stored.len(), 4);
+
+    let mut readings =
+        lake::Lake::open(lake.dir.path()).unwrap().open_table(TableKind::Readings).await.unwrap();
+    let first_kept = i32::try_from(midnight_s / DAY_S).unwrap();
+    let erased = readings.erase_before(
+        &"acme-*".parse().unwrap(),
+        first_kept,
+        &lake::maintenance::CompactionPolicy::default(),
+        NOW.0 / 1000,
+    );
+    assert!(erased.await.unwrap().rows > 500);
+    let mut after = follower(lake.dir.path(), &clock).await;
+    after.cursor = Some(-1);
+    catch_up(&mut after).await;
+    assert_eq!(revisions(&after).await, stored);
+}

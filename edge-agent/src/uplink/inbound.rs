@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use service::logs::chain;
 use tracing::{debug, warn};
-use wire::{ack::AckMessage, topics::Channel};
+use wire::{ack::AckMessage, ids::CatalogHash, topics::Channel};
 
-use super::{SessionError, Uplink, session::Session};
+use super::{SessionError, Uplink, link::HandOverError, session::Session};
 use crate::{campaign::desk::Delivery, metrics};
+
+/// A catalogue is not sent again so soon after it was, whoever asks.
+const CATALOG_PAUSE_US: i64 = 1_000_000;
 
 impl Uplink {
     pub(super) async fn on_message(
@@ -79,11 +82,34 @@ impl Uplink {
             self.shared.ring_settled();
             debug!(vehicle_id = %self.vehicle_id, count, "batches durable");
         }
-        if !acks.need_catalog.is_empty() {
-            debug!(vehicle_id = %self.vehicle_id, "catalogue asked for");
-            self.publish_catalogs(session, Some(&acks.need_catalog)).await?;
-            session.send_again();
+        self.on_catalogs_asked(session, acks.need_catalog).await
+    }
+
+    /// Publishes catalogues that ingest lacks, and after them the batches again that it could not
+    /// take. It asks with every batch, so all of a window that came before the catalogue does: what
+    /// went out a moment ago is not sent for each.
+    async fn on_catalogs_asked(
+        &self,
+        session: &mut Session,
+        mut hashes: Vec<CatalogHash>,
+    ) -> Result<(), SessionError> {
+        let now_us = self.clock.monotonic_us();
+        hashes.retain(|hash| {
+            session.catalogs_us.get(hash).is_none_or(|us| now_us.saturating_sub(*us) >= CATALOG_PAUSE_US)
+        });
+        if hashes.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        debug!(vehicle_id = %self.vehicle_id, "catalogue asked for");
+        match self.publish_catalogs(session, Some(&hashes)).await {
+            Ok(()) => {
+                session.catalogs_us.extend(hashes.into_iter().map(|hash| (hash, now_us)));
+                session.send_again();
+                Ok(())
+            }
+            // It will be asked for again, with the batches that are sent again.
+            Err(SessionError::HandOver(HandOverError::Full)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }

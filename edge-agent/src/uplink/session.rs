@@ -7,7 +7,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use wire::{ack::LinkState, time::Timestamp, topics::Channel};
+use wire::{ack::LinkState, ids::CatalogHash, time::Timestamp, topics::Channel};
 
 use super::{
     REQUEST_ROOM, SessionError, TICK, Uplink,
@@ -38,6 +38,8 @@ pub(super) struct Session {
     unanswered: HashMap<u16, Handed>,
     /// Replies handed over on this connection.
     pub(super) replied: HashSet<String>,
+    /// When catalogues that ingest asked for went out, on the monotonic clock.
+    pub(super) catalogs_us: HashMap<CatalogHash, i64>,
     /// What `status` and the catalogues told last of campaigns, by their desk's count.
     pub(super) told_campaigns: u64,
 }
@@ -94,6 +96,7 @@ impl Session {
             handed: VecDeque::new(),
             unanswered: HashMap::new(),
             replied: HashSet::new(),
+            catalogs_us: HashMap::new(),
             told_campaigns: 0,
         }
     }

@@ -46,6 +46,8 @@ pub(crate) struct Cloud {
     batches: BTreeMap<(StreamId, u64), u32>,
     lowest_still_to_come: BTreeMap<StreamId, u64>,
     catalogs: BTreeSet<CatalogHash>,
+    /// How often one came.
+    catalogs_came: u32,
     statuses: Vec<VehicleStatus>,
     connections: u32,
     to_reject: Vec<u32>,
@@ -67,6 +69,8 @@ pub(crate) struct FakeCloud {
     /// Connections still to be cut after so many batches.
     cuts: Mutex<Vec<u32>>,
     needs_catalog: AtomicBool,
+    /// With every batch the catalogue is asked for, until it has come so often.
+    catalogs_wanted: std::sync::atomic::AtomicU32,
     /// Batches of these sequences are more than this cloud can read.
     unreadable: Mutex<BTreeSet<u64>>,
     /// Connections are taken and never answered.
@@ -93,6 +97,7 @@ impl FakeCloud {
             gives_acks: AtomicBool::new(true),
             cuts: Mutex::default(),
             needs_catalog: AtomicBool::new(false),
+            catalogs_wanted: std::sync::atomic::AtomicU32::new(0),
             unreadable: Mutex::default(),
             is_deaf: AtomicBool::new(false),
             tls: Mutex::default(),
@@ -221,6 +226,7 @@ impl FakeCloud {
             *lowest = (*lowest).max(batch.oldest_sequence);
         } else if publish.topic.ends_with("/catalog") {
             cloud.catalogs.insert(wire::catalog::hash_of(&publish.payload));
+            cloud.catalogs_came += 1;
         } else if publish.topic.ends_with("/status") {
             assert!(publish.retain);
             cloud.statuses.push(VehicleStatus::decode(&publish.payload).unwrap());
@@ -236,7 +242,12 @@ impl FakeCloud {
         let mut cloud = self.cloud.lock().unwrap();
         let rejected = std::mem::take(&mut cloud.to_reject);
         let mut message = AckMessage { rejected, wait_s: cloud.wait_s, ..AckMessage::default() };
-        if self.needs_catalog.swap(false, Ordering::SeqCst) {
+        let is_catalog_wanted = cloud.catalogs_came < self.catalogs_wanted.load(Ordering::SeqCst);
+        if is_catalog_wanted {
+            // As ingest does, it forgets a batch that it cannot read.
+            cloud.batches.clear();
+        }
+        if self.needs_catalog.swap(false, Ordering::SeqCst) || is_catalog_wanted {
             message.need_catalog = cloud.catalogs.iter().copied().collect();
         } else if self.gives_acks.load(Ordering::SeqCst) {
             for (stream_id, lowest) in &cloud.lowest_still_to_come {

@@ -3,12 +3,15 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use lake::{
-    TableKind,
+    TableKind, Whose,
     maintenance::{CompactionPolicy, expire::VACUUM_RETENTION_MIN},
     properties::RETIRED_DAYS_MAX,
 };
 use serde::{Deserialize, Serialize};
-use service::config::{ByteSize, DurationText, Faults};
+use service::{
+    config::{ByteSize, DurationText, Faults},
+    logs::chain,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -40,6 +43,27 @@ pub struct MaintenanceConfig {
     pub log_retention: DurationText,
     /// Days kept, by table; a table that is not named is kept for ever.
     pub retention_days: BTreeMap<String, u32>,
+    /// Days kept of some vehicles, where that is shorter.
+    pub retention_of: Vec<RetentionOfConfig>,
+}
+
+/// A section `[[maintenance.retention_of]]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionOfConfig {
+    /// Vehicle ids, and beginnings of some with `*` after them.
+    pub vehicles: Vec<String>,
+    /// Days kept, by table.
+    pub days: BTreeMap<String, u32>,
+}
+
+/// How long rows of some vehicles are kept.
+#[derive(Debug, Clone)]
+pub struct RetentionOf {
+    /// Whose.
+    pub whose: Whose,
+    /// Days kept, by table.
+    pub days: BTreeMap<TableKind, u32>,
 }
 
 impl Default for MaintenanceConfig {
@@ -58,6 +82,7 @@ impl Default for MaintenanceConfig {
             vacuum_retention: DurationText(VACUUM_RETENTION_MIN),
             log_retention: DurationText(30 * DAY),
             retention_days: BTreeMap::new(),
+            retention_of: Vec::new(),
         }
     }
 }
@@ -79,6 +104,8 @@ pub struct MaintenanceSettings {
     pub log_retention: Duration,
     /// See [`MaintenanceConfig::retention_days`].
     pub retention_days: BTreeMap<TableKind, u32>,
+    /// See [`MaintenanceConfig::retention_of`].
+    pub retention_of: Vec<RetentionOf>,
 }
 
 impl MaintenanceConfig {
@@ -116,18 +143,22 @@ impl MaintenanceConfig {
         if self.log_retention.0 < self.vacuum_retention.0 {
             faults.add("maintenance.log_retention", "must not be shorter than vacuum_retention");
         }
-        let retention_days = self.retention_days.iter().filter_map(|(name, &days)| {
-            let key = format!("maintenance.retention_days.{name}");
-            let Some(kind) = TableKind::ALL.into_iter().find(|kind| kind.name() == name) else {
-                faults.add(&key, "is no table of the lake");
-                return None;
-            };
-            if days == 0 {
-                faults.add(&key, "must be at least 1; leave the table out to keep it for ever");
+        let retention_days = days_by_table("maintenance.retention_days", &self.retention_days, faults);
+        let retention_of = self.retention_of.iter().enumerate().filter_map(|(i, of)| {
+            let key = format!("maintenance.retention_of[{i}]");
+            let days = days_by_table(&format!("{key}.days"), &of.days, faults);
+            if days.is_empty() {
+                faults.add(&format!("{key}.days"), "names no table");
             }
-            Some((kind, days))
+            match of.vehicles.join(",").parse() {
+                Ok(whose) => Some(RetentionOf { whose, days }),
+                Err(error) => {
+                    faults.add(&format!("{key}.vehicles"), chain(&error).to_string());
+                    None
+                }
+            }
         });
-        let retention_days = retention_days.collect();
+        let retention_of = retention_of.collect();
         Some(MaintenanceSettings {
             is_enabled: self.is_enabled,
             compaction_interval: self.compaction_interval.0,
@@ -143,8 +174,27 @@ impl MaintenanceConfig {
             vacuum_retention: self.vacuum_retention.0,
             log_retention: self.log_retention.0,
             retention_days,
+            retention_of,
         })
     }
+}
+
+/// Days kept, by the names of tables; faults go to the collector.
+fn days_by_table(key: &str, given: &BTreeMap<String, u32>, faults: &mut Faults) -> BTreeMap<TableKind, u32> {
+    let mut days_of = BTreeMap::new();
+    for (name, &days) in given {
+        let key = format!("{key}.{name}");
+        match TableKind::ALL.into_iter().find(|kind| kind.name() == name) {
+            None => faults.add(&key, "is no table of the lake"),
+            Some(_) if days == 0 => {
+                faults.add(&key, "must be at least 1; leave the table out to keep it for ever");
+            }
+            Some(kind) => {
+                days_of.insert(kind, days);
+            }
+        }
+    }
+    days_of
 }
 
 #[cfg(test)]
@@ -169,6 +219,13 @@ mod tests {
             loose_files_min: 1,
             file_bytes_target: ByteSize(10),
             retention_days: [("reading".to_owned(), 3), ("signals".to_owned(), 0)].into_iter().collect(),
+            retention_of: vec![
+                RetentionOfConfig {
+                    vehicles: vec!["acme-*".to_owned(), "A*".to_owned()],
+                    days: [("trip".to_owned(), 3)].into_iter().collect(),
+                },
+                RetentionOfConfig { vehicles: Vec::new(), days: BTreeMap::new() },
+            ],
             ..MaintenanceConfig::default()
         });
         for key in [
@@ -177,6 +234,10 @@ mod tests {
             "file_bytes_target",
             "retention_days.reading",
             "days.signals",
+            "retention_of[0].vehicles",
+            "retention_of[0].days.trip",
+            "retention_of[1].vehicles",
+            "retention_of[1].days",
         ] {
             assert!(told.contains(key), "{key}: {told}");
         }

@@ -16,7 +16,7 @@ use super::{MaintenanceError, rewrite::remove};
 use crate::{
     properties::RETIRED_DAYS_MAX,
     schema::TableKind,
-    table::{LakeTable, ReadError, quiet_commit},
+    table::{LakeTable, quiet_commit},
 };
 
 /// Retired files are kept for at least this long, so that no running query loses its files.
@@ -24,7 +24,7 @@ pub const VACUUM_RETENTION_MIN: Duration = Duration::from_secs(168 * 3600);
 const VACUUM_RETENTION_MAX: Duration = Duration::from_secs(RETIRED_DAYS_MAX * 24 * 3600);
 /// The application transaction that says up to which day rows were dropped: its version is that
 /// day, counted from 1970.
-const RETENTION_APP_ID: &str = "roadlake/retention";
+pub(super) const RETENTION_APP_ID: &str = "roadlake/retention";
 
 /// Whether less than [`VACUUM_RETENTION_MIN`] is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,11 +108,6 @@ impl LakeTable {
         Ok(dropped)
     }
 
-    /// The first day that dropping has left, where days were dropped.
-    pub async fn first_kept_day(&self) -> Result<Option<i64>, ReadError> {
-        self.app_version(RETENTION_APP_ID).await
-    }
-
     /// Writes a checkpoint of the loaded version, so that opening the table reads one file.
     pub async fn checkpoint(&mut self) -> Result<(), MaintenanceError> {
         self.refresh().await?;
@@ -133,8 +128,8 @@ impl LakeTable {
     }
 }
 
-/// Days since 1970-01-01 of a partition's name.
-fn days_of(date: &str) -> Option<i32> {
+/// Days since 1970-01-01 of a date as partitions are named, `2026-11-23`.
+pub fn days_of(date: &str) -> Option<i32> {
     let parsed = date.parse::<chrono::NaiveDate>().ok()?;
     i32::try_from(parsed.signed_duration_since(chrono::NaiveDate::default()).num_days()).ok()
 }

@@ -11,8 +11,8 @@ use crate::schema::PARTITION;
 pub(crate) const ORDER_TAG: &str = "roadlake.sorted_by";
 /// The tag with the run a sorted file belongs to: files of one run never overlap in order.
 pub(crate) const RUN_TAG: &str = "roadlake.run";
-/// Bytes of days that go into one commit.
-const COMMIT_BYTES: u64 = 512 << 20;
+/// Bytes of rewritten files that go into one commit.
+pub(super) const COMMIT_BYTES: u64 = 512 << 20;
 
 /// A file of a table, as planning sees it.
 #[derive(Debug, Clone)]

@@ -20,7 +20,7 @@ use datafusion::{
         memory_pool::FairSpillPool,
         runtime_env::RuntimeEnvBuilder,
     },
-    prelude::{SessionConfig, SessionContext, col},
+    prelude::{DataFrame, SessionConfig, SessionContext, col},
 };
 use deltalake::{
     delta_datafusion::TableProviderBuilder,
@@ -72,8 +72,8 @@ impl LakeTable {
             return Err(MaintenanceError::Conflict { table: self.kind().name() });
         }
         for job in jobs {
-            let stream = self.sorted(&job.files, policy).await?;
-            let (adds, rows) = self.write_run(stream, policy).await?;
+            let stream = self.in_order(self.scan(&job.files, policy).await?).await?;
+            let (adds, rows) = self.write_run(stream, policy, None).await?;
             let expected: Option<u64> = job.files.iter().map(|f| f.rows).sum();
             let written: Option<u64> = adds.iter().map(rows_of).sum();
             if expected.is_some_and(|n| n != rows) || written.is_some_and(|n| n != rows) {
@@ -172,12 +172,12 @@ impl LakeTable {
         }
     }
 
-    /// The rows of these files in the table's order.
-    async fn sorted(
+    /// The rows of these files, in a session within the policy's bounds.
+    pub(super) async fn scan(
         &self,
         files: &[DataFile],
         policy: &CompactionPolicy,
-    ) -> Result<SendableRecordBatchStream, MaintenanceError> {
+    ) -> Result<DataFrame, MaintenanceError> {
         let failed = MaintenanceError::sort(self.kind());
         let state = self.table.snapshot().map_err(MaintenanceError::delta("read", self.kind()))?;
         let scan = TableProviderBuilder::default()
@@ -188,17 +188,27 @@ impl LakeTable {
             .await
             .map_err(&failed)?;
         let context = bounded_session(policy, batch_rows(self.kind())).map_err(&failed)?;
+        context.read_table(Arc::new(scan)).map_err(&failed)
+    }
+
+    /// Rows in the table's order.
+    pub(super) async fn in_order(
+        &self,
+        rows: DataFrame,
+    ) -> Result<SendableRecordBatchStream, MaintenanceError> {
+        let failed = MaintenanceError::sort(self.kind());
         let order = sort_columns(self.kind()).iter().map(|name| col(*name).sort(true, false)).collect();
-        let rows = context.read_table(Arc::new(scan)).and_then(|rows| rows.sort(order)).map_err(&failed)?;
-        rows.execute_stream().await.map_err(&failed)
+        rows.sort(order).map_err(&failed)?.execute_stream().await.map_err(&failed)
     }
 
     /// Writes a sorted stream as files of about the target size; cut where the vehicle changes,
-    /// so that a vehicle's day is in one file as far as it fits.
-    async fn write_run(
+    /// so that a vehicle's day is in one file as far as it fits. They are part of `run`, or a run of
+    /// their own.
+    pub(super) async fn write_run(
         &self,
         mut stream: SendableRecordBatchStream,
         policy: &CompactionPolicy,
+        run: Option<String>,
     ) -> Result<(Vec<Add>, u64), MaintenanceError> {
         let kind = self.kind();
         let failed = MaintenanceError::delta("write sorted files of", kind);
@@ -229,7 +239,7 @@ impl LakeTable {
             }
         }
         adds.extend(writer.flush().await.map_err(&failed)?);
-        let run = uuid::Uuid::new_v4().to_string();
+        let run = run.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         for add in &mut adds {
             add.data_change = false;
             let tag = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));

@@ -216,3 +216,34 @@ async fn a_retained_campaign_set_is_looked_at_and_status_tells_what_came_of_it()
     told(|s| s.campaigns.refusal.contains("not signed") && s.campaigns.in_force.is_some()).await;
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_asked_for_by_every_batch_of_a_window_is_sent_once() {
+    const WINDOW: usize = 256;
+    let change = |settings: &mut UplinkSettings| {
+        settings.in_flight_max = WINDOW;
+        settings.resend_after = Duration::from_secs(60);
+    };
+    let parts = (None, None, None, CampaignSettings::default());
+    let rig = Rig::changed(SpoolSettings::default(), parts, change, |cloud, shared| {
+        cloud.gives_acks.store(false, Ordering::SeqCst);
+        // The one of the introduction is lost, as when telemetry is faster than it.
+        cloud.catalogs_wanted.store(2, Ordering::SeqCst);
+        fill(shared, Lane::Readings, stream(1), 2 * WINDOW as u64);
+    })
+    .await;
+    let all_came = async {
+        while rig.cloud.counts().len() < WINDOW {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all_came).await.expect("the window comes again");
+    rig.cloud.gives_acks.store(true, Ordering::SeqCst);
+    rig.cloud.changed.send_modify(|n| *n += 1);
+    rig.drained().await;
+    assert_eq!(rig.cloud.cloud.lock().unwrap().catalogs_came, 2);
+    let stats = rig.shared.stats();
+    assert_eq!(stats.reconnects, 0);
+    assert!(stats.batches_sent <= 3 * WINDOW as u64, "{} sent", stats.batches_sent);
+    rig.stop().await;
+}
