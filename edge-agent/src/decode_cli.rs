@@ -33,6 +33,8 @@ const UNKNOWN_ID_COUNT_MAX: usize = 4096;
 const UNKNOWN_ID_TOLD_MAX: usize = 20;
 /// Most bad lines told one by one; the rest are counted.
 const BAD_LINE_TOLD_MAX: u64 = 100;
+/// The same before the first frame: a file of another format has none at all.
+const BAD_LINE_TOLD_FIRST: u64 = 5;
 
 /// How signals are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -108,6 +110,10 @@ impl Outcome {
     pub fn is_whole(&self) -> bool {
         self.frames_unknown == 0 && self.lines_bad == 0
     }
+
+    fn has_frames(&self) -> bool {
+        self.frames_decoded + self.frames_unknown + self.frames_without_data > 0
+    }
 }
 
 /// Runs the command on the process's own outputs.
@@ -150,14 +156,22 @@ pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<
         heard: Vec::new(),
         printer,
         told,
+        lines_told: 0,
         outcome: Outcome::default(),
         unknown: Unknown::default(),
     };
     let read = pass.run(source);
-    let Pass { printer, outcome, unknown, told, .. } = pass;
+    let Pass { printer, outcome, unknown, told, lines_told, .. } = pass;
     let flushed = printer.finish();
     unknown.tell(&log, told);
-    if outcome.lines_bad > BAD_LINE_TOLD_MAX {
+    if outcome.lines_bad > 0 && !outcome.has_frames() && read.is_ok() {
+        let count = outcome.lines_bad;
+        drop(writeln!(
+            told,
+            "error: {log}: none of its {count} lines is a frame; logs are read as `candump -l` writes them, \
+             as ASC and as BLF, plain or packed by gzip"
+        ));
+    } else if outcome.lines_bad > lines_told {
         drop(writeln!(told, "error: {} lines in all are no frames", outcome.lines_bad));
     }
     read?;
@@ -173,6 +187,8 @@ struct Pass<'a, W: Write, T: Write> {
     heard: Vec<Event>,
     printer: csv::Printer<'a, W>,
     told: &'a mut T,
+    /// Bad lines told one by one.
+    lines_told: u64,
     outcome: Outcome,
     unknown: Unknown,
 }
@@ -185,7 +201,10 @@ impl<W: Write, T: Write> Pass<'_, W, T> {
                 Ok(Some(frame)) => self.frame(&frame, source.place()).map_err(DecodeCliError::Write)?,
                 Err(error) if error.is_passing() => {
                     self.outcome.lines_bad += 1;
-                    if self.outcome.lines_bad <= BAD_LINE_TOLD_MAX {
+                    let has_frames = self.outcome.has_frames();
+                    let told_max = if has_frames { BAD_LINE_TOLD_MAX } else { BAD_LINE_TOLD_FIRST };
+                    if self.lines_told < told_max {
+                        self.lines_told += 1;
                         drop(writeln!(self.told, "error: {error}"));
                     }
                 }

@@ -66,10 +66,30 @@ fn many_unknown_ids_and_bad_lines_are_counted_not_listed() {
     let (_, told, result) = decode(&ids);
     assert_eq!(told.lines().count(), UNKNOWN_ID_TOLD_MAX + 1, "{told}");
     assert_eq!(result.unwrap().frames_unknown, 5000);
-    let (_, told, result) = decode(&"nonsense\n".repeat(500));
+    let (_, told, result) = decode(&format!("(1.5) can0 005#00\n{}", "nonsense\n".repeat(500)));
     assert_eq!(told.lines().count(), 101);
     assert!(told.ends_with("error: 500 lines in all are no frames\n"));
     assert_eq!(result.unwrap().lines_bad, 500);
+}
+
+#[test]
+fn a_file_of_another_format_is_said_to_be_one() {
+    let (_, told, result) = decode(&"Time Stamp,ID,Extended,Bus,LEN,D1\n".repeat(500));
+    assert_eq!(told.lines().count(), 6, "{told}");
+    let last = told.lines().last().unwrap();
+    assert!(last.starts_with("error: /drive.log: none of its 500 lines is a frame"), "{told}");
+    assert!(last.contains("candump -l") && last.contains("ASC") && last.contains("BLF"), "{told}");
+    assert!(!result.unwrap().is_whole());
+}
+
+#[test]
+fn bad_lines_before_the_first_frame_are_counted_whatever_was_told_of_them() {
+    let (out, told, result) = decode(&format!("{}(1.5) can0 005#00\nno\n", "nonsense\n".repeat(7)));
+    assert_eq!((out.lines().count(), result.unwrap().lines_bad), (3, 8), "{out}");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 7, "{told}");
+    assert!(lines[5].starts_with("error: /drive.log:9:"), "{told}");
+    assert_eq!(lines[6], "error: 8 lines in all are no frames");
 }
 
 #[test]
