@@ -25,7 +25,7 @@ use crate::{
     source::{LogReader, Source, SourceError},
 };
 
-mod csv;
+mod print;
 
 const OUTPUT_BUFFER_BYTES: usize = 256 * 1024;
 /// Most unknown ids remembered, and most told: a log of noise must not fill memory or screen.
@@ -41,6 +41,8 @@ const BAD_LINE_TOLD_FIRST: u64 = 5;
 pub enum Format {
     /// `timestamp,interface,frame_id,signal,raw,value,unit,label` with a header.
     Csv,
+    /// One JSON object a line, with the same names; `label` is null where there is none.
+    Jsonl,
 }
 
 /// Arguments of `edge-agent decode`.
@@ -147,9 +149,7 @@ pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<
         (args.log.display().to_string(), LogReader::open(&args.log)?)
     };
     let out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, out);
-    let printer = match args.format {
-        Format::Csv => csv::Printer::new(&decoder, out),
-    };
+    let printer = print::Printer::new(&decoder, args.format, out);
     let mut pass = Pass {
         decoder: &decoder,
         listener: args.j1939.then(|| Listener::new(J1939Settings::default())),
@@ -185,7 +185,7 @@ struct Pass<'a, W: Write, T: Write> {
     listener: Option<Listener>,
     /// What the listener tells of the frame at hand.
     heard: Vec<Event>,
-    printer: csv::Printer<'a, W>,
+    printer: print::Printer<'a, W>,
     told: &'a mut T,
     /// Bad lines told one by one.
     lines_told: u64,
@@ -261,7 +261,7 @@ impl Unknown {
                 told,
                 "error: {log}:{line}: id {} is in none of the DBC files ({count} frames); \
                  give the file that has it with --dbc, or --lenient to pass over it",
-                csv::FrameIdText(**id)
+                print::FrameIdText(**id)
             ));
         }
         let rest = ids.iter().skip(UNKNOWN_ID_TOLD_MAX);
