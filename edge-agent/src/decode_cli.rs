@@ -25,7 +25,7 @@ use crate::{
     source::{LogReader, Source, SourceError},
 };
 
-mod csv;
+mod print;
 
 const OUTPUT_BUFFER_BYTES: usize = 256 * 1024;
 /// Most unknown ids remembered, and most told: a log of noise must not fill memory or screen.
@@ -33,12 +33,16 @@ const UNKNOWN_ID_COUNT_MAX: usize = 4096;
 const UNKNOWN_ID_TOLD_MAX: usize = 20;
 /// Most bad lines told one by one; the rest are counted.
 const BAD_LINE_TOLD_MAX: u64 = 100;
+/// The same before the first frame: a file of another format has none at all.
+const BAD_LINE_TOLD_FIRST: u64 = 5;
 
 /// How signals are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// `timestamp,interface,frame_id,signal,raw,value,unit,label` with a header.
     Csv,
+    /// One JSON object a line, with the same names; `label` is null where there is none.
+    Jsonl,
 }
 
 /// Arguments of `edge-agent decode`.
@@ -108,6 +112,10 @@ impl Outcome {
     pub fn is_whole(&self) -> bool {
         self.frames_unknown == 0 && self.lines_bad == 0
     }
+
+    fn has_frames(&self) -> bool {
+        self.frames_decoded + self.frames_unknown + self.frames_without_data > 0
+    }
 }
 
 /// Runs the command on the process's own outputs.
@@ -141,23 +149,29 @@ pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<
         (args.log.display().to_string(), LogReader::open(&args.log)?)
     };
     let out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, out);
-    let printer = match args.format {
-        Format::Csv => csv::Printer::new(&decoder, out),
-    };
+    let printer = print::Printer::new(&decoder, args.format, out);
     let mut pass = Pass {
         decoder: &decoder,
         listener: args.j1939.then(|| Listener::new(J1939Settings::default())),
         heard: Vec::new(),
         printer,
         told,
+        lines_told: 0,
         outcome: Outcome::default(),
         unknown: Unknown::default(),
     };
     let read = pass.run(source);
-    let Pass { printer, outcome, unknown, told, .. } = pass;
+    let Pass { printer, outcome, unknown, told, lines_told, .. } = pass;
     let flushed = printer.finish();
     unknown.tell(&log, told);
-    if outcome.lines_bad > BAD_LINE_TOLD_MAX {
+    if outcome.lines_bad > 0 && !outcome.has_frames() && read.is_ok() {
+        let count = outcome.lines_bad;
+        drop(writeln!(
+            told,
+            "error: {log}: none of its {count} lines is a frame; logs are read as `candump -l` writes them, \
+             as ASC and as BLF, plain or packed by gzip"
+        ));
+    } else if outcome.lines_bad > lines_told {
         drop(writeln!(told, "error: {} lines in all are no frames", outcome.lines_bad));
     }
     read?;
@@ -171,8 +185,10 @@ struct Pass<'a, W: Write, T: Write> {
     listener: Option<Listener>,
     /// What the listener tells of the frame at hand.
     heard: Vec<Event>,
-    printer: csv::Printer<'a, W>,
+    printer: print::Printer<'a, W>,
     told: &'a mut T,
+    /// Bad lines told one by one.
+    lines_told: u64,
     outcome: Outcome,
     unknown: Unknown,
 }
@@ -185,7 +201,10 @@ impl<W: Write, T: Write> Pass<'_, W, T> {
                 Ok(Some(frame)) => self.frame(&frame, source.place()).map_err(DecodeCliError::Write)?,
                 Err(error) if error.is_passing() => {
                     self.outcome.lines_bad += 1;
-                    if self.outcome.lines_bad <= BAD_LINE_TOLD_MAX {
+                    let has_frames = self.outcome.has_frames();
+                    let told_max = if has_frames { BAD_LINE_TOLD_MAX } else { BAD_LINE_TOLD_FIRST };
+                    if self.lines_told < told_max {
+                        self.lines_told += 1;
                         drop(writeln!(self.told, "error: {error}"));
                     }
                 }
@@ -242,7 +261,7 @@ impl Unknown {
                 told,
                 "error: {log}:{line}: id {} is in none of the DBC files ({count} frames); \
                  give the file that has it with --dbc, or --lenient to pass over it",
-                csv::FrameIdText(**id)
+                print::FrameIdText(**id)
             ));
         }
         let rest = ids.iter().skip(UNKNOWN_ID_TOLD_MAX);

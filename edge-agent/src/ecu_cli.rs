@@ -16,7 +16,7 @@ use tracing::info;
 use wire::time::Timestamp;
 
 use crate::{
-    frame::Frame,
+    frame::{FRAME_BYTES_MAX, Frame},
     j1939::{Name, NodeSettings, SourceAddress, Spn},
     simulate::{
         ecu::{EcuSettings, SimulatedEcu},
@@ -43,11 +43,24 @@ pub struct EcuArgs {
     /// A value of service 01, as PID=BYTES in hexadecimal, such as 0C=1AF8; may be given again.
     #[arg(long = "pid", value_name = "PID=BYTES", value_parser = parse_pid)]
     pub pids: Vec<(u8, Vec<u8>)>,
+    /// A data identifier, as DID=BYTES in hexadecimal, such as F190=0102; may be given again.
+    #[arg(long = "did", value_name = "DID=BYTES", value_parser = parse_did)]
+    pub dids: Vec<(u16, Vec<u8>)>,
     /// Its vehicle identification number.
     #[arg(long, value_name = "VIN")]
     pub vin: Option<String>,
+    /// ISO-TP: consecutive frames it takes in a row; 0 is without end.
+    #[arg(long, value_name = "COUNT", default_value = "0")]
+    pub block_size: u8,
+    /// ISO-TP: least time between consecutive frames it takes, as the code of ISO 15765-2 table 20:
+    /// 0 to 127 ms, or 241 to 249 for 100 to 900 µs.
+    #[arg(long, value_name = "CODE", default_value = "0")]
+    pub st_min: u8,
+    /// ISO-TP: answers in CAN FD frames of up to 64 bytes.
+    #[arg(long)]
+    pub fd: bool,
     /// Speaks J1939 instead, at this source address, such as 0 for an engine.
-    #[arg(long, value_name = "SA", value_parser = clap::value_parser!(u8).range(..=253), conflicts_with_all = ["faults", "pids"])]
+    #[arg(long, value_name = "SA", value_parser = clap::value_parser!(u8).range(..=253), conflicts_with_all = ["faults", "pids", "dids", "fd"])]
     pub j1939: Option<u8>,
     /// J1939: a fault it has (DM1), as SPN-FMI such as 100-1; may be given again.
     #[arg(long = "spn", value_name = "SPN-FMI", value_parser = parse_spn, requires = "j1939")]
@@ -132,12 +145,20 @@ fn run(args: &EcuArgs) -> Result<std::convert::Infallible, EcuError> {
 
 fn ecu(args: &EcuArgs) -> SimulatedEcu {
     let mut settings = EcuSettings::engine(Arc::from(args.can.as_str()));
+    settings.link.block_size = args.block_size;
+    settings.link.st_min_code = args.st_min;
+    if args.fd {
+        settings.link.frame_bytes = FRAME_BYTES_MAX;
+    }
     if let Some(vin) = &args.vin {
         settings.vin.clone_from(vin);
     }
     let mut ecu = SimulatedEcu::new(settings);
     for (pid, bytes) in &args.pids {
         ecu.set_pid(*pid, bytes);
+    }
+    for (did, bytes) in &args.dids {
+        ecu.set_did(*did, bytes);
     }
     for code in &args.faults {
         ecu.raise(*code);
@@ -202,12 +223,26 @@ fn parse_pid(text: &str) -> Result<(u8, Vec<u8>), String> {
     let wrong = || format!("{text:?} is no value; write one like 0C=1AF8, with one to four bytes");
     let (pid, digits) = text.split_once('=').ok_or_else(wrong)?;
     let pid = u8::from_str_radix(pid, 16).map_err(|_| wrong())?;
-    if digits.len() % 2 != 0 || !(2..=8).contains(&digits.len()) || !digits.is_ascii() {
-        return Err(wrong());
+    Ok((pid, parse_bytes(digits, 4).ok_or_else(wrong)?))
+}
+
+fn parse_did(text: &str) -> Result<(u16, Vec<u8>), String> {
+    // What is left of the longest message, of 12 bits, beside service and identifier.
+    const BYTES_MAX: usize = 4095 - 3;
+    let wrong = || format!("{text:?} is no value; write one like F190=0102, with up to {BYTES_MAX} bytes");
+    let (did, digits) = text.split_once('=').ok_or_else(wrong)?;
+    let did = u16::from_str_radix(did, 16).map_err(|_| wrong())?;
+    Ok((did, parse_bytes(digits, BYTES_MAX).ok_or_else(wrong)?))
+}
+
+fn parse_bytes(digits: &str, bytes_max: usize) -> Option<Vec<u8>> {
+    let is_possible = digits.len().is_multiple_of(2) && (1..=bytes_max).contains(&(digits.len() / 2));
+    // A sign would be taken for a digit.
+    if !is_possible || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
     }
     let byte = |at| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
-    Ok((pid, bytes.ok_or_else(wrong)?))
+    (0..digits.len()).step_by(2).map(byte).collect()
 }
 
 /// Where frames come from and where they go.
@@ -239,17 +274,20 @@ mod tests {
         source::virtual_bus::{VirtualBus, VirtualBusSettings},
     };
 
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: EcuArgs,
+    }
+
+    fn args(more: &[&str]) -> EcuArgs {
+        let words = ["ecu", "--can", "vbus0"].iter().chain(more);
+        <Cli as clap::Parser>::try_parse_from(words).unwrap().args
+    }
+
     #[test]
     fn a_request_on_the_bus_is_answered_with_what_the_arguments_say() {
-        let args = EcuArgs {
-            can: "vbus0".to_owned(),
-            faults: vec![DtcCode::parse("P0171").unwrap()],
-            pids: vec![parse_pid("0C=1AF8").unwrap()],
-            vin: None,
-            j1939: None,
-            spns: Vec::new(),
-            previous_spns: Vec::new(),
-        };
+        let args = args(&["--fault", "P0171", "--pid", "0C=1AF8"]);
         let mut ecu = Answerer::of(&args);
         let bus = VirtualBus::new(VirtualBusSettings::default(), Timestamp(0));
         let (mut tester, mut node) = (bus.endpoint(), bus.endpoint());
@@ -274,15 +312,8 @@ mod tests {
 
     #[test]
     fn a_unit_of_j1939_tells_the_faults_of_its_arguments() {
-        let args = EcuArgs {
-            can: "vbus0".to_owned(),
-            faults: Vec::new(),
-            pids: Vec::new(),
-            vin: None,
-            j1939: Some(0),
-            spns: ["100-1", "524287-31"].map(|text| parse_spn(text).unwrap()).into(),
-            previous_spns: vec![parse_spn("94-18").unwrap()],
-        };
+        let faults = ["--spn", "100-1", "--spn", "524287-31", "--previous-spn", "94-18"];
+        let args = args(&[&["--j1939", "0"][..], &faults].concat());
         let mut unit = Answerer::of(&args);
         let bus = VirtualBus::new(VirtualBusSettings::default(), Timestamp(0));
         let (mut listens, mut node) = (bus.endpoint(), bus.endpoint());
@@ -310,5 +341,9 @@ mod tests {
         for text in ["0C", "0C=", "0C=1", "0C=1G", "XX=00", "0C=0011223344", "0C=é"] {
             assert!(parse_pid(text).unwrap_err().contains("0C=1AF8"), "{text}");
         }
+        for text in ["F190", "F190=", "F190=1", "1F190=00", "F190=+1", "F190=é", &format!("1={:08186}", 0)] {
+            assert!(parse_did(text).unwrap_err().contains("F190=0102"), "{text}");
+        }
+        assert_eq!(parse_did(&format!("1={:08184}", 0)).unwrap(), (1, vec![0; 4092]));
     }
 }

@@ -8,12 +8,15 @@ const DBC: &str = "VERSION \"\"\n\nNS_ :\n\nBS_:\n\nBU_: A B\n\n\
 
 /// Runs the command over a log of that text: what came out, what was told, and the result.
 fn decode(log: &str) -> (String, String, Result<Outcome, DecodeCliError>) {
+    decode_as(Format::Csv, log)
+}
+
+fn decode_as(format: Format, log: &str) -> (String, String, Result<Outcome, DecodeCliError>) {
     let folder = tempfile::tempdir().unwrap();
     let (dbc_path, log_path) = (folder.path().join("car.dbc"), folder.path().join("drive.log"));
     fs::write(&dbc_path, DBC.replace("a \"\"bit", "a bit")).unwrap();
     fs::write(&log_path, log).unwrap();
-    let args =
-        DecodeArgs { dbc: vec![dbc_path], log: log_path, format: Format::Csv, lenient: false, j1939: false };
+    let args = DecodeArgs { dbc: vec![dbc_path], log: log_path, format, lenient: false, j1939: false };
     let (mut out, mut told) = (Vec::new(), Vec::new());
     let result = run(&args, &mut out, &mut told);
     let told = String::from_utf8(told).unwrap().replace(&folder.path().display().to_string(), "");
@@ -35,6 +38,27 @@ fn prints_one_line_a_signal_in_frame_order() {
     let outcome = result.unwrap();
     assert!(outcome.is_whole());
     assert_eq!((outcome.frames_decoded, outcome.samples), (2, 4));
+}
+
+#[test]
+fn prints_one_json_object_a_signal() {
+    let (out, _, result) = decode_as(Format::Jsonl, "(1.5) can\"0 005#0301\n(2.000001) can0 005#04FF\n");
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    let door = serde_json::json!({
+        "timestamp": 1.5, "interface": "can\"0", "frame_id": "005", "signal": "Door", "raw": 1, "value": 1,
+        "unit": "", "label": "open, a bit"
+    });
+    assert_eq!(lines[1], door);
+    assert_eq!((lines[2]["value"].as_f64(), &lines[2]["unit"]), (Some(2.0), &"km/h".into()));
+    assert!(lines[3]["label"].is_null());
+    assert_eq!(result.unwrap().samples, 4);
+    // Nothing but objects, also of nothing.
+    assert_eq!(decode_as(Format::Jsonl, "").0, "");
+    assert_eq!(
+        ["NaN", "inf", "-inf", "-1.5", "1e300"].map(|t| print::json_number(t.to_owned())).concat(),
+        "nullnullnull-1.51e300"
+    );
 }
 
 #[test]
@@ -66,10 +90,30 @@ fn many_unknown_ids_and_bad_lines_are_counted_not_listed() {
     let (_, told, result) = decode(&ids);
     assert_eq!(told.lines().count(), UNKNOWN_ID_TOLD_MAX + 1, "{told}");
     assert_eq!(result.unwrap().frames_unknown, 5000);
-    let (_, told, result) = decode(&"nonsense\n".repeat(500));
+    let (_, told, result) = decode(&format!("(1.5) can0 005#00\n{}", "nonsense\n".repeat(500)));
     assert_eq!(told.lines().count(), 101);
     assert!(told.ends_with("error: 500 lines in all are no frames\n"));
     assert_eq!(result.unwrap().lines_bad, 500);
+}
+
+#[test]
+fn a_file_of_another_format_is_said_to_be_one() {
+    let (_, told, result) = decode(&"Time Stamp,ID,Extended,Bus,LEN,D1\n".repeat(500));
+    assert_eq!(told.lines().count(), 6, "{told}");
+    let last = told.lines().last().unwrap();
+    assert!(last.starts_with("error: /drive.log: none of its 500 lines is a frame"), "{told}");
+    assert!(last.contains("candump -l") && last.contains("ASC") && last.contains("BLF"), "{told}");
+    assert!(!result.unwrap().is_whole());
+}
+
+#[test]
+fn bad_lines_before_the_first_frame_are_counted_whatever_was_told_of_them() {
+    let (out, told, result) = decode(&format!("{}(1.5) can0 005#00\nno\n", "nonsense\n".repeat(7)));
+    assert_eq!((out.lines().count(), result.unwrap().lines_bad), (2, 8), "{out}");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 7, "{told}");
+    assert!(lines[5].starts_with("error: /drive.log:9:"), "{told}");
+    assert_eq!(lines[6], "error: 8 lines in all are no frames");
 }
 
 #[test]

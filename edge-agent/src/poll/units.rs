@@ -165,6 +165,8 @@ impl Units {
                     self.end(true, counts);
                 }
             }
+            // One with several faults tells them in many frames only.
+            Event::Message(message) if message.pgn == Pgn::DM1 => self.meet(message.source, message.time),
             Event::Message(_) | Event::Cleared { .. } => {}
         }
     }

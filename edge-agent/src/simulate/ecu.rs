@@ -306,9 +306,17 @@ impl SimulatedEcu {
                 }
                 vec![0x7E, 0x00]
             }
-            [uds::READ_DATA, high, low] => {
-                let data = self.dids.get(&u16::from_be_bytes([high, low])).ok_or(RANGE)?;
-                [&[0x62, high, low], data.as_slice()].concat()
+            // One identifier or several; those there are are answered (ISO 14229-1 11.2).
+            [uds::READ_DATA, ref dids @ ..] if !dids.is_empty() && dids.len() % 2 == 0 => {
+                let known = dids.chunks_exact(2).filter_map(|did| {
+                    let data = self.dids.get(&u16::from_be_bytes([did[0], did[1]]))?;
+                    Some([did, data].concat())
+                });
+                let records: Vec<u8> = known.flatten().collect();
+                if records.is_empty() {
+                    return Err(RANGE);
+                }
+                [vec![0x62], records].concat()
             }
             [uds::CLEAR_DTCS, 0xFF, 0xFF, 0xFF] => {
                 self.faults.clear();
@@ -321,8 +329,8 @@ impl SimulatedEcu {
                 self.records(sub, DtcCode([a, b, c])).ok_or(RANGE)?
             }
             [uds::READ_DTCS, uds::SNAPSHOT_OF_DTC | uds::EXTENDED_DATA_OF_DTC, ..]
-            | [uds::SESSION_CONTROL | uds::TESTER_PRESENT | uds::CLEAR_DTCS | uds::READ_DATA]
-            | [uds::READ_DATA, _] => return Err(LENGTH),
+            | [uds::SESSION_CONTROL | uds::TESTER_PRESENT | uds::CLEAR_DTCS]
+            | [uds::READ_DATA, ..] => return Err(LENGTH),
             [uds::SESSION_CONTROL | uds::TESTER_PRESENT | uds::READ_DTCS, ..] => return Err(SUB_FUNCTION),
             _ => return Err(NegativeCode(0x11)),
         };
@@ -419,3 +427,6 @@ fn supported(known: &BTreeSet<u8>, base: u8) -> Option<Vec<u8>> {
     bits |= u32::from(has_more);
     (base == 0 || bits != 0).then(|| bits.to_be_bytes().to_vec())
 }
+
+#[cfg(test)]
+mod tests;

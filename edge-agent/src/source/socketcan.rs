@@ -40,6 +40,9 @@ const ROUND_COUNT_MAX: usize = 16;
 /// Waits before opening a lost interface again: from, to.
 const RETRY_MIN_US: i64 = 100_000;
 const RETRY_MAX_US: i64 = 5_000_000;
+/// Of a controller that is bus-off nothing comes but what it still had; a frame that comes later
+/// than this says that it is back, though the report of it was lost.
+const OFF_LEAST_US: i64 = 1_000_000;
 /// How long [`Source::next`] waits at a time.
 const NEXT_WAIT: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,8 @@ struct Line {
     slot: Slot,
     is_down: bool,
     state: BusState,
+    /// When it was bus-off last.
+    off_at: Timestamp,
     retry_at_us: i64,
     retry_us: i64,
     is_loss_told: bool,
@@ -78,6 +83,7 @@ impl Line {
             slot: Slot::default(),
             is_down: false,
             state: BusState::Active,
+            off_at: Timestamp(i64::MIN),
             retry_at_us: i64::MIN,
             retry_us: RETRY_MIN_US,
             is_loss_told: false,
@@ -218,7 +224,8 @@ fn receive_line(line: &mut Line, clock: &SharedClock, frames: &mut Vec<Frame>, c
             Err(Errno::ENETDOWN) => {
                 counts.interface_losses += 1;
                 warn!(interface = &*line.interface, "CAN interface is down; waiting for it");
-                line.is_down = true;
+                // It starts anew when it comes up, also from bus-off.
+                (line.is_down, line.state) = (true, BusState::Active);
                 return;
             }
             Err(errno) => {
@@ -236,11 +243,18 @@ fn note(line: &mut Line, frames: &mut Vec<Frame>, from: usize, counts: &mut Sour
         info!(interface = &*line.interface, "CAN interface is up again");
         line.is_down = false;
     }
-    let mut reports = Vec::new();
-    if frames[from..].iter().any(|frame| frame.kind == FrameKind::Error) {
-        reports.extend(frames.extract_if(from.., |frame| frame.kind == FrameKind::Error));
+    let is_told = |frame: &Frame| frame.kind == FrameKind::Error || line.state == BusState::Off;
+    if !frames[from..].iter().any(is_told) {
+        return;
     }
-    for report in reports {
+    for report in &frames[from..] {
+        if report.kind != FrameKind::Error {
+            if line.state == BusState::Off && report.time > line.off_at.plus_us(OFF_LEAST_US) {
+                info!(interface = &*line.interface, "CAN controller is back from bus-off");
+                line.state = BusState::Active;
+            }
+            continue;
+        }
         counts.error_frames += 1;
         let told = health::read(report.id.raw, report.data());
         counts.lost_in_controller += u64::from(told.has_lost);
@@ -250,6 +264,7 @@ fn note(line: &mut Line, frames: &mut Vec<Frame>, from: usize, counts: &mut Sour
         match state {
             BusState::Off => {
                 counts.bus_offs += 1;
+                line.off_at = report.time;
                 warn!(interface = &*line.interface, "CAN controller is bus-off; restart-ms lets it return");
             }
             BusState::Passive => {
@@ -260,6 +275,7 @@ fn note(line: &mut Line, frames: &mut Vec<Frame>, from: usize, counts: &mut Sour
             BusState::Active => info!(interface = &*line.interface, "CAN controller is error-active again"),
         }
     }
+    frames.extract_if(from.., |frame| frame.kind == FrameKind::Error).for_each(drop);
 }
 
 impl Source for SocketCanSource {

@@ -234,3 +234,18 @@ fn on_a_bus_that_loses_frames_whole_lists_still_come() {
     assert!(lists.len() >= 8, "{}", lists.len());
     assert!(lists.iter().all(|report| report.codes.len() == 4));
 }
+
+#[test]
+fn a_unit_that_tells_its_faults_in_long_messages_only_is_asked_too() {
+    let mut engine = unit(0);
+    for (spn, fmi) in [(94, 18), (100, 1), (110, 16), (111, 18)] {
+        engine.raise(Spn(spn), fmi);
+    }
+    engine.heal(Spn(94), 18);
+    let settings = asking(Some(Duration::from_secs(2)));
+    let mut truck = Truck::new(settings, VirtualBusSettings::default(), vec![engine]);
+    truck.run(8);
+    assert!(truck.heard.iter().any(|report| report.list == FaultList::Active && report.codes.len() == 3));
+    let previous = truck.previous("engine-1 (SA 0)");
+    assert_eq!(previous.first().map(|report| report.codes[0].code.as_str()), Some("SPN 94 FMI 18"));
+}

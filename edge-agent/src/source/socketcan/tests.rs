@@ -58,6 +58,24 @@ fn reports_of_the_controller_are_counted_by_change_and_are_no_frames() {
 }
 
 #[test]
+fn a_frame_that_comes_long_after_a_bus_off_says_that_the_controller_is_back() {
+    let (mut line, mut counts) = (Line::new("can0"), SourceCounts::default());
+    let at = |us: i64, kind, raw| {
+        let mut frame = frame(kind, raw, &[0; 8]);
+        frame.time = Timestamp(us);
+        frame
+    };
+    let off = at(10, FrameKind::Error, 0x40);
+    note(&mut line, &mut vec![off, at(20, FrameKind::Data, 0x100)], 0, &mut counts);
+    assert!(line.is_out(), "what the controller still had is no sign");
+    note(&mut line, &mut vec![at(10 + OFF_LEAST_US + 1, FrameKind::Data, 0x100)], 0, &mut counts);
+    assert_eq!(line.state, BusState::Active);
+    // So the next one is counted.
+    note(&mut line, &mut vec![at(3_000_000, FrameKind::Error, 0x40)], 0, &mut counts);
+    assert_eq!((counts.bus_offs, counts.error_frames, counts.restarts), (2, 2, 0));
+}
+
+#[test]
 fn a_writer_without_an_interface_says_so() {
     let mut source = SocketCanSource::new(&["nocan9".to_owned()], None, ManualClock::at(0));
     let mut writer = source.bus_writer("nocan9").unwrap();
