@@ -40,7 +40,8 @@ fn theirs(table: &Path, columns: &[&str]) -> BTreeMap<String, Vec<f64>> {
 }
 
 async fn ours(table: &mut LakeTable, columns: &[&str]) -> Vec<f64> {
-    let sums: Vec<String> = columns.iter().map(|c| format!("sum({c}), count({c}), min({c}), max({c})")).collect();
+    let sums: Vec<String> =
+        columns.iter().map(|c| format!("sum({c}), count({c}), min({c}), max({c})")).collect();
     let query = format!(
         "SELECT count(*), count(DISTINCT vehicle_id), sum(sequence), CAST(min(ts) AS BIGINT), \
          CAST(max(ts) AS BIGINT), count(DISTINCT date), {} FROM t",

@@ -37,15 +37,15 @@ const HALF_STEPS: [(&str, f64); 6] = [
 /// Readings whose numbers are as odd as doubles get: no step divides them.
 fn odd_readings() -> RecordBatch {
     let rows = readings(DAY_1, &["van-1", "van-2"], 1, 500);
-    let columns =
-        rows.schema().fields().iter().zip(rows.columns()).enumerate().map(|(c, (field, column))| {
-            if *field.data_type() != DataType::Float64 {
-                return Arc::clone(column);
-            }
-            let odd = |i: usize| (i % 11 != c).then(|| (i * (c + 3)) as f64 / 7.0 - 30.0 + i as f64 * 1e-6);
-            Arc::new(Float64Array::from_iter((0..rows.num_rows()).map(odd))) as ArrayRef
-        });
-    RecordBatch::try_new(rows.schema(), columns.collect()).unwrap()
+    let schema = rows.schema();
+    let columns = schema.fields().iter().zip(rows.columns()).enumerate().map(|(c, (field, column))| {
+        if *field.data_type() != DataType::Float64 {
+            return Arc::clone(column);
+        }
+        let odd = |i: usize| (i % 11 != c).then(|| (i * (c + 3)) as f64 / 7.0 - 30.0 + i as f64 * 1e-6);
+        Arc::new(Float64Array::from_iter((0..rows.num_rows()).map(odd))) as ArrayRef
+    });
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
 }
 
 async fn compact(lake: &Lake) -> LakeTable {
