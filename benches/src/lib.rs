@@ -11,6 +11,8 @@ use std::{
 };
 
 pub mod process;
+#[cfg(feature = "lake")]
+pub mod recorded;
 mod report;
 pub mod samples;
 

@@ -1,6 +1,6 @@
 //! The samples of recorded logs: what the bench of the wire puts into its formats.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
 use edge_agent::{
@@ -11,7 +11,7 @@ use edge_agent::{
 use uuid::Uuid;
 use wire::{
     batch::{Batch, ClockState, Column, Group, Table, Values},
-    ids::{BootId, CatalogHash, StreamId},
+    ids::{BootId, CatalogHash, StreamId, VehicleId},
 };
 
 use crate::root;
@@ -70,13 +70,23 @@ pub const LOGS: [Log; 3] = [
 ];
 
 impl Log {
-    /// Its signals' names, and every sample in the order of the bus.
-    pub fn read(&self) -> Result<(Vec<String>, Vec<Sample>)> {
+    /// The log's file.
+    pub fn path(&self) -> PathBuf {
+        root().join("tests/data").join(self.folder).join(self.log)
+    }
+
+    /// The decoder of its DBC files.
+    pub fn decoder(&self) -> Result<Decoder> {
         let folder = root().join("tests/data").join(self.folder);
         let dbcs: Vec<Dbc> =
             self.dbcs.iter().map(|f| Dbc::open(&folder.join(f))).collect::<Result<_, _>>()?;
-        let decoder = Decoder::compile(&dbcs)?;
-        let mut log = CandumpReader::open(&folder.join(self.log))?;
+        Ok(Decoder::compile(&dbcs)?)
+    }
+
+    /// Its signals' names, and every sample in the order of the bus.
+    pub fn read(&self) -> Result<(Vec<String>, Vec<Sample>)> {
+        let decoder = self.decoder()?;
+        let mut log = CandumpReader::open(&self.path())?;
         let mut samples = Vec::new();
         while let Some(frame) = log.next()? {
             let at = samples.len();
@@ -113,6 +123,11 @@ pub fn cut(samples: &[Sample], seconds: i64) -> Vec<&[Sample]> {
     out
 }
 
+/// Whose the logs are made out to be.
+pub fn vehicle_id() -> VehicleId {
+    "car-3ba199e2".parse().unwrap_or_else(|_| unreachable!("a valid id"))
+}
+
 /// A batch of ours: one group for the signals that one message carried together.
 pub fn batch(samples: &[Sample], sequence: u64) -> Batch {
     let base_us = samples.first().map_or(0, |s| s.time_us);
@@ -139,7 +154,7 @@ pub fn batch(samples: &[Sample], sequence: u64) -> Batch {
         }
     });
     Batch {
-        vehicle_id: "car-3ba199e2".parse().unwrap_or_else(|_| unreachable!("a valid id")),
+        vehicle_id: vehicle_id(),
         boot_id: BootId(Uuid::from_u128(1)),
         stream_id: StreamId(Uuid::from_u128(2)),
         sequence,

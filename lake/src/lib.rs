@@ -1,6 +1,6 @@
 //! The format at rest: the Delta tables of a lake and every rule of writing them.
 //!
-//! Owns: table schemas ([`schema`]), writer settings ([`writer`]) and table properties
+//! Owns: table schemas ([`schema`]) and how files keep them ([`stored`]), writer settings ([`writer`]) and table properties
 //! ([`properties`]), where a lake is ([`location`]), opening, reading and committing tables ([`store`],
 //! [`table`]), which batches are already
 //! in ([`watermark`]), naming some vehicles of a fleet ([`whose`]), taking a share over from another writer ([`claim`]), keeping tables in order
@@ -24,6 +24,7 @@ pub mod maintenance;
 pub mod properties;
 pub mod schema;
 pub mod store;
+pub mod stored;
 pub mod table;
 pub mod watermark;
 pub mod whose;

@@ -1,5 +1,5 @@
-//! The columns of every table (design 3.4). A column is never renamed or retyped; new ones are
-//! added at the end and read as null in old files.
+//! The columns of every table as they are read (design 3.4). A column is never renamed or retyped; new
+//! ones are added at the end and read as null in old files. How files keep them: `stored`.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl TableKind {
         }
     }
 
-    /// Its Arrow schema.
+    /// Its Arrow schema, of the rows that are appended and read.
     pub fn schema(self) -> SchemaRef {
         let fields = match self {
             TableKind::Readings => readings(),

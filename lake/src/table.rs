@@ -7,7 +7,7 @@ use arrow::{
     compute::cast,
     datatypes::SchemaRef,
 };
-use datafusion::catalog::TableProvider;
+use datafusion::{catalog::TableProvider, error::DataFusionError};
 use deltalake::{
     DeltaTable, DeltaTableError,
     kernel::{
@@ -25,6 +25,7 @@ use serde_json::json;
 use crate::{
     properties,
     schema::{PARTITION, TableKind},
+    stored,
     writer::{self, Layout},
 };
 
@@ -129,7 +130,7 @@ impl LakeTable {
     }
 
     pub(crate) async fn create(table: DeltaTable, kind: TableKind) -> Result<(), DeltaTableError> {
-        let schema: StructType = kind.schema().as_ref().try_into_kernel()?;
+        let schema: StructType = kind.stored_schema().as_ref().try_into_kernel()?;
         table
             .create()
             .with_table_name(kind.name())
@@ -143,7 +144,7 @@ impl LakeTable {
 
     /// Adds the columns of this release that the table lacks, as one commit.
     pub(crate) async fn add_new_columns(&mut self) -> Result<(), DeltaTableError> {
-        let wanted: StructType = self.kind.schema().as_ref().try_into_kernel()?;
+        let wanted: StructType = self.kind.stored_schema().as_ref().try_into_kernel()?;
         loop {
             let have = self.table.snapshot()?.schema();
             let lacking: Vec<_> =
@@ -171,6 +172,11 @@ impl LakeTable {
                 }
             }
         }
+    }
+
+    /// The schema of the files written to the table: it keeps the types it was made with.
+    pub(crate) fn files_schema(&self) -> Result<SchemaRef, DeltaTableError> {
+        Ok(self.table.snapshot()?.snapshot().arrow_schema())
     }
 
     /// Which table.
@@ -202,7 +208,7 @@ impl LakeTable {
 
     /// The table at the loaded version, for SQL.
     pub async fn provider(&self) -> Result<Arc<dyn TableProvider>, ReadError> {
-        self.table.table_provider().await.map_err(|e| self.query_error(e))
+        self.as_read(self.table.table_provider().await)
     }
 
     /// The table as it was at a version, for SQL.
@@ -215,7 +221,14 @@ impl LakeTable {
             Ok(()) | Err(DeltaTableError::InvalidVersion(_)) => return Err(gone()),
             Err(e) => return Err(self.read_error(e)),
         }
-        table.table_provider().await.map_err(|e| self.query_error(e))
+        self.as_read(table.table_provider().await)
+    }
+
+    fn as_read(
+        &self,
+        files: Result<Arc<dyn TableProvider>, DataFusionError>,
+    ) -> Result<Arc<dyn TableProvider>, ReadError> {
+        files.and_then(|files| stored::as_read(self.kind, files)).map_err(|e| self.query_error(e))
     }
 
     /// The last version a writer committed under `app_id`, at the loaded table version.
@@ -254,6 +267,8 @@ impl LakeTable {
         if found.unwrap_or(0) != expected {
             return self.landed(mark).await?.ok_or_else(|| self.fenced(txn));
         }
+        let files = self.files_schema().map_err(|e| self.write_error(e))?;
+        let batch = stored::to_stored(&batch, &files).map_err(|e| self.write_error(e.into()))?;
         let properties = quiet_commit()
             .with_metadata([(COMMIT_MARK.to_owned(), json!(mark.0))])
             .with_application_transaction(Transaction::new(&txn.app_id, txn.version));
@@ -262,7 +277,7 @@ impl LakeTable {
             .clone()
             .write([batch])
             .with_save_mode(SaveMode::Append)
-            .with_writer_properties(writer::properties(self.kind, Layout::Appended))
+            .with_writer_properties(writer::properties(self.kind, Layout::Appended, &files))
             .with_commit_properties(properties)
             .await;
         match written {
@@ -282,7 +297,7 @@ impl LakeTable {
     ) -> Result<i64, CommitError> {
         let is_conflict =
             matches!(&error, DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) });
-        let original = CommitError::Write { table: self.kind.name(), source: Box::new(error) };
+        let original = self.write_error(error);
         if self.refresh().await.is_err() {
             return Err(original);
         }
@@ -400,6 +415,10 @@ impl LakeTable {
             other => Box::new(DeltaTableError::Generic(other.to_string())),
         };
         CommitError::Write { table: self.kind.name(), source }
+    }
+
+    fn write_error(&self, source: DeltaTableError) -> CommitError {
+        CommitError::Write { table: self.kind.name(), source: Box::new(source) }
     }
 
     fn fenced(&self, txn: &AppTransaction) -> CommitError {

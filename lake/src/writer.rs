@@ -1,5 +1,6 @@
 //! How Parquet files of the lake are written, and in which order.
 
+use arrow::datatypes::Schema;
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
     file::{
@@ -9,12 +10,21 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use crate::schema::{PARTITION, TableKind};
+use crate::{
+    schema::{PARTITION, TableKind},
+    stored::is_decimal,
+};
 
 /// Columns that rise steadily within a vehicle: delta-coded rather than dictionary-coded.
 const RISING: [&str; 3] = ["ts", "received_at", "sequence"];
 /// Columns nobody can prune by: their statistics would only cost.
 const WITHOUT_STATISTICS: [&str; 4] = ["text", "freeze_frame", "payload", "detail"];
+/// zstd of files that are soon rewritten, and of those that are kept: above 6 a day's rewrite takes
+/// twice the time for a twentieth of the bytes (docs/lake.md).
+const ZSTD_APPENDED: i32 = 1;
+const ZSTD_SORTED: i32 = 6;
+/// Rows of a page in sorted files of `signals`, where one vehicle has many; elsewhere Parquet's 20,000.
+const SIGNALS_PAGE_ROWS: usize = 65_536;
 /// Rows of a row group in sorted files: few enough that a group is of few vehicles.
 const SORTED_ROW_GROUP_ROWS: usize = 131_072;
 /// And bytes, as a group is held in memory until it is written: payloads of `quarantine` are large.
@@ -49,21 +59,25 @@ pub(crate) fn pruning_columns(kind: TableKind) -> &'static [&'static str] {
     }
 }
 
-/// Writer settings of a table: zstd 3; deltas for rising columns; dictionaries for the rest,
-/// which beat byte-stream split on quantised values.
+/// Writer settings of a table whose files have the schema `files`: zstd; deltas for rising columns and
+/// for decimals; dictionaries for the rest, which beat byte-stream split on quantised values.
 ///
 /// Sorted files say so (`sorting_columns`), have small row groups, and statistics of pages for
 /// the columns they are sorted by. There are no bloom filters: in files sorted by vehicle, least
 /// and greatest values leave them nothing to rule out, and every page has all signals.
-pub fn properties(kind: TableKind, layout: Layout) -> WriterProperties {
-    let schema = kind.schema();
-    let has = |name: &str| schema.field_with_name(name).is_ok();
-    let level = ZstdLevel::try_new(3).unwrap_or_default();
+pub fn properties(kind: TableKind, layout: Layout, files: &Schema) -> WriterProperties {
+    let has = |name: &str| files.field_with_name(name).is_ok();
+    let level = match layout {
+        Layout::Appended => ZSTD_APPENDED,
+        Layout::Sorted => ZSTD_SORTED,
+    };
+    let level = ZstdLevel::try_new(level).unwrap_or_default();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_created_by(format!("roadlake {}", env!("CARGO_PKG_VERSION")))
         .set_statistics_enabled(EnabledStatistics::Chunk);
-    for name in RISING.into_iter().filter(|name| has(name)) {
+    let decimals = files.fields().iter().filter(|field| is_decimal(field)).map(|field| field.name().as_str());
+    for name in RISING.into_iter().filter(|name| has(name)).chain(decimals) {
         let path = ColumnPath::from(name);
         builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
@@ -80,6 +94,9 @@ pub fn properties(kind: TableKind, layout: Layout) -> WriterProperties {
             .set_max_row_group_row_count(Some(SORTED_ROW_GROUP_ROWS))
             .set_max_row_group_bytes(Some(SORTED_ROW_GROUP_BYTES_MAX))
             .set_sorting_columns(Some(sorting_columns(kind)));
+        if kind == TableKind::Signals {
+            builder = builder.set_data_page_row_count_limit(SIGNALS_PAGE_ROWS);
+        }
     }
     builder.build()
 }

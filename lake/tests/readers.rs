@@ -40,7 +40,8 @@ fn theirs(table: &Path, columns: &[&str]) -> BTreeMap<String, Vec<f64>> {
 }
 
 async fn ours(table: &mut LakeTable, columns: &[&str]) -> Vec<f64> {
-    let sums: Vec<String> = columns.iter().map(|c| format!("sum({c}), count({c})")).collect();
+    let sums: Vec<String> =
+        columns.iter().map(|c| format!("sum({c}), count({c}), min({c}), max({c})")).collect();
     let query = format!(
         "SELECT count(*), count(DISTINCT vehicle_id), sum(sequence), CAST(min(ts) AS BIGINT), \
          CAST(max(ts) AS BIGINT), count(DISTINCT date), {} FROM t",
@@ -70,7 +71,7 @@ async fn duckdb_and_deltalake_agree_with_us_before_and_after_maintenance() {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::create(dir.path()).unwrap();
     let kinds: [(TableKind, &[&str]); 2] = [
-        (TableKind::Readings, &["latitude", "speed_kmh", "fuel_level_pct"]),
+        (TableKind::Readings, &["latitude", "odometer_km", "speed_kmh", "fuel_level_pct"]),
         (TableKind::Signals, &["value"]),
     ];
     for (kind, _) in kinds {

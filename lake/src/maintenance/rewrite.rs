@@ -212,10 +212,9 @@ impl LakeTable {
     ) -> Result<(Vec<Add>, u64), MaintenanceError> {
         let kind = self.kind();
         let failed = MaintenanceError::delta("write sorted files of", kind);
-        let mut writer = RecordBatchWriter::for_table(&self.table)
-            .map_err(&failed)?
-            .with_writer_properties(properties(kind, Layout::Sorted));
+        let writer = RecordBatchWriter::for_table(&self.table).map_err(&failed)?;
         let schema = writer.arrow_schema();
+        let mut writer = writer.with_writer_properties(properties(kind, Layout::Sorted, &schema));
         let (mut adds, mut rows, mut last_vehicle) = (Vec::new(), 0_u64, None);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(MaintenanceError::sort(kind))?;

@@ -10,6 +10,7 @@ use deltalake::{
 
 use super::{MaintenanceError, rewrite::remove};
 use crate::{
+    stored::to_stored,
     table::{LakeTable, ReadError},
     writer::{Layout, properties},
 };
@@ -35,14 +36,15 @@ impl LakeTable {
         let unsafe_to = |what: &str| MaintenanceError::FileList { table: kind.name(), what: what.to_owned() };
         let file = self.data_files()?.into_iter().find(|file| file.add.path == path);
         let file = file.ok_or_else(|| unsafe_to("the file is gone"))?;
-        let mut writer = RecordBatchWriter::for_table(&self.table)
-            .map_err(&failed)?
-            .with_writer_properties(properties(kind, Layout::Appended));
+        let writer = RecordBatchWriter::for_table(&self.table).map_err(&failed)?;
+        let files = writer.arrow_schema();
+        let mut writer = writer.with_writer_properties(properties(kind, Layout::Appended, &files));
         if writer.arrow_schema().fields().len() != kind.schema().fields().len() {
             return Err(unsafe_to("it has columns this release does not know"));
         }
         for batch in kept.iter().filter(|batch| batch.num_rows() > 0) {
-            writer.write(batch.clone()).await.map_err(&failed)?;
+            let batch = to_stored(batch, &files).map_err(|e| failed(e.into()))?;
+            writer.write(batch).await.map_err(&failed)?;
         }
         let mut actions = vec![Action::Remove(remove(file.add, true, now_ms))];
         for mut add in writer.flush().await.map_err(&failed)? {

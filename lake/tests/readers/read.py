@@ -20,7 +20,7 @@ files = table.file_uris()
 of_files = f"read_parquet({files!r}, hive_partitioning = true, union_by_name = true)"
 answers = {}
 for reader, source in (("deltalake", "of_deltalake"), ("duckdb", of_files)):
-    sums = ", ".join(f"sum({c}), count({c})" for c in columns)
+    sums = ", ".join(f"sum({c}), count({c}), min({c}), max({c})" for c in columns)
     query = f"""
         SELECT count(*), count(DISTINCT vehicle_id), sum(sequence), epoch_us(min(ts)), epoch_us(max(ts)),
                count(DISTINCT date), {sums}

@@ -60,6 +60,7 @@ pub fn readings(day: &str, vehicles: &[&str], sequence: u64, count: usize) -> Re
     let schema = TableKind::Readings.schema();
     head(&schema, day, vehicles, sequence, count, |name, i| match name {
         "latitude" => Some(50.0 + i as f64 / 1e5),
+        "odometer_km" => Some(1000.0 + i as f64 / 3.0),
         "speed_kmh" => Some((i % 90) as f64),
         "fuel_level_pct" => (i % 3 == 0).then_some(i as f64 / 10.0),
         _ => None,

@@ -1,0 +1,201 @@
+//! Samples a second from received payloads to committed rows on one core, beside pyarrow writing the
+//! same rows with the same encodings.
+//!
+//! A fleet of vehicles sends what the agent collects of the real car's log in 10 s batches. The whole
+//! path is what ingest does between the broker and the ack: payloads are decoded and checked
+//! (signatures off), turned into rows of `readings` and `signals`, sorted and committed, some hundred
+//! thousand samples at a time. The writer alone begins with the rows. MQTT is in neither.
+
+#![allow(clippy::cast_precision_loss, reason = "figures for people")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use benches::{
+    Figure, Options, Report, peers,
+    recorded::{BATCH_S, CAR_MAP, Recording},
+    root,
+    samples::LOGS,
+};
+use ingest::{
+    commit::Committer,
+    config::SignaturePolicy,
+    intake::Incoming,
+    keys::DeviceKeys,
+    rows,
+    verify::{Verdict, Verified, Verifier},
+};
+use lake::{AppTransaction, Lake, TableKind};
+use service::clock::SystemClock;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wire::{
+    batch::{Batch, Envelope, Table},
+    ids::{StreamId, VehicleId},
+    time::Timestamp,
+    topics::{self, Channel},
+};
+
+const VEHICLE_COUNT: u128 = 50;
+/// Samples of one commit: some seconds of a large fleet.
+const COMMIT_SAMPLES: u64 = 500_000;
+const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(60);
+
+/// A message as the broker hands it over.
+struct Message {
+    vehicle_id: VehicleId,
+    payload: Vec<u8>,
+    received_at: Timestamp,
+    samples: u64,
+}
+
+fn main() -> ExitCode {
+    benches::main("ingest", |options, report| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(bench(options, report))
+    })
+}
+
+async fn bench(options: &Options, report: &mut Report) -> Result<()> {
+    let recording = Recording::of_map(&LOGS[0], CAR_MAP)?;
+    let catalog = recording.catalog.encode();
+    let messages = messages(&recording)?;
+    let samples: u64 = messages.iter().map(|m| m.samples).sum();
+    let (mut whole, mut alone, mut pyarrow) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..options.run_count.div_ceil(3) {
+        let folder = tempfile::tempdir()?;
+        let lake = Lake::create(folder.path())?;
+        whole.push(rate(samples, whole_path(&lake, &catalog, &messages).await?));
+        let files = files_of(&lake).await?;
+        let folder = tempfile::tempdir()?;
+        let lake = Lake::create(folder.path())?;
+        alone.push(rate(samples, writer_alone(&lake, &recording, &messages).await?));
+        if let Some(peers) = peers() {
+            pyarrow.push(rate(samples, by_pyarrow(&peers, &files)?));
+        }
+    }
+    let case = format!("{VEHICLE_COUNT} cars, {samples} samples in {} batches", messages.len());
+    for (what, ours) in [("whole path", &whole), ("writer alone", &alone)] {
+        let case = format!("{case}, {what}");
+        report.ours(&case, "samples/s", Figure::of(ours));
+        if !pyarrow.is_empty() {
+            report.peer(&case, "pyarrow, the same rows", "samples/s", Figure::of(&pyarrow));
+        }
+    }
+    Ok(())
+}
+
+fn rate(samples: u64, elapsed: Duration) -> f64 {
+    samples as f64 / elapsed.as_secs_f64()
+}
+
+/// What the fleet sends, in the order it comes.
+fn messages(recording: &Recording) -> Result<Vec<Message>> {
+    let mut messages = Vec::new();
+    for batch in &recording.batches {
+        for vehicle in 1..=VEHICLE_COUNT {
+            let vehicle_id: VehicleId = format!("car-{vehicle:04}").parse()?;
+            let stream_id = StreamId(Uuid::from_u128(vehicle));
+            let own = Batch { vehicle_id: vehicle_id.clone(), stream_id, ..batch.clone() };
+            let payload = Envelope { body: own.encode_body()?, signature: Vec::new() }.encode()?;
+            let received_at = batch.base_time.plus_us((BATCH_S + 1) * 1_000_000);
+            messages.push(Message { vehicle_id, payload, received_at, samples: own.sample_count() });
+        }
+    }
+    Ok(messages)
+}
+
+/// Messages of one commit after the other.
+fn commits(messages: &[Message]) -> Vec<&[Message]> {
+    let (mut out, mut from, mut samples) = (Vec::new(), 0, 0);
+    for (i, message) in messages.iter().enumerate() {
+        samples += message.samples;
+        if samples >= COMMIT_SAMPLES || i + 1 == messages.len() {
+            out.push(&messages[from..=i]);
+            (from, samples) = (i + 1, 0);
+        }
+    }
+    out
+}
+
+async fn verified(verifier: &mut Verifier, message: &Message) -> Result<Verified> {
+    let incoming = Incoming {
+        topic: topics::topic(&message.vehicle_id, Channel::Telemetry),
+        vehicle_id: message.vehicle_id.clone(),
+        channel: Channel::Telemetry,
+        payload: message.payload.clone(),
+    };
+    match verifier.verify(incoming, message.received_at).await {
+        Verdict::Accept(verified) => Ok(*verified),
+        other => bail!("not accepted: {other:?}"),
+    }
+}
+
+async fn verifier(lake: &Lake, catalog: &[u8]) -> Result<Verifier> {
+    let keys = DeviceKeys::new(None);
+    let mut verifier = Verifier::new(lake.clone(), keys, SignaturePolicy::Off, CLOCK_AHEAD_MAX);
+    verifier.learn_catalog(catalog).await.map_err(anyhow::Error::msg)?;
+    Ok(verifier)
+}
+
+#[allow(clippy::disallowed_methods, reason = "a bench measures time")]
+async fn whole_path(lake: &Lake, catalog: &[u8], messages: &[Message]) -> Result<Duration> {
+    let mut verifier = verifier(lake, catalog).await?;
+    let mut committer = Committer::open(lake, "bench".to_owned(), SystemClock::shared()).await?;
+    let (stop, mut stored) = (CancellationToken::new(), 0);
+    let start = Instant::now();
+    for commit in commits(messages) {
+        for message in commit {
+            committer.accept(verified(&mut verifier, message).await?);
+        }
+        stored += committer.flush(&stop).await?.samples_stored;
+    }
+    let elapsed = start.elapsed();
+    ensure!(stored == messages.iter().map(|m| m.samples).sum::<u64>(), "{stored} samples stored");
+    Ok(elapsed)
+}
+
+#[allow(clippy::disallowed_methods, reason = "a bench measures time")]
+async fn writer_alone(lake: &Lake, recording: &Recording, messages: &[Message]) -> Result<Duration> {
+    let mut verifier = verifier(lake, &recording.catalog.encode()).await?;
+    let mut elapsed = Duration::ZERO;
+    for table in [Table::Readings, Table::Signals] {
+        let mut written = lake.create_table(TableKind::of_wire(table)).await?;
+        let mut version = 0;
+        for commit in commits(messages) {
+            let mut batches = Vec::with_capacity(commit.len());
+            for message in commit {
+                batches.push(verified(&mut verifier, message).await?);
+            }
+            let Some(rows) = rows::telemetry(table, &batches.iter().collect::<Vec<_>>())? else { continue };
+            version += 1;
+            let start = Instant::now();
+            written.append(rows, &AppTransaction { app_id: "bench".to_owned(), version }).await?;
+            elapsed += start.elapsed();
+        }
+    }
+    Ok(elapsed)
+}
+
+/// The files as they were committed.
+async fn files_of(lake: &Lake) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for kind in [TableKind::Readings, TableKind::Signals] {
+        let folder = lake.folder().context("a lake in a folder")?.join(kind.name());
+        let table = lake.open_table(kind).await?;
+        files.extend(table.file_paths()?.iter().map(|path| folder.join(path)));
+    }
+    Ok(files)
+}
+
+/// Time pyarrow takes to write the rows of these files, one file each.
+fn by_pyarrow(peers: &Path, files: &[PathBuf]) -> Result<Duration> {
+    let script = root().join("benches/peers/ingest.py");
+    let output = Command::new(peers.join("venv/bin/python")).arg(script).args(files).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(Duration::from_secs_f64(String::from_utf8(output.stdout)?.trim().parse()?))
+}
