@@ -216,3 +216,17 @@ async fn a_retained_campaign_set_is_looked_at_and_status_tells_what_came_of_it()
     told(|s| s.campaigns.refusal.contains("not signed") && s.campaigns.in_force.is_some()).await;
     rig.stop().await;
 }
+
+/// As a cluster does while it chooses a leader. The connection itself stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_subscription_is_asked_for_again() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        // All of the first time, and one of the second.
+        *cloud.subscription_refusals.lock().unwrap() = 3;
+        fill(shared, Lane::Readings, stream(1), 20);
+    })
+    .await;
+    rig.drained().await;
+    assert_eq!(rig.cloud.cloud.lock().unwrap().connections, 1);
+    rig.stop().await;
+}
