@@ -15,7 +15,6 @@
 mod certificates;
 #[path = "support/content.rs"]
 mod content;
-#[allow(dead_code, reason = "shared with tests/faults.rs")]
 #[path = "faults/fleet.rs"]
 mod fleet;
 #[path = "support/pipeline.rs"]

@@ -1,5 +1,6 @@
 //! Six vehicles that replay one drive, one for each rest of a shard by six, so that each of two and
 //! each of three instances has some; and what the lake holds when nothing goes wrong.
+#![allow(dead_code, reason = "shared by several test targets")]
 
 use std::{io::Read, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
