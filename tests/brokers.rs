@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test: a failure is the message")]
 
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "support/content.rs"]
 mod content;
 #[path = "support/mosquitto.rs"]
@@ -10,24 +12,19 @@ mod mosquitto;
 #[path = "support/pipeline.rs"]
 mod pipeline;
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
+use certificates::Certificates;
 use content::content;
 use edge_agent::{
     agent,
     source::replay::Pace,
-    uplink::{ClientCertificate, TlsSettings, UplinkSettings},
+    uplink::{TlsSettings, UplinkSettings},
 };
 use ingest::config::BrokerSettings;
 use mosquitto::Mosquitto;
 use pipeline::{Pipeline, REAL_CAR, real_car, root, within};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use service::{Tasks, clock::SystemClock, config::Loaded};
+use service::{Tasks, clock::SystemClock};
 
 /// Far less than the window of one vehicle.
 const MEMORY_BYTES: usize = 16 * 1024;
@@ -81,82 +78,30 @@ async fn spool_all(settings: agent::Settings) {
     tasks.stop(Duration::from_secs(20)).await.unwrap();
 }
 
-/// An authority and what it signed, as files of one folder.
-struct Certificates {
-    folder: tempfile::TempDir,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Certificates {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { folder, issuer: Issuer::new(params, key) }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// `{file}.pem` and `{file}-key.pem`, made out to a name, which is also where a server is.
-    fn issue(&self, file: &str, name: &str) -> ClientCertificate {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let files = ClientCertificate {
-            cert_file: self.path(&format!("{file}.pem")),
-            key_file: self.path(&format!("{file}-key.pem")),
-        };
-        fs::write(&files.cert_file, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
-        fs::write(&files.key_file, key.serialize_pem()).unwrap();
-        files
-    }
-
-    fn client(&self, name: &str) -> TlsSettings {
-        TlsSettings { ca_file: self.path("ca.pem"), client: Some(self.issue(name, name)) }
-    }
-
-    /// mosquitto by the sample files, at a port of this machine and with these certificates.
-    fn broker(&self) -> Mosquitto {
-        self.issue("broker", "broker");
-        let sample = |name: &str| fs::read_to_string(root().join("configs/brokers").join(name)).unwrap();
-        fs::write(self.path("mosquitto.acl"), sample("mosquitto.acl")).unwrap();
-        let folder = self.folder.path().to_string_lossy().into_owned();
-        Mosquitto::start_with(|address, _| {
-            let config = sample("mosquitto.conf").replace("/etc/roadlake/broker", &folder);
-            let listener = format!("listener {} {}", address.port(), address.ip());
-            assert!(config.contains("listener 8883"));
-            // Started by root it would take another user, who cannot read here.
-            format!("{}\nuser root\nlog_dest none\n", config.replace("listener 8883", &listener))
-        })
-    }
-
-    /// Settings of ingest as its own configuration gives them.
-    fn ingest(&self, data: &Path, broker: SocketAddr) -> ingest::Settings {
-        let files = self.issue("ingest", "ingest");
-        let mut config = ingest::Config {
-            lake: analytics::LakeLocation::Folder(data.join("lake")),
-            ..ingest::Config::default()
-        };
-        config.broker.external = Some(broker.to_string());
-        config.broker.ca_file = Some(self.path("ca.pem"));
-        config.broker.cert_file = Some(files.cert_file);
-        config.broker.key_file = Some(files.key_file);
-        ingest::Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap()
-    }
+/// mosquitto by the sample files, at a port of this machine and with these certificates.
+fn mosquitto(certificates: &Certificates) -> Mosquitto {
+    certificates.issue("broker", Some("broker"));
+    let sample = |name: &str| fs::read_to_string(root().join("configs/brokers").join(name)).unwrap();
+    fs::write(certificates.path("mosquitto.acl"), sample("mosquitto.acl")).unwrap();
+    let folder = certificates.folder().to_string_lossy().into_owned();
+    Mosquitto::start_with(|address, _| {
+        let config = sample("mosquitto.conf").replace("/etc/roadlake/broker", &folder);
+        let listener = format!("listener {} {}", address.port(), address.ip());
+        assert!(config.contains("listener 8883"));
+        // Started by root it would take another user, who cannot read here.
+        format!("{}\nuser root\nlog_dest none\n", config.replace("listener 8883", &listener))
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mosquitto_lets_each_certificate_speak_for_itself_alone() {
     let (certificates, data) = (Certificates::new(), tempfile::tempdir().unwrap());
     let (tasks, clock) = (Tasks::new(), SystemClock::shared());
-    let broker = certificates.broker();
-    let ingest = ingest::start(certificates.ingest(data.path(), broker.address()), &tasks, clock.clone())
-        .await
-        .unwrap();
+    let broker = mosquitto(&certificates);
+    let ingest =
+        ingest::start(certificates.ingest(data.path(), broker.address(), |_| ()), &tasks, clock.clone())
+            .await
+            .unwrap();
     within("ingest is subscribed over TLS", ingest.connected()).await;
     let car = |spool: &str, tls: Option<TlsSettings>| {
         let mut settings = real_car(&data.path().join(spool), broker.address(), Pace::FlatOut);
@@ -196,8 +141,8 @@ async fn mosquitto_lets_each_certificate_speak_for_itself_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ingest_does_not_speak_with_a_broker_of_another_authority() {
     let (ours, theirs, data) = (Certificates::new(), Certificates::new(), tempfile::tempdir().unwrap());
-    let (tasks, broker) = (Tasks::new(), theirs.broker());
-    let settings = ours.ingest(data.path(), broker.address());
+    let (tasks, broker) = (Tasks::new(), mosquitto(&theirs));
+    let settings = ours.ingest(data.path(), broker.address(), |_| ());
     let ingest = ingest::start(settings, &tasks, SystemClock::shared()).await.unwrap();
     // Tried and refused within the second; the right one is connected to in a tenth of it.
     let connected = tokio::time::timeout(Duration::from_secs(1), ingest.connected()).await;

@@ -5,7 +5,8 @@
 //! releases nothing. Nothing is left to the client library: on any error both its ends are built
 //! anew and everything above the last durable ack is sent again. What the broker refuses is told
 //! in words, in the log and in the unit's state. Bounds: `in_flight_max` batches, back-off of 1 s
-//! to 60 s with jitter, which only an ack or a connection that held for 60 s sets back.
+//! to 60 s with jitter, which only an ack or a connection that held for 60 s sets back; refused
+//! subscriptions are asked for again at the same pace, on the connection there is.
 //!
 //! [`Spool`]: crate::spool::Spool
 
@@ -209,9 +210,10 @@ pub(crate) enum ProbeError {
 }
 
 /// Asks the broker whether it would accept this vehicle: by a client id of its own, as the
-/// running agent's would be thrown out by a second connection under the same.
+/// running agent's would be thrown out by a second connection under the same. No vehicle's id has a `_`,
+/// so it is no other's either.
 pub(crate) fn probe(settings: &UplinkSettings, vehicle_id: &VehicleId) -> Result<(), ProbeError> {
-    let options = settings.options(&format!("{vehicle_id}-check"), Uplink::transport(settings)?);
+    let options = settings.options(&format!("{vehicle_id}_check"), Uplink::transport(settings)?);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProbeError::Runtime)?;
     runtime.block_on(async {

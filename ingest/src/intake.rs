@@ -7,8 +7,8 @@
 use std::{sync::Arc, time::Duration};
 
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, MqttOptions, Packet, QoS, SubscribeFilter, TlsConfiguration,
-    Transport,
+    AsyncClient, ConnectionError, Event, MqttOptions, Packet, QoS, SubscribeFilter, SubscribeReasonCode,
+    TlsConfiguration, Transport,
 };
 use service::tasks::TaskError;
 use tokio::sync::{mpsc, watch};
@@ -59,6 +59,12 @@ enum End {
     /// Nobody takes messages any more.
     Closed,
     Lost(ConnectionError),
+    /// The broker did not grant subscriptions: a cluster that chooses a leader, or a lack of rights.
+    /// Without all of them some vehicles would never be heard.
+    Refused {
+        refused: usize,
+        asked: usize,
+    },
 }
 
 impl Intake {
@@ -110,12 +116,25 @@ impl Intake {
             };
             self.client.send_replace(None);
             connected.send_replace(false);
-            let End::Lost(error) = ended else {
-                // The pipeline has failed and says why; ending first would hide that.
-                stop.cancelled().await;
-                return Ok(());
-            };
-            tracing::warn!(error = %service::logs::chain(&error), pause_ms = pause.as_millis(), "broker connection lost");
+            let pause_ms = pause.as_millis();
+            match ended {
+                End::Closed => {
+                    // The pipeline has failed and says why; ending first would hide that.
+                    stop.cancelled().await;
+                    return Ok(());
+                }
+                End::Lost(error) => {
+                    tracing::warn!(error = %service::logs::chain(&error), pause_ms, "broker connection lost");
+                }
+                End::Refused { refused, asked } => {
+                    tracing::warn!(
+                        refused,
+                        asked,
+                        pause_ms,
+                        "the broker refused subscriptions, connecting anew"
+                    );
+                }
+            }
             metrics::broker_disconnects();
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -138,15 +157,21 @@ impl Intake {
         loop {
             match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    *pause = RETRY_MIN;
                     // Nothing else is in its queue yet, so there is room.
                     let filters =
                         self.filters.iter().map(|f| SubscribeFilter::new(f.clone(), QoS::AtLeastOnce));
                     client.try_subscribe_many(filters)?;
                     self.client.send_replace(Some(client.clone()));
                 }
-                Ok(Event::Incoming(Packet::SubAck(_))) => {
-                    connected.send_replace(true);
+                Ok(Event::Incoming(Packet::SubAck(granted))) => {
+                    let refused = granted.return_codes.iter().filter(|c| **c == SubscribeReasonCode::Failure);
+                    match refused.count() {
+                        0 => {
+                            *pause = RETRY_MIN;
+                            connected.send_replace(true);
+                        }
+                        refused => return Ok(End::Refused { refused, asked: self.filters.len() }),
+                    }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
                     let Some((vehicle_id, channel)) = topics::parse(&publish.topic) else {

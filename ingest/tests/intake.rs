@@ -73,8 +73,15 @@ impl Peer {
     }
 
     fn subscribed(&mut self) {
+        self.subscribed_but(0);
+    }
+
+    /// Grants all that is asked for but the last so many.
+    fn subscribed_but(&mut self, refused: usize) {
         let Packet::Subscribe(subscribe) = self.read() else { panic!("no subscription") };
-        let codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); subscribe.filters.len()];
+        let granted = subscribe.filters.len().checked_sub(refused).unwrap();
+        let mut codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); granted];
+        codes.resize(subscribe.filters.len(), SubscribeReasonCode::Failure);
         let granted = SubAck { pkid: subscribe.pkid, return_codes: codes };
         self.write(|out| granted.write(out).map(drop));
     }
@@ -180,4 +187,30 @@ async fn intake_that_nobody_takes_from_waits_for_the_stop() {
     assert!(early.is_err(), "{early:?}");
     tasks.stop(PATIENCE).await.unwrap();
     drop((downlink, serving.join().unwrap()));
+}
+
+/// A cluster that chooses a leader grants some and refuses the rest: vehicles of those shards would
+/// never be heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn intake_that_is_not_granted_all_it_asks_for_asks_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = std::thread::spawn(move || {
+        let mut first = Peer::accept(&listener);
+        first.subscribed_but(1);
+        let mut second = Peer::accept(&listener);
+        second.subscribed();
+        // Held until the test has seen what ingest makes of it.
+        (first, second)
+    });
+    let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
+    let (_pressure, intake) = intake(&reach);
+    let tasks = Tasks::new();
+    let (queue, _messages) = mpsc::channel(1);
+    let (connected, mut is_connected) = watch::channel(false);
+    tasks.spawn("intake", intake.run(queue, connected, tasks.stop_token()));
+    let peers = tokio::task::spawn_blocking(move || serving.join().unwrap()).await.unwrap();
+    tokio::time::timeout(PATIENCE, is_connected.wait_for(|is| *is)).await.unwrap().unwrap();
+    drop(peers);
+    tasks.stop(PATIENCE).await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! Six vehicles that replay one drive, one for each rest of a shard by six, so that each of two and
 //! each of three instances has some; and what the lake holds when nothing goes wrong.
+#![allow(dead_code, reason = "shared by several test targets")]
 
 use std::{io::Read, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -27,6 +28,8 @@ const DRIVE_S: f64 = 490.0;
 pub(crate) struct Fleet {
     pub(crate) vehicles: Vec<VehicleId>,
     pub(crate) log: NamedBytes,
+    /// Event time of a batch.
+    batch_interval: Duration,
 }
 
 /// A plain generator of numbers, so that a seed says everything.
@@ -71,7 +74,13 @@ impl Fleet {
             let mut named = (0..).map(|i| format!("car-{rest}-{i}").parse::<VehicleId>().unwrap());
             named.find(|id| id.shard() % 6 == rest).unwrap()
         });
-        Self { vehicles: vehicles.collect(), log: drive() }
+        Self { vehicles: vehicles.collect(), log: drive(), batch_interval: BATCH_INTERVAL }
+    }
+
+    /// The same with batches of another length. All fleets of one test program have the same, as they
+    /// share [`Fleet::undisturbed`].
+    pub(crate) fn with_batches_of(interval: Duration) -> Self {
+        Self { batch_interval: interval, ..Self::new() }
     }
 
     pub(crate) fn settings(
@@ -85,7 +94,7 @@ impl Fleet {
         settings.vehicle_id = vehicle_id.clone();
         settings.source =
             SourceSettings::Replay(ReplaySettings { log: self.log.clone(), pace, shift_to: None });
-        settings.collect.batch_interval = BATCH_INTERVAL;
+        settings.collect.batch_interval = self.batch_interval;
         settings.uplink.resend_after = Duration::from_secs(2);
         settings
     }
@@ -108,7 +117,7 @@ impl Fleet {
             dbcs: &["tests/data/css-car-obd-gnss/OBD-v4.4.dbc", "tests/data/css-car-obd-gnss/canmod-gps.dbc"],
             map: "configs/maps/css-car-obd-gnss.toml",
             speed,
-            batch_interval: &format!("{}s", BATCH_INTERVAL.as_secs()),
+            batch_interval: &format!("{}s", self.batch_interval.as_secs()),
         };
         Program::agent(folder, broker, &vehicle)
     }
@@ -124,9 +133,21 @@ impl Fleet {
         broker: impl Fn(&VehicleId) -> SocketAddr,
         pace: Pace,
     ) -> Agents {
+        self.start_with(folder, broker, pace, |_, _| ()).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(
+        &self,
+        folder: &Path,
+        broker: impl Fn(&VehicleId) -> SocketAddr,
+        pace: Pace,
+        change: impl Fn(&VehicleId, &mut agent::Settings),
+    ) -> Agents {
         let (tasks, mut handles) = (Tasks::new(), Vec::new());
         for vehicle_id in &self.vehicles {
-            let settings = self.settings(vehicle_id, folder, broker(vehicle_id), pace);
+            let mut settings = self.settings(vehicle_id, folder, broker(vehicle_id), pace);
+            change(vehicle_id, &mut settings);
             handles.push(agent::start(settings, &tasks, SystemClock::shared()).await.unwrap());
         }
         Agents { handles, tasks }
@@ -134,7 +155,7 @@ impl Fleet {
 
     /// Batches of a whole drive of all, a little fewer than there are.
     pub(crate) fn batches(&self) -> u64 {
-        (DRIVE_S / BATCH_INTERVAL.as_secs_f64()) as u64 * 2 * self.vehicles.len() as u64 * 9 / 10
+        (DRIVE_S / self.batch_interval.as_secs_f64()) as u64 * 2 * self.vehicles.len() as u64 * 9 / 10
     }
 
     /// What the lake holds after a run in which nothing happened.
@@ -161,7 +182,7 @@ impl Fleet {
     }
 }
 
-/// Event time of a batch: short, so that there are many.
+/// Usual event time of a batch: short, so that there are many.
 pub(crate) const BATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Agents {

@@ -206,14 +206,22 @@ fn uplink(broker: SocketAddr) -> UplinkSettings {
 
 /// A plain HTTP/1.1 GET: status and body.
 pub fn http_get(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    try_http_get(address, path).unwrap()
+}
+
+/// The same of a server that may be gone.
+pub fn try_http_get(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    stream.read_to_string(&mut answer)?;
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    };
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     if !head.to_lowercase().contains("transfer-encoding: chunked") {
-        return (status, body.to_owned());
+        return Ok((status, body.to_owned()));
     }
     let (mut rest, mut whole) = (body, String::new());
     while let Some((size, after)) = rest.split_once("\r\n") {
@@ -224,5 +232,5 @@ pub fn http_get(address: SocketAddr, path: &str) -> (u16, String) {
         whole.push_str(&after[..size]);
         rest = after[size..].trim_start_matches("\r\n");
     }
-    (status, whole)
+    Ok((status, whole))
 }

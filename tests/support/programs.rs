@@ -135,6 +135,11 @@ impl Program {
         }
     }
 
+    /// Asks it to end, as an operator does.
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
     pub fn go_on(&self) {
         self.signal(Signal::SIGCONT);
     }

@@ -3,14 +3,16 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
+use service::clock::micros;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use wire::{ack::LinkState, ids::CatalogHash, time::Timestamp, topics::Channel};
 
 use super::{
-    REQUEST_ROOM, SessionError, TICK, Uplink,
+    BACK_OFF_MAX, BACK_OFF_MIN, REQUEST_ROOM, SessionError, TICK, Uplink,
     link::{self, Link, LinkError, LinkEvent, Sender, Transport},
     rotation::Rotation,
     window::Window,
@@ -42,6 +44,10 @@ pub(super) struct Session {
     pub(super) catalogs_us: HashMap<CatalogHash, i64>,
     /// What `status` and the catalogues told last of campaigns, by their desk's count.
     pub(super) told_campaigns: u64,
+    /// Monotonic time when to subscribe again after a refusal.
+    pub(super) subscribe_again_us: Option<i64>,
+    /// How long to wait after the next refusal.
+    subscribe_pause: Duration,
 }
 
 /// What a message handed over is.
@@ -98,6 +104,17 @@ impl Session {
             replied: HashSet::new(),
             catalogs_us: HashMap::new(),
             told_campaigns: 0,
+            subscribe_again_us: None,
+            subscribe_pause: BACK_OFF_MIN,
+        }
+    }
+
+    /// A subscription was refused: it is asked for again, each time after a longer pause. A cluster refuses
+    /// while it chooses a leader, and without acks nothing sent is ever done.
+    fn subscribe_later(&mut self, monotonic_us: i64) {
+        if self.subscribe_again_us.is_none() {
+            self.subscribe_again_us = Some(monotonic_us.saturating_add(micros(self.subscribe_pause)));
+            self.subscribe_pause = (self.subscribe_pause * 2).min(BACK_OFF_MAX);
         }
     }
 
@@ -173,6 +190,7 @@ impl Uplink {
     async fn on_tick(&self, session: &mut Session) -> Result<(), SessionError> {
         self.pulse();
         self.maintain().await?;
+        self.subscribe_if_due(session)?;
         self.resend_if_due(session);
         self.tell_link(session)?;
         self.send_replies(session)?;
@@ -209,6 +227,7 @@ impl Uplink {
             LinkEvent::SubscriptionRefused(refusal) => {
                 warn!(vehicle_id = %self.vehicle_id, error = %refusal, "the broker refused a subscription");
                 self.shared.note_refusal(Some(format!("a subscription: {refusal}")));
+                session.subscribe_later(self.clock.monotonic_us());
             }
             LinkEvent::Left | LinkEvent::Other => {}
         }

@@ -18,20 +18,35 @@ impl Uplink {
         metrics::connected();
         session.since = Timestamp(self.clock.now_us());
         self.begin_streams_if_behind().await?;
-        for channel in [Channel::Ack, Channel::Campaigns] {
-            session.sender.subscribe(self.topic(channel))?;
-        }
+        self.subscribe(session)?;
         session.told_campaigns = self.campaigns.told();
         session.told_link = LinkState::CatchingUp;
         let birth = self.status(session.told_link, session.since);
         self.publish(session, Channel::Status, birth)?;
         if self.desk.is_some() {
-            session.sender.subscribe(self.topic(Channel::Command))?;
             self.send_replies(session)?;
         }
         self.publish_catalogs(session, None).await?;
         info!(vehicle_id = %self.vehicle_id, host = self.settings.host, "uplink connected");
         Ok(())
+    }
+
+    /// Asks for everything that is for this vehicle.
+    pub(super) fn subscribe(&self, session: &Session) -> Result<(), SessionError> {
+        let commands = self.desk.is_some().then_some(Channel::Command);
+        for channel in [Channel::Ack, Channel::Campaigns].into_iter().chain(commands) {
+            session.sender.subscribe(self.topic(channel))?;
+        }
+        Ok(())
+    }
+
+    /// Asks again when the broker refused and the pause is over.
+    pub(super) fn subscribe_if_due(&self, session: &mut Session) -> Result<(), SessionError> {
+        if session.subscribe_again_us.is_none_or(|due_us| self.clock.monotonic_us() < due_us) {
+            return Ok(());
+        }
+        session.subscribe_again_us = None;
+        self.subscribe(session)
     }
 
     /// Where the latest goes first and more waits than a window: what is collected from now on

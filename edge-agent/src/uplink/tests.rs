@@ -66,6 +66,8 @@ pub(crate) struct FakeCloud {
     pub(crate) cloud: Mutex<Cloud>,
     /// Acks are given.
     gives_acks: AtomicBool,
+    /// Subscriptions still to be refused.
+    subscription_refusals: Mutex<u32>,
     /// Connections still to be cut after so many batches.
     cuts: Mutex<Vec<u32>>,
     needs_catalog: AtomicBool,
@@ -95,6 +97,7 @@ impl FakeCloud {
             port: listener.local_addr().unwrap().port(),
             cloud: Mutex::default(),
             gives_acks: AtomicBool::new(true),
+            subscription_refusals: Mutex::default(),
             cuts: Mutex::default(),
             needs_catalog: AtomicBool::new(false),
             catalogs_wanted: std::sync::atomic::AtomicU32::new(0),
@@ -138,6 +141,7 @@ impl FakeCloud {
         let mut cut_after = self.cuts.lock().unwrap().pop();
         let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
         let mut to_ack = self.changed.subscribe();
+        let mut hears_acks = false;
         loop {
             while let Ok(packet) = Mqtt::read(&mut input, 1 << 20) {
                 match packet {
@@ -145,8 +149,14 @@ impl FakeCloud {
                         ConnAck::new(ConnectReturnCode::Success, false).write(&mut output).unwrap();
                     }
                     Mqtt::Subscribe(s) => {
+                        if self.is_subscription_refused() {
+                            let refused = vec![SubscribeReasonCode::Failure];
+                            SubAck::new(s.pkid, refused).write(&mut output).unwrap();
+                            continue;
+                        }
                         let codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
                         SubAck::new(s.pkid, codes).write(&mut output).unwrap();
+                        hears_acks |= s.filters.iter().any(|f| f.path.ends_with("/ack"));
                         if s.filters.iter().any(|f| f.path.ends_with("/command")) {
                             self.command(&mut output);
                         }
@@ -168,7 +178,9 @@ impl FakeCloud {
                                 None => {}
                             }
                         }
-                        self.answer(&publish.topic, &mut output);
+                        if hears_acks {
+                            self.answer(&publish.topic, &mut output);
+                        }
                     }
                     Mqtt::PingReq => Mqtt::PingResp.write(&mut output, 1 << 20).map(drop).unwrap(),
                     Mqtt::Disconnect => return,
@@ -181,9 +193,17 @@ impl FakeCloud {
             tokio::select! {
                 () = stop.cancelled() => return,
                 read = socket.read_buf(&mut input) => if !matches!(read, Ok(1..)) { return },
-                _ = to_ack.changed() => self.answer("rl/v1/telemetry", &mut output),
+                _ = to_ack.changed() => if hears_acks { self.answer("rl/v1/telemetry", &mut output) },
             }
         }
+    }
+
+    /// `true` when the next subscription is to be refused.
+    fn is_subscription_refused(&self) -> bool {
+        let mut refusals = self.subscription_refusals.lock().unwrap();
+        let is_refused = *refusals > 0;
+        *refusals = refusals.saturating_sub(1);
+        is_refused
     }
 
     /// Sends every command there is.

@@ -247,3 +247,17 @@ async fn a_catalogue_asked_for_by_every_batch_of_a_window_is_sent_once() {
     assert!(stats.batches_sent <= 3 * WINDOW as u64, "{} sent", stats.batches_sent);
     rig.stop().await;
 }
+
+/// As a cluster does while it chooses a leader. The connection itself stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_subscription_is_asked_for_again() {
+    let rig = Rig::new(SpoolSettings::default(), |cloud, shared| {
+        // All of the first time, and one of the second.
+        *cloud.subscription_refusals.lock().unwrap() = 3;
+        fill(shared, Lane::Readings, stream(1), 20);
+    })
+    .await;
+    rig.drained().await;
+    assert_eq!(rig.cloud.cloud.lock().unwrap().connections, 1);
+    rig.stop().await;
+}
