@@ -67,7 +67,7 @@ fn share_off(found: f64, reference: f64) -> f64 {
 fn a_real_car_makes_one_trip_of_the_known_length() {
     let derivation = derive(&css_car(), &Parameters::default());
     assert_eq!(derivation.trips, []);
-    let trip = derivation.open.unwrap().so_far.unwrap();
+    let trip = derivation.open.unwrap().so_far.unwrap().trip;
     // Reference, from every frame of the log: 40,500.8 m over valid fixes, 41,649.7 m by OBD
     // speed, 88 km/h. Sampling once a second may change each by half a percent.
     let gnss_m = trip.gnss_distance_m.unwrap() as f64;
@@ -84,7 +84,7 @@ fn a_real_car_makes_one_trip_of_the_known_length() {
 #[test]
 fn a_known_tank_turns_the_level_into_litres() {
     let parameters = Parameters { tank_capacity_l: Some(50.0), ..Parameters::default() };
-    let trip = derive(&css_car(), &parameters).open.unwrap().so_far.unwrap();
+    let trip = derive(&css_car(), &parameters).open.unwrap().so_far.unwrap().trip;
     // 54.9 % to 51.4 % of 50 l.
     let fuel_l = trip.fuel_used_l.unwrap();
     assert!((1.5..=2.0).contains(&fuel_l), "{fuel_l}");
@@ -111,9 +111,9 @@ fn with_nrels_gap_rule_the_trips_are_nrels() {
     }
     let mut trip_count = 0;
     for (car, readings) in cmap_cars() {
-        let derivation = derive(&readings, &parameters);
-        let trips: Vec<DerivedTrip> =
-            derivation.trips.into_iter().chain(derivation.open.and_then(|open| open.so_far)).collect();
+        let mut derivation = derive(&readings, &parameters);
+        derivation.end_by_silence();
+        let trips: Vec<DerivedTrip> = derivation.trips;
         let theirs = &reference[car.as_str()];
         assert_eq!(trips.len(), theirs.len(), "{car}");
         for (ours, theirs) in trips.iter().zip(theirs) {
