@@ -31,11 +31,19 @@ const ACROSS: usize = 2;
 /// Finds the harsh events of a trip.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Harsh {
-    speeds: VecDeque<(Timestamp, f64)>,
+    speeds: VecDeque<Speed>,
     accelerated: Option<Observation>,
     fix: Option<Fix>,
     runs: [Option<Run>; 3],
     events: Vec<DrivingEvent>,
+}
+
+/// A speed, and since when it has been told without a change.
+#[derive(Debug, Clone, Copy)]
+struct Speed {
+    ts: Timestamp,
+    kmh: f64,
+    since: Timestamp,
 }
 
 /// An acceleration over a stretch of time.
@@ -96,7 +104,9 @@ impl Harsh {
             self.add_speed(now, parameters);
         }
         if let Some(kmh) = now.measured_kmh {
-            self.speeds.push_back((now.ts(), kmh));
+            let same = self.speeds.back().filter(|last| last.kmh.total_cmp(&kmh).is_eq());
+            let since = same.map_or(now.ts(), |last| last.since);
+            self.speeds.push_back(Speed { ts: now.ts(), kmh, since });
             if self.speeds.len() > SPEEDS_LEN_MAX {
                 self.speeds.pop_front();
             }
@@ -122,10 +132,16 @@ impl Harsh {
     #[allow(clippy::cast_precision_loss, reason = "microseconds within a step fit a double")]
     fn add_speed(&mut self, now: &Observation, parameters: &Parameters) {
         let Some(kmh) = now.measured_kmh else { return };
-        let before = self.speeds.iter().rev().find(|(ts, _)| STEP_US.contains(&now.ts().since_us(*ts)));
-        let Some(&(from, before_kmh)) = before else { return };
-        let mps2 = (kmh - before_kmh) / 3.6 / (now.ts().since_us(from) as f64 / 1e6);
-        let stretch = Stretch { from, to: now.ts(), mps2, speed_kmh: Some(before_kmh), source: Source::Speed };
+        let before = self.speeds.iter().rev().find(|s| now.ts().since_us(s.ts) >= *STEP_US.start());
+        let Some(&Speed { kmh: before_kmh, since, .. }) = before else { return };
+        // Units that go on telling a frozen speed jump to the true one in the end: the step from a
+        // speed told for long was made in all that time.
+        if !STEP_US.contains(&now.ts().since_us(since)) {
+            return;
+        }
+        let mps2 = (kmh - before_kmh) / 3.6 / (now.ts().since_us(since) as f64 / 1e6);
+        let (to, speed_kmh) = (now.ts(), Some(before_kmh));
+        let stretch = Stretch { from: since, to, mps2, speed_kmh, source: Source::Speed };
         self.take_along(stretch, parameters);
     }
 
