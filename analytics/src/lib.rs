@@ -12,8 +12,10 @@
 //! Bounds: queries at once, their memory, time and rows ([`engine::Limits`]); versions a pass;
 //! one state a vehicle in memory. A full queue of queries blocks, then refuses.
 
+mod columns;
 mod config;
 pub mod engine;
+mod event_table;
 mod fleet;
 pub mod follow;
 pub mod live;
@@ -22,6 +24,7 @@ mod readings;
 mod reconcile;
 pub mod row;
 pub mod sql_cli;
+mod stop_table;
 #[cfg(test)]
 mod testing;
 mod trip_table;

@@ -259,4 +259,3 @@ fn an_electric_car_with_stalled_and_impossible_fixes_goes_its_true_way() {
         assert_eq!(trip.events, [], "{name}");
     }
 }
-

@@ -202,8 +202,8 @@ impl Deriver {
         }
         let before = self.recent.last().copied();
         let now = self.recent.observe(reading, &self.parameters);
-        let starts =
-            matches!(self.phase, Phase::Parked { pending: None }) && now.is_moving(&self.parameters) == Some(true);
+        let starts = matches!(self.phase, Phase::Parked { pending: None })
+            && now.is_moving(&self.parameters) == Some(true);
         let stop_before = if starts { self.stop.clone() } else { None };
         if let Some(stop) = &mut self.stop {
             stop.add(&now, &self.parameters);

@@ -91,7 +91,12 @@ pub struct DrivingEvent {
 
 impl DrivingEvent {
     /// One that knows nothing but its time.
-    pub(super) fn of(kind: EventKind, start_time: Timestamp, end_time: Timestamp, source: &'static str) -> Self {
+    pub(super) fn of(
+        kind: EventKind,
+        start_time: Timestamp,
+        end_time: Timestamp,
+        source: &'static str,
+    ) -> Self {
         Self {
             kind,
             severity: None,

@@ -82,7 +82,8 @@ impl Steps {
                     self.peak = Some(sample);
                     return;
                 }
-            } else if further_pct > -self.rule.noise_pct && sample.ts.since_us(peak.ts) < self.rule.settle_us {
+            } else if further_pct > -self.rule.noise_pct && sample.ts.since_us(peak.ts) < self.rule.settle_us
+            {
                 return;
             }
             // Over. What comes now is measured from where the step ended.

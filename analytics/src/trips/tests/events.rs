@@ -109,7 +109,10 @@ fn a_refuel_while_nothing_was_told_shows_at_the_start_of_the_next_trip() {
     let derivation = car.derive();
     let [event] = &derivation.stops[0].events[..] else { panic!("{derivation:?}") };
     assert_eq!((event.kind, event.start_pct, event.end_pct), (EventKind::Refuel, Some(20.0), Some(90.0)));
-    assert_eq!((event.start_time, event.end_time), (derivation.trips[0].end_time, derivation.trips[1].start_time));
+    assert_eq!(
+        (event.start_time, event.end_time),
+        (derivation.trips[0].end_time, derivation.trips[1].start_time)
+    );
 }
 
 #[test]
@@ -166,7 +169,10 @@ fn a_state_of_charge_that_rises_is_a_session_with_its_energy() {
     assert_eq!(stop_of(&car).events.len(), 1);
     car.leave();
     let [charge] = stop_of(&car).events[..] else { panic!("{:?}", stop_of(&car)) };
-    assert_eq!((charge.kind, charge.start_pct, charge.end_pct), (EventKind::Charging, Some(30.0), Some(80.0)));
+    assert_eq!(
+        (charge.kind, charge.start_pct, charge.end_pct),
+        (EventKind::Charging, Some(30.0), Some(80.0))
+    );
     // 50 steps of six minutes at 10 kW; the first shows when the level has risen.
     assert!((charge.energy_kwh.unwrap() - 50.0).abs() < 1.5, "{charge:?}");
 }
@@ -212,10 +218,8 @@ fn without_an_accelerometer_the_speed_tells() {
     car.drive(300, 90.0).drive(1, 72.0).drive(1, 54.0).drive(1, 36.0).drive(100, 35.0);
     car.drive(1, 36.0).drive(1, 54.0).drive(300, 55.0).drive(1, 54.0).stand(400);
     let events = car.derive().trips.remove(0).events;
-    let expected = [
-        (EventKind::HarshBraking, Some(Severity::Low)),
-        (EventKind::HarshAccelerating, Some(Severity::Low)),
-    ];
+    let expected =
+        [(EventKind::HarshBraking, Some(Severity::Low)), (EventKind::HarshAccelerating, Some(Severity::Low))];
     // From 54 km/h to a stand within a second is none: no tyre could.
     assert_eq!(kinds(&events), expected);
     assert_eq!((secs(events[0].start_time, events[0].end_time), events[0].speed_kmh), (2, Some(72.0)));
