@@ -351,7 +351,8 @@ async fn trips_stand_when_the_days_of_their_readings_were_dropped() {
     let mut before = follower(lake.dir.path(), &clock).await;
     catch_up(&mut before).await;
     let stored = revisions(&before).await;
-    assert_eq!(stored.len(), 4);
+    let stops = timeline::stop_revisions(&before).await;
+    assert_eq!((stored.len(), stops.len()), (4, 4));
 
     let mut readings =
         lake::Lake::open(lake.dir.path()).unwrap().open_table(TableKind::Readings).await.unwrap();
@@ -362,4 +363,5 @@ async fn trips_stand_when_the_days_of_their_readings_were_dropped() {
     after.cursor = Some(-1);
     catch_up(&mut after).await;
     assert_eq!(revisions(&after).await, stored);
+    assert_eq!(timeline::stop_revisions(&after).await, stops);
 }

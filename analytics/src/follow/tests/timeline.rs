@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Every revision of stops, by stop.
-async fn stop_revisions(follower: &Follower) -> Vec<StopRow> {
+pub(super) async fn stop_revisions(follower: &Follower) -> Vec<StopRow> {
     let query = "SELECT * FROM stops ORDER BY vehicle_id, start_time, stop_id, revision";
     stop_table::from_batches(&follower.read(query, &[TableKind::Stops]).await.unwrap()).unwrap()
 }
