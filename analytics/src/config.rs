@@ -85,6 +85,22 @@ pub struct TripsConfig {
     pub fix_share_min: f64,
     /// Litres in a full tank, where the fleet has one kind.
     pub tank_capacity_l: Option<f64>,
+    /// Speeding up so hard is harsh: of low, medium and high severity.
+    pub harsh_accelerating_mps2: [f64; 3],
+    /// The same for braking.
+    pub harsh_braking_mps2: [f64; 3],
+    /// The same for cornering.
+    pub harsh_cornering_mps2: [f64; 3],
+    /// Shorter is not harsh.
+    pub harsh_min: DurationText,
+    /// Two harsh events of a kind so close are one.
+    pub harsh_merge: DurationText,
+    /// A smaller rise of the fuel level is no refuel.
+    pub refuel_min_pct: f64,
+    /// A smaller fall of it with the engine off is no theft.
+    pub theft_min_pct: f64,
+    /// A smaller rise of the state of charge is no charging session.
+    pub charging_min_pct: f64,
 }
 
 /// Checked and ready.
@@ -154,6 +170,14 @@ impl Default for TripsConfig {
             odometer_resolution_max_km: p.odometer_resolution_max_km,
             fix_share_min: p.fix_share_min,
             tank_capacity_l: p.tank_capacity_l,
+            harsh_accelerating_mps2: p.harsh_accelerating_mps2,
+            harsh_braking_mps2: p.harsh_braking_mps2,
+            harsh_cornering_mps2: p.harsh_cornering_mps2,
+            harsh_min: DurationText(p.harsh_min),
+            harsh_merge: DurationText(p.harsh_merge),
+            refuel_min_pct: p.refuel_min_pct,
+            theft_min_pct: p.theft_min_pct,
+            charging_min_pct: p.charging_min_pct,
         }
     }
 }
@@ -196,6 +220,18 @@ impl Settings {
         positive("trips.silence", !trips.silence.0.is_zero());
         positive("trips.jump_speed_kmh", trips.jump_speed_kmh > 0.0);
         positive("trips.tank_capacity_l", trips.tank_capacity_l.is_none_or(|l| l > 0.0));
+        positive("trips.refuel_min_pct", trips.refuel_min_pct > 0.0);
+        positive("trips.theft_min_pct", trips.theft_min_pct > 0.0);
+        positive("trips.charging_min_pct", trips.charging_min_pct > 0.0);
+        for (key, [low, medium, high]) in [
+            ("trips.harsh_accelerating_mps2", trips.harsh_accelerating_mps2),
+            ("trips.harsh_braking_mps2", trips.harsh_braking_mps2),
+            ("trips.harsh_cornering_mps2", trips.harsh_cornering_mps2),
+        ] {
+            if !(low > 0.0 && low <= medium && medium <= high) {
+                faults.add(key, "is three limits over 0 that do not fall: write them like [4.4, 5.9, 7.3]");
+            }
+        }
         if config.versions_max > VERSIONS_MAX {
             faults.add("versions_max", format_args!("is at most {VERSIONS_MAX}"));
         }
@@ -262,6 +298,14 @@ impl TripsConfig {
             odometer_resolution_max_km: self.odometer_resolution_max_km,
             fix_share_min: self.fix_share_min,
             tank_capacity_l: self.tank_capacity_l,
+            harsh_accelerating_mps2: self.harsh_accelerating_mps2,
+            harsh_braking_mps2: self.harsh_braking_mps2,
+            harsh_cornering_mps2: self.harsh_cornering_mps2,
+            harsh_min: self.harsh_min.0,
+            harsh_merge: self.harsh_merge.0,
+            refuel_min_pct: self.refuel_min_pct,
+            theft_min_pct: self.theft_min_pct,
+            charging_min_pct: self.charging_min_pct,
         }
     }
 }
@@ -290,8 +334,11 @@ mod tests {
         let mut config = Config::default();
         config.sql.queries_max = 0;
         config.trips.fix_share_min = 3.0;
+        config.trips.harsh_braking_mps2 = [4.4, 3.0, 7.3];
         let message =
             Settings::check(&Loaded { config, origin: "x.toml".to_owned() }).unwrap_err().to_string();
-        assert!(message.contains("sql.queries_max") && message.contains("trips.fix_share_min"), "{message}");
+        for key in ["sql.queries_max", "trips.fix_share_min", "trips.harsh_braking_mps2"] {
+            assert!(message.contains(key), "{message}");
+        }
     }
 }

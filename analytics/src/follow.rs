@@ -2,15 +2,17 @@
 //!
 //! It follows the versions of `readings`; each pass derives the vehicles they touch again, from
 //! the end of the last trip that cannot have changed, and commits what differs from the stored
-//! revisions as one version of `trips`. *The rows are the cursor*: each names the version of
-//! `readings` it was derived from, so a restart takes up where the last row says, and derives
-//! the passes that wrote nothing again, which writes nothing again.
+//! revisions as one version each of `stops`, `driving_events` and `trips`, in this order. *The rows
+//! of `trips` are the cursor*: each names the version of `readings` it was derived from, so a restart
+//! takes up where the last row says, and derives the passes after it again. What of them had come as
+//! far as a table is found there, equal, and not written again.
 //!
 //! A trip that no data has ended is not written, until nothing has been received for the
 //! parameter `silence`; data that comes later makes a revision.
 
 mod derivation;
 mod plan;
+mod stored;
 mod touched;
 mod watch;
 
@@ -33,17 +35,19 @@ use service::{
 use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{
+    columns::RowError,
     config::Settings,
     engine::{Analytics, OpenError, Progress, SqlError},
     metrics, readings,
-    trip_table::{self, TripTableError},
     trips::Parameters,
 };
 use touched::{Touch, Touched};
 pub use watch::watch_fleet;
 
-/// Who writes `trips`.
+/// Who writes the derived tables, in each.
 const APP_ID: &str = "analytics/trips";
+/// They, in the order of their commits: the cursor last.
+const DERIVED: [TableKind; 3] = [TableKind::Stops, TableKind::DrivingEvents, TableKind::Trips];
 /// The part of the process's health that is this job.
 const HEALTH_PART: &str = "analytics";
 /// Failed passes in a row after which the process gives up, where it is not the store that fails.
@@ -64,9 +68,14 @@ pub enum StartError {
 /// Why a pass failed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum PassError {
-    /// The `trips` table cannot be opened or made.
-    #[error("cannot open table trips")]
-    OpenTrips(#[source] lake::OpenLakeError),
+    /// A table of derived rows cannot be opened or made.
+    #[error("cannot open table {table}")]
+    OpenDerived {
+        /// Which.
+        table: &'static str,
+        /// Why.
+        source: lake::OpenLakeError,
+    },
     /// A table cannot be read.
     #[error("cannot follow readings")]
     Read(#[from] ReadError),
@@ -75,9 +84,9 @@ pub enum PassError {
     Query(#[from] SqlError),
     /// Rows of an unknown shape.
     #[error("cannot use rows of the lake")]
-    Rows(#[from] TripTableError),
+    Rows(#[from] RowError),
     /// The commit did not happen.
-    #[error("cannot commit trips")]
+    #[error("cannot commit what was derived")]
     Commit(#[from] CommitError),
     /// A commit of an earlier pass, which looked failed, was in before this one's.
     #[error("an earlier commit landed late; deriving again from what it wrote")]
@@ -89,7 +98,9 @@ impl PassError {
     /// have failed.
     fn is_of_store(&self) -> bool {
         match self {
-            Self::OpenTrips(_) | Self::Read(_) | Self::Query(_) | Self::Commit(_) | Self::Overtaken => true,
+            Self::OpenDerived { .. } | Self::Read(_) | Self::Query(_) | Self::Commit(_) | Self::Overtaken => {
+                true
+            }
             Self::Rows(_) => false,
         }
     }
@@ -182,8 +193,11 @@ pub(crate) struct Follower {
     open: BTreeMap<VehicleId, OpenVehicle>,
     pass_count: u64,
     /// Commits that failed and may be in all the same, or be yet.
-    unsettled: VecDeque<CommitMark>,
+    unsettled: BTreeMap<TableKind, VecDeque<CommitMark>>,
 }
+
+/// The next commit's place in each derived table.
+type Places = BTreeMap<TableKind, AppTransaction>;
 
 #[derive(Debug, Clone, Copy)]
 struct OpenVehicle {
@@ -203,7 +217,7 @@ impl Follower {
             cursor: None,
             open: BTreeMap::new(),
             pass_count: 0,
-            unsettled: VecDeque::new(),
+            unsettled: BTreeMap::new(),
         }
     }
 
@@ -226,9 +240,9 @@ impl Follower {
         }
         let vehicle_count = touched.len();
         if vehicle_count > 0 {
-            let place = self.next_place().await?;
+            let places = self.next_places().await?;
             let (rows, open) = self.derive(touched, reached, now).await?;
-            self.commit(rows, &place).await?;
+            self.commit(&rows, &places).await?;
             self.keep_open(open);
         }
         self.cursor = Some(reached);
@@ -291,47 +305,66 @@ impl Follower {
         Ok(reached)
     }
 
-    /// The place of the next commit, taken before the stored trips are read: if another process
-    /// commits between, ours is refused instead of doubling its rows.
-    async fn next_place(&self) -> Result<AppTransaction, PassError> {
-        let committed = match self.analytics.shared.tables.newest_table(TableKind::Trips).await? {
-            Some(trips) => trips.app_version(APP_ID).await?,
-            None => None,
-        };
-        Ok(AppTransaction { app_id: APP_ID.to_owned(), version: committed.unwrap_or(0) + 1 })
+    /// The places of the next commits, taken before the stored rows are read: if another process
+    /// commits between, ours are refused instead of doubling its rows.
+    async fn next_places(&self) -> Result<Places, PassError> {
+        let mut places = Places::new();
+        for kind in DERIVED {
+            let committed = match self.analytics.shared.tables.newest_table(kind).await? {
+                Some(table) => table.app_version(APP_ID).await?,
+                None => None,
+            };
+            let version = committed.unwrap_or(0) + 1;
+            places.insert(kind, AppTransaction { app_id: APP_ID.to_owned(), version });
+        }
+        Ok(places)
     }
 
-    async fn commit(&mut self, outcome: derivation::Rows, place: &AppTransaction) -> Result<(), PassError> {
-        metrics::trips_dropped(outcome.dropped_count);
-        if outcome.rows.is_empty() {
-            return Ok(());
+    async fn commit(&mut self, rows: &derivation::Rows, places: &Places) -> Result<(), PassError> {
+        metrics::trips_dropped(rows.dropped_count);
+        for kind in DERIVED {
+            let (batch, place) = (rows.batch(kind)?, places.get(&kind));
+            let Some((batch, place)) = batch.zip(place) else { continue };
+            self.commit_to(kind, batch, place).await?;
+            rows.count_written(kind);
         }
+        Ok(())
+    }
+
+    async fn commit_to(
+        &mut self,
+        kind: TableKind,
+        batch: arrow::array::RecordBatch,
+        place: &AppTransaction,
+    ) -> Result<(), PassError> {
         let tables = &self.analytics.shared.tables;
-        let mut trips = match tables.newest_table(TableKind::Trips).await? {
-            Some(trips) => trips,
-            None => tables.lake().create_table(TableKind::Trips).await.map_err(PassError::OpenTrips)?,
+        let mut table = match tables.newest_table(kind).await? {
+            Some(table) => table,
+            None => {
+                let made = tables.lake().create_table(kind).await;
+                made.map_err(|source| PassError::OpenDerived { table: kind.name(), source })?
+            }
         };
-        let batch = trip_table::to_batch(&outcome.rows)?;
-        let mark = CommitMark::default();
-        let version = match trips.append_marked(batch, place, &mark).await {
+        let (mark, count) = (CommitMark::default(), batch.num_rows());
+        let version = match table.append_marked(batch, place, &mark).await {
             Ok(version) => version,
-            Err(error @ CommitError::Fenced { .. }) => return Err(self.overtaken(&mut trips, error).await),
+            Err(error @ CommitError::Fenced { .. }) => return Err(self.overtaken(&mut table, error).await),
             Err(error) => {
-                self.unsettled.truncate(UNSETTLED_MAX - 1);
-                self.unsettled.push_front(mark);
+                let unsettled = self.unsettled.entry(kind).or_default();
+                unsettled.truncate(UNSETTLED_MAX - 1);
+                unsettled.push_front(mark);
                 return Err(error.into());
             }
         };
-        self.unsettled.clear();
-        metrics::trips_written(outcome.new_count, outcome.revised_count, outcome.withdrawn_count);
-        tracing::debug!(version, count = outcome.rows.len(), "trip revisions committed");
+        self.unsettled.remove(&kind);
+        tracing::debug!(table = kind.name(), version, count, "derived rows committed");
         Ok(())
     }
 
     /// Whether it was this process itself that took the place: by a commit that looked failed.
-    async fn overtaken(&mut self, trips: &mut LakeTable, fenced: CommitError) -> PassError {
-        for mark in &self.unsettled {
-            match trips.has_landed(mark).await {
+    async fn overtaken(&mut self, table: &mut LakeTable, fenced: CommitError) -> PassError {
+        for mark in self.unsettled.get(&table.kind()).into_iter().flatten() {
+            match table.has_landed(mark).await {
                 Ok(true) => return PassError::Overtaken,
                 Ok(false) => {}
                 Err(error) => return error.into(),

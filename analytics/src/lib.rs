@@ -1,19 +1,22 @@
 //! Lake tables and SQL functions, trips; the SQL door.
 //!
-//! Owns: what a trip is ([`trips`]), the job that derives trips from new readings and writes
-//! their revisions ([`follow`]), the read-only SQL door and the handle others ask ([`engine`]),
+//! Owns: what a trip, a stop and a driving event is ([`trips`]), the job that derives them from new
+//! readings and writes their revisions ([`follow`]), the read-only SQL door and the handle others ask ([`engine`]),
 //! the same for a shell ([`sql_cli`]), last known states before they are in the lake ([`live`]), and the rows handed out ([`row`]). It does not own table
 //! schemas or commits (lake), domain events or invoices (api).
 //!
 //! The main path: `follow` sees a new version of `readings`, `touched` says whose data it holds,
 //! `plan` from where each vehicle is derived again, `trips` derives, `reconcile` compares with
-//! what is stored and numbers the revisions, `trip_table` makes the rows of one commit.
+//! what is stored and numbers the revisions, `trip_table`, `stop_table` and `event_table` make the rows
+//! of its commits (`columns` is what they share).
 //!
 //! Bounds: queries at once, their memory, time and rows ([`engine::Limits`]); versions a pass;
 //! one state a vehicle in memory. A full queue of queries blocks, then refuses.
 
+mod columns;
 mod config;
 pub mod engine;
+mod event_table;
 mod fleet;
 pub mod follow;
 pub mod live;
@@ -22,6 +25,7 @@ mod readings;
 mod reconcile;
 pub mod row;
 pub mod sql_cli;
+mod stop_table;
 #[cfg(test)]
 mod testing;
 mod trip_table;

@@ -32,6 +32,16 @@ pub(crate) fn trips_written(new: u64, revised: u64, withdrawn: u64) {
     counter!("roadlake_analytics_trip_rows_total", "outcome" => "withdrawn").increment(withdrawn);
 }
 
+/// Rows of stops were committed.
+pub(crate) fn stops_written(count: u64) {
+    counter!("roadlake_analytics_stop_rows_total").increment(count);
+}
+
+/// Rows of driving events were committed.
+pub(crate) fn events_written(count: u64) {
+    counter!("roadlake_analytics_event_rows_total").increment(count);
+}
+
 /// Segments too short to be trips. A window derived again counts its own again.
 pub(crate) fn trips_dropped(count: u64) {
     counter!("roadlake_analytics_short_segments_total").increment(count);

@@ -12,9 +12,10 @@ use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{row::VehicleState, trips::Reading};
 
-/// The columns a trip is made of, for a query's SELECT.
+/// The columns trips, stops and events are made of, for a query's SELECT.
 pub(crate) const TRIP_COLUMNS: &str = "vehicle_id, ts, latitude, longitude, speed_kmh, odometer_km, ignition_on, \
-     engine_speed_rpm, fuel_level_pct, fuel_rate_lph, fuel_used_l, traction_power_kw, energy_used_kwh";
+     engine_speed_rpm, fuel_level_pct, fuel_rate_lph, fuel_used_l, traction_power_kw, energy_used_kwh, \
+     soc_pct, accel_x_mps2, accel_y_mps2";
 
 /// A batch of readings, its columns at hand; a column it lacks reads as null.
 pub(crate) struct Readings {
@@ -34,6 +35,8 @@ pub(crate) struct Readings {
     soc_pct: Option<Float64Array>,
     traction_power_kw: Option<Float64Array>,
     energy_used_kwh: Option<Float64Array>,
+    accel_x_mps2: Option<Float64Array>,
+    accel_y_mps2: Option<Float64Array>,
 }
 
 fn float(column: Option<&Float64Array>, i: usize) -> Option<f64> {
@@ -74,6 +77,8 @@ impl Readings {
             soc_pct: number("soc_pct")?,
             traction_power_kw: number("traction_power_kw")?,
             energy_used_kwh: number("energy_used_kwh")?,
+            accel_x_mps2: number("accel_x_mps2")?,
+            accel_y_mps2: number("accel_y_mps2")?,
         })
     }
 
@@ -119,6 +124,9 @@ impl Readings {
             fuel_used_l: float(self.fuel_used_l.as_ref(), i),
             traction_power_kw: float(self.traction_power_kw.as_ref(), i),
             energy_used_kwh: float(self.energy_used_kwh.as_ref(), i),
+            soc_pct: float(self.soc_pct.as_ref(), i),
+            accel_x_mps2: float(self.accel_x_mps2.as_ref(), i),
+            accel_y_mps2: float(self.accel_y_mps2.as_ref(), i),
         }
     }
 

@@ -13,6 +13,8 @@ use crate::{
     trips::{ALGORITHM_VERSION, DerivedTrip},
 };
 
+pub(crate) mod timeline;
+
 /// Ids tried for one start before giving up; two are enough for a split.
 const ID_ATTEMPTS: u32 = 16;
 
@@ -46,6 +48,10 @@ pub(crate) struct Outcome {
     pub(crate) revised_count: u64,
     /// Trips that are none any more.
     pub(crate) withdrawn_count: u64,
+    /// The id of each derived trip, in their order; `None` where one was left out.
+    pub(crate) trip_ids: Vec<Option<String>>,
+    /// Stored trips that stand without having been derived.
+    pub(crate) left_ids: BTreeSet<String>,
 }
 
 /// Compares. `stored` has the latest revision of every trip of the vehicle around the scope,
@@ -68,6 +74,7 @@ pub(crate) fn reconcile(scope: &Scope, derived: &[DerivedTrip], stored: &[TripRo
     for (place, trip) in derived.iter().enumerate() {
         if let Some(&old) = matches.get(&place) {
             let old = current[old];
+            outcome.trip_ids.push(Some(old.trip_id.clone()));
             let row = row_of(scope, trip, old.trip_id.clone(), old.revision + 1);
             if !says_the_same(&row, old) {
                 outcome.rows.push(row);
@@ -78,6 +85,7 @@ pub(crate) fn reconcile(scope: &Scope, derived: &[DerivedTrip], stored: &[TripRo
         let id = (0..ID_ATTEMPTS)
             .map(|attempt| trip_id(&scope.vehicle_id, trip.start_time, attempt))
             .find(|id| !taken.contains(id.as_str()) && !issued.contains(id));
+        outcome.trip_ids.push(id.clone());
         let Some(id) = id else {
             tracing::error!(vehicle_id = %scope.vehicle_id, "no free trip id: trip left out");
             continue;
@@ -86,6 +94,10 @@ pub(crate) fn reconcile(scope: &Scope, derived: &[DerivedTrip], stored: &[TripRo
         outcome.rows.push(row_of(scope, trip, id.clone(), revision));
         issued.insert(id);
         outcome.new_count += 1;
+    }
+    outcome.left_ids = taken.into_iter().map(str::to_owned).collect();
+    for id in outcome.trip_ids.iter().flatten() {
+        outcome.left_ids.remove(id);
     }
     let matched: BTreeSet<usize> = matches.into_values().collect();
     for (place, old) in current.iter().enumerate() {
@@ -96,6 +108,7 @@ pub(crate) fn reconcile(scope: &Scope, derived: &[DerivedTrip], stored: &[TripRo
         if matched.contains(&place) || may_still_be {
             continue;
         }
+        outcome.left_ids.remove(&old.trip_id);
         outcome.rows.push(TripRow {
             revision: old.revision + 1,
             status: TripStatus::Withdrawn,
@@ -150,19 +163,23 @@ fn says_the_same(new: &TripRow, old: &TripRow) -> bool {
     same_reason && bare(new) == bare(old)
 }
 
-/// `trp_` and 32 hex digits in the shape of a UUID of version 7: the start in milliseconds in
-/// front, so that ids sort by time, the rest by hash of vehicle and start.
 fn trip_id(vehicle_id: &VehicleId, start_time: Timestamp, attempt: u32) -> String {
+    id_at("trp", vehicle_id, start_time, &attempt.to_be_bytes())
+}
+
+/// A prefix and 32 hex digits in the shape of a UUID of version 7: the start in milliseconds in
+/// front, so that ids sort by time, the rest by hash of vehicle, start and seed.
+fn id_at(prefix: &str, vehicle_id: &VehicleId, start_time: Timestamp, seed: &[u8]) -> String {
     let mut hasher = Sha256::new();
     hasher.update(vehicle_id.as_str().as_bytes());
     hasher.update([0]);
     hasher.update(start_time.0.to_be_bytes());
-    hasher.update(attempt.to_be_bytes());
+    hasher.update(seed);
     let digest = hasher.finalize();
     let mut random = [0_u8; 10];
     random.copy_from_slice(&digest[..10]);
     let millis = u64::try_from(start_time.0.div_euclid(1000)).unwrap_or(0);
-    format!("trp_{}", uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().simple())
+    format!("{prefix}_{}", uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().simple())
 }
 
 fn row_of(scope: &Scope, trip: &DerivedTrip, trip_id: String, revision: i64) -> TripRow {

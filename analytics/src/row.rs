@@ -81,6 +81,21 @@ pub enum TripStatus {
     Withdrawn,
 }
 
+impl TripStatus {
+    /// As the tables spell it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// By its spelling.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        [Self::Completed, Self::Withdrawn].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
 /// The last reading of a vehicle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VehicleState {

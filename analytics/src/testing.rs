@@ -73,6 +73,10 @@ fn batch(rows: &[(&str, Reading)], received_at: Timestamp, sequence: i64) -> Rec
             "ignition_on" => Arc::new(rows.iter().map(|(_, r)| r.ignition_on).collect::<BooleanArray>()),
             "engine_speed_rpm" => float(|r| r.engine_speed_rpm),
             "fuel_used_l" => float(|r| r.fuel_used_l),
+            "fuel_level_pct" => float(|r| r.fuel_level_pct),
+            "soc_pct" => float(|r| r.soc_pct),
+            "accel_x_mps2" => float(|r| r.accel_x_mps2),
+            "accel_y_mps2" => float(|r| r.accel_y_mps2),
             _ => match field.data_type() {
                 DataType::Float64 => new_null_array(&DataType::Float64, rows.len()),
                 other => new_null_array(other, rows.len()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use wire::readings::{COLUMNS, ReadingKind};
 
-/// The partition column of every table: UTC day of `ts` (trips: of `start_time`).
+/// The partition column of every table: UTC day of `ts` (what is derived: of `start_time`).
 pub const PARTITION: &str = "date";
 
 /// A table of the lake.
@@ -20,6 +20,10 @@ pub enum TableKind {
     Diagnostics,
     /// Revisions of trips, derived.
     Trips,
+    /// Revisions of the stops between trips, derived.
+    Stops,
+    /// Revisions of what happened in trips and stops, derived.
+    DrivingEvents,
     /// Payloads that could not be decoded or trusted.
     Quarantine,
     /// What an agent had to drop.
@@ -28,11 +32,13 @@ pub enum TableKind {
 
 impl TableKind {
     /// Every table.
-    pub const ALL: [TableKind; 6] = [
+    pub const ALL: [TableKind; 8] = [
         TableKind::Readings,
         TableKind::Signals,
         TableKind::Diagnostics,
         TableKind::Trips,
+        TableKind::Stops,
+        TableKind::DrivingEvents,
         TableKind::Quarantine,
         TableKind::Gaps,
     ];
@@ -44,6 +50,8 @@ impl TableKind {
             TableKind::Signals => "signals",
             TableKind::Diagnostics => "diagnostics",
             TableKind::Trips => "trips",
+            TableKind::Stops => "stops",
+            TableKind::DrivingEvents => "driving_events",
             TableKind::Quarantine => "quarantine",
             TableKind::Gaps => "gaps",
         }
@@ -65,6 +73,8 @@ impl TableKind {
             TableKind::Signals => signals(),
             TableKind::Diagnostics => diagnostics(),
             TableKind::Trips => trips(),
+            TableKind::Stops => stops(),
+            TableKind::DrivingEvents => driving_events(),
             TableKind::Quarantine => quarantine(),
             TableKind::Gaps => gaps(),
         };
@@ -172,6 +182,72 @@ fn trips() -> Vec<Field> {
         required("algorithm_version", int.clone()),
         required("parameters_version", int.clone()),
         required("readings_version", int),
+        required("derived_at", timestamp_type()),
+    ]
+}
+
+fn stops() -> Vec<Field> {
+    let (int, float, text) = (DataType::Int64, DataType::Float64, DataType::Utf8);
+    let mut fields = vec![
+        required("stop_id", text.clone()),
+        required("revision", int.clone()),
+        required("vehicle_id", text.clone()),
+        required(PARTITION, DataType::Date32),
+        required("status", text.clone()),
+        // The trip it follows.
+        required("trip_id", text),
+        required("start_time", timestamp_type()),
+        optional("end_time", timestamp_type()),
+        optional("latitude", float.clone()),
+        optional("longitude", float.clone()),
+        optional("duration_s", int.clone()),
+        optional("idle_s", int.clone()),
+        optional("ignition_on_count", int.clone()),
+        optional("fuel_level_start_pct", float.clone()),
+        optional("fuel_level_end_pct", float.clone()),
+        optional("soc_start_pct", float.clone()),
+        optional("soc_end_pct", float),
+        optional("reading_count", int),
+    ];
+    fields.extend(derived_tail());
+    fields
+}
+
+fn driving_events() -> Vec<Field> {
+    let (float, text) = (DataType::Float64, DataType::Utf8);
+    let mut fields = vec![
+        required("event_id", text.clone()),
+        required("revision", DataType::Int64),
+        required("vehicle_id", text.clone()),
+        required(PARTITION, DataType::Date32),
+        required("status", text.clone()),
+        required("kind", text.clone()),
+        optional("severity", text.clone()),
+        // In this trip, or in the stop after it.
+        required("trip_id", text.clone()),
+        required("during", text.clone()),
+        required("start_time", timestamp_type()),
+        required("end_time", timestamp_type()),
+        optional("latitude", float.clone()),
+        optional("longitude", float.clone()),
+        optional("speed_kmh", float.clone()),
+        optional("peak_mps2", float.clone()),
+        optional("level_start_pct", float.clone()),
+        optional("level_end_pct", float.clone()),
+        optional("fuel_l", float.clone()),
+        optional("energy_kwh", float),
+        required("source", text),
+    ];
+    fields.extend(derived_tail());
+    fields
+}
+
+/// By what, from what and when a row was derived.
+fn derived_tail() -> [Field; 4] {
+    [
+        required("algorithm_version", DataType::Int64),
+        required("parameters_version", DataType::Int64),
+        required("readings_version", DataType::Int64),
         required("derived_at", timestamp_type()),
     ]
 }

@@ -47,13 +47,17 @@ pub fn sort_columns(kind: TableKind) -> &'static [&'static str] {
         }
         TableKind::Signals => &["vehicle_id", "ts", "stream_id", "sequence", "signal"],
         TableKind::Trips => &["vehicle_id", "start_time", "trip_id", "revision"],
+        TableKind::Stops => &["vehicle_id", "start_time", "stop_id", "revision"],
+        TableKind::DrivingEvents => &["vehicle_id", "start_time", "event_id", "revision"],
     }
 }
 
 /// The columns whose least and greatest values stand in the log.
 pub(crate) fn pruning_columns(kind: TableKind) -> &'static [&'static str] {
     match kind {
-        TableKind::Trips => &["vehicle_id", "start_time", "end_time", "readings_version"],
+        TableKind::Trips | TableKind::Stops | TableKind::DrivingEvents => {
+            &["vehicle_id", "start_time", "end_time", "readings_version"]
+        }
         TableKind::Signals => &["vehicle_id", "ts", "received_at", "sequence", "signal"],
         _ => &["vehicle_id", "ts", "received_at", "sequence"],
     }

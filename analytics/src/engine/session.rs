@@ -18,16 +18,20 @@ use datafusion::{
     prelude::SessionConfig,
 };
 
+use lake::TableKind;
+
 use super::{functions, limits::Limits, snapshot::Snapshot};
 
 /// Where queries find the tables.
 const CATALOG: &str = "roadlake";
 const SCHEMA: &str = "lake";
 
-/// The newest revision of every trip that took place.
-const LATEST_TRIPS: &str = "SELECT * EXCLUDE (revision_rank) FROM (
-       SELECT *, row_number() OVER (PARTITION BY trip_id ORDER BY revision DESC) AS revision_rank FROM trips)
-     WHERE revision_rank = 1 AND status = 'completed'";
+/// Views of the newest revisions of what took place: table, view, and what a row is keyed by.
+const LATEST: [(TableKind, &str, &str); 3] = [
+    (TableKind::Trips, "latest_trips", "trip_id"),
+    (TableKind::Stops, "latest_stops", "stop_id"),
+    (TableKind::DrivingEvents, "latest_driving_events", "event_id"),
+];
 
 /// A session without tables, within limits.
 pub(super) fn base(limits: &Limits) -> Result<SessionState> {
@@ -58,9 +62,9 @@ pub(super) fn base(limits: &Limits) -> Result<SessionState> {
 /// A session over one snapshot.
 pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<SessionContext> {
     let schema = Arc::new(MemorySchemaProvider::new());
-    let mut has_trips = false;
+    let mut latest = LATEST.to_vec();
+    latest.retain(|(kind, ..)| snapshot.providers.iter().any(|provider| provider.0 == *kind));
     for (kind, provider) in snapshot.providers {
-        has_trips |= kind == lake::TableKind::Trips;
         schema.register_table(kind.name().to_owned(), provider)?;
     }
     let catalog = Arc::new(MemoryCatalogProvider::new());
@@ -69,10 +73,16 @@ pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<Sess
     catalogs.register_catalog(CATALOG.to_owned(), catalog);
     let state = SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(catalogs).build();
     let context = SessionContext::new_with_state(state);
-    if has_trips {
-        let plan = context.state().create_logical_plan(LATEST_TRIPS).await?;
-        let view = ViewTable::new(plan, Some(LATEST_TRIPS.to_owned()));
-        schema.register_table("latest_trips".to_owned(), Arc::new(view))?;
+    for (kind, name, key) in latest {
+        let query = format!(
+            "SELECT * EXCLUDE (revision_rank) FROM (
+               SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY revision DESC) AS revision_rank
+               FROM {})
+             WHERE revision_rank = 1 AND status <> 'withdrawn'",
+            kind.name(),
+        );
+        let plan = context.state().create_logical_plan(&query).await?;
+        schema.register_table(name.to_owned(), Arc::new(ViewTable::new(plan, Some(query))))?;
     }
     Ok(context)
 }

@@ -83,9 +83,26 @@ async fn a_new_version_is_seen_by_the_next_query() {
 #[tokio::test]
 async fn tables_nobody_has_written_are_empty_not_missing() {
     let (_lake, analytics) = lake_with_readings().await;
-    for table in ["signals", "diagnostics", "trips", "gaps", "quarantine", "latest_trips"] {
+    let derived =
+        ["trips", "latest_trips", "stops", "latest_stops", "driving_events", "latest_driving_events"];
+    for table in ["signals", "diagnostics", "gaps", "quarantine"].into_iter().chain(derived) {
         let result = analytics.sql(&format!("SELECT * FROM {table}"), 10).await.unwrap();
         assert_eq!(result.rows.len(), 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn every_example_of_the_page_runs() {
+    let (_lake, analytics) = lake_with_readings().await;
+    let page = include_str!("../../../docs/sql.md");
+    let blocks = page.split("```sql").skip(1).filter_map(|rest| rest.split("```").next());
+    let queries: Vec<&str> =
+        blocks.flat_map(|block| block.split(';')).filter(|query| !query.trim().is_empty()).collect();
+    assert!(queries.len() >= 6, "{queries:?}");
+    for query in queries {
+        if let Err(error) = analytics.sql(query, 10).await {
+            panic!("{query}: {error}");
+        }
     }
 }
 

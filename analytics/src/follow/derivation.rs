@@ -1,7 +1,11 @@
-//! Deriving the touched vehicles of a pass: two queries for many vehicles, then pure functions.
+//! Deriving the touched vehicles of a pass: a few queries for many vehicles, then pure functions.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+};
 
+use arrow::array::RecordBatch;
 use futures::StreamExt;
 use lake::{TableKind, maintenance::erase::KeptFrom};
 use service::clock::micros;
@@ -13,36 +17,128 @@ use wire::{
 use super::{
     Follower, OpenVehicle, PassError,
     plan::{Plan, Silence, plan},
+    stored::Stored,
     touched::{Touch, Touched},
 };
 use crate::{
+    columns::RowError,
     engine::timestamp_literal,
+    event_table::{self, EventRow},
+    metrics,
     readings::{Readings, TRIP_COLUMNS},
-    reconcile::{Scope, reconcile},
-    row::TripRow,
+    reconcile::{Scope, reconcile, timeline::Timeline},
+    row::{TripRow, TripStatus},
+    stop_table::{self, StopRow},
     trip_table,
-    trips::{DerivedTrip, Deriver, OpenTrip},
+    trips::{Derivation, DerivedStop, DerivedTrip, Deriver, StopStart},
 };
 
 /// Vehicles read by one query.
-const VEHICLES_A_QUERY: usize = 64;
+pub(super) const VEHICLES_A_QUERY: usize = 64;
 
 /// The rows of a pass.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    pub(super) rows: Vec<TripRow>,
+    pub(super) trips: Vec<TripRow>,
+    pub(super) stops: Vec<StopRow>,
+    pub(super) events: Vec<EventRow>,
     pub(super) new_count: u64,
     pub(super) revised_count: u64,
     pub(super) withdrawn_count: u64,
     pub(super) dropped_count: u64,
 }
 
+impl Rows {
+    /// The rows of one table, if there are any.
+    pub(super) fn batch(&self, kind: TableKind) -> Result<Option<RecordBatch>, RowError> {
+        match kind {
+            TableKind::Trips if !self.trips.is_empty() => trip_table::to_batch(&self.trips).map(Some),
+            TableKind::Stops if !self.stops.is_empty() => stop_table::to_batch(&self.stops).map(Some),
+            TableKind::DrivingEvents if !self.events.is_empty() => {
+                event_table::to_batch(&self.events).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// They were committed.
+    pub(super) fn count_written(&self, kind: TableKind) {
+        match kind {
+            TableKind::Trips => {
+                metrics::trips_written(self.new_count, self.revised_count, self.withdrawn_count);
+            }
+            TableKind::Stops => metrics::stops_written(self.stops.len() as u64),
+            TableKind::DrivingEvents => metrics::events_written(self.events.len() as u64),
+            _ => {}
+        }
+    }
+
+    /// Compares what was derived of a vehicle with what is stored.
+    fn judge(
+        &mut self,
+        scope: &Scope,
+        after: Option<&str>,
+        found: Derivation,
+        stored: &Stored,
+        horizon: Timestamp,
+    ) {
+        let from = match after {
+            Some(_) => scope.from,
+            // Before the first trip nothing is known of stops.
+            None => first_start(scope, &found, stored).max(scope.from),
+        };
+        let mut stops: VecDeque<DerivedStop> = found.stops.into();
+        let stop_of_after = if after.is_some() { stops.pop_front() } else { None };
+        let (trips, stops): (Vec<DerivedTrip>, Vec<DerivedStop>) =
+            found.trips.into_iter().zip(stops).filter(|(trip, _)| trip.start_time >= horizon).unzip();
+        let outcome = reconcile(scope, &trips, &stored.trips);
+        let of_after = after.zip(stop_of_after.as_ref()).filter(|(_, stop)| stop.start.time >= horizon);
+        let scope = Scope { from, ..scope.clone() };
+        let derived = trips.iter().map(|trip| trip.events.as_slice()).zip(&stops);
+        let timeline = Timeline::new(&scope, &outcome, &stored.stops, of_after, derived);
+        self.stops.extend(timeline.stops(&stored.stops));
+        self.events.extend(timeline.events(&stored.events));
+        self.trips.extend(outcome.rows);
+        self.new_count += outcome.new_count;
+        self.revised_count += outcome.revised_count;
+        self.withdrawn_count += outcome.withdrawn_count;
+    }
+}
+
+/// The earliest start of a trip in a scope, derived, under way or stored.
+fn first_start(scope: &Scope, found: &Derivation, stored: &Stored) -> Timestamp {
+    let derived = found.trips.first().map(|trip| trip.start_time);
+    let stored = stored.trips.iter().filter(|row| row.status == TripStatus::Completed);
+    let stored = stored.map(|row| row.start_time).filter(|start| (scope.from..scope.to).contains(start));
+    stored.chain(derived).chain(scope.open_since).min().unwrap_or(scope.to)
+}
+
 /// One vehicle's part of a pass.
 struct Task {
     vehicle_id: VehicleId,
     touch: Touch,
-    stored: Vec<TripRow>,
+    stored: Stored,
     plan: Plan,
+}
+
+/// What to read and derive.
+#[derive(Debug, Clone, Copy)]
+struct Range<'a> {
+    vehicle_id: &'a VehicleId,
+    from: Timestamp,
+    until: Option<Timestamp>,
+    after: Option<StopStart>,
+}
+
+impl<'a> Range<'a> {
+    fn of(vehicle_id: &'a VehicleId, plan: &Plan, stored: &Stored) -> Self {
+        Self {
+            vehicle_id,
+            from: plan.from,
+            until: plan.rejoin.map(|rejoin| rejoin.read_until),
+            after: plan.after.as_deref().and_then(|trip_id| stored.stop_start(trip_id)),
+        }
+    }
 }
 
 /// Where a pass stands.
@@ -56,11 +152,9 @@ struct Place {
 /// What the readings of a plan amount to.
 #[derive(Default)]
 struct Derived {
-    trips: Vec<DerivedTrip>,
-    open: Option<OpenTrip>,
+    found: Derivation,
     first_ts: Option<Timestamp>,
     last_ts: Option<Timestamp>,
-    dropped_count: u64,
 }
 
 impl Follower {
@@ -101,49 +195,17 @@ impl Follower {
     }
 
     async fn tasks(&self, touched: Touched) -> Result<Vec<Task>, PassError> {
-        let mut stored = self.stored_trips(&touched).await?;
+        let mut stored = self.stored(&touched).await?;
         let lookback_us = micros(self.lookback);
         Ok(touched
             .0
             .into_iter()
             .map(|(vehicle_id, touch)| {
                 let stored = stored.remove(&vehicle_id).unwrap_or_default();
-                let plan = plan(&touch, &stored, &self.parameters, lookback_us, Silence::Trusted);
+                let plan = plan(&touch, &stored.trips, &self.parameters, lookback_us, Silence::Trusted);
                 Task { vehicle_id, touch, stored, plan }
             })
             .collect())
-    }
-
-    /// The latest revision of every trip of the touched vehicles, from a lookback before the
-    /// touch on.
-    async fn stored_trips(&self, touched: &Touched) -> Result<BTreeMap<VehicleId, Vec<TripRow>>, PassError> {
-        let mut latest: BTreeMap<(VehicleId, String), TripRow> = BTreeMap::new();
-        let vehicles: Vec<_> = touched.0.iter().collect();
-        for group in vehicles.chunks(VEHICLES_A_QUERY) {
-            let from = group.iter().map(|(_, touch)| touch.from).min().unwrap_or_default();
-            let from = from.plus_us(-micros(self.lookback));
-            let names: Vec<String> = group.iter().map(|(id, _)| format!("'{id}'")).collect();
-            let query = format!(
-                "SELECT * FROM trips WHERE vehicle_id IN ({}) AND date >= CAST({} AS DATE)",
-                names.join(", "),
-                timestamp_literal(from),
-            );
-            let batches = self.read(&query, &[TableKind::Trips]).await?;
-            for row in trip_table::from_batches(&batches)? {
-                let key = (row.vehicle_id.clone(), row.trip_id.clone());
-                match latest.get(&key) {
-                    Some(known) if known.revision >= row.revision => {}
-                    _ => {
-                        latest.insert(key, row);
-                    }
-                }
-            }
-        }
-        let mut by_vehicle: BTreeMap<VehicleId, Vec<TripRow>> = BTreeMap::new();
-        for ((vehicle_id, _), row) in latest {
-            by_vehicle.entry(vehicle_id).or_default().push(row);
-        }
-        Ok(by_vehicle)
     }
 
     async fn derive_group(
@@ -151,32 +213,30 @@ impl Follower {
         group: &[Task],
         readings_version: i64,
     ) -> Result<BTreeMap<VehicleId, Derived>, PassError> {
-        let ranges: Vec<_> = group
-            .iter()
-            .map(|task| (&task.vehicle_id, task.plan.from, task.plan.rejoin.map(|r| r.read_until)))
-            .collect();
+        let ranges: Vec<_> =
+            group.iter().map(|task| Range::of(&task.vehicle_id, &task.plan, &task.stored)).collect();
         self.derive_ranges(&ranges, readings_version).await
     }
 
     async fn derive_one(
         &self,
-        vehicle_id: &VehicleId,
+        task: &Task,
         plan: &Plan,
         readings_version: i64,
     ) -> Result<Derived, PassError> {
-        let ranges = [(vehicle_id, plan.from, plan.rejoin.map(|r| r.read_until))];
-        Ok(self.derive_ranges(&ranges, readings_version).await?.remove(vehicle_id).unwrap_or_default())
+        let ranges = [Range::of(&task.vehicle_id, plan, &task.stored)];
+        Ok(self.derive_ranges(&ranges, readings_version).await?.remove(&task.vehicle_id).unwrap_or_default())
     }
 
     /// Reads the ranges in one query, ordered by vehicle and time, and derives as rows come.
     async fn derive_ranges(
         &self,
-        ranges: &[(&VehicleId, Timestamp, Option<Timestamp>)],
+        ranges: &[Range<'_>],
         readings_version: i64,
     ) -> Result<BTreeMap<VehicleId, Derived>, PassError> {
-        let earliest = ranges.iter().map(|r| r.1).min().unwrap_or_default();
+        let earliest = ranges.iter().map(|range| range.from).min().unwrap_or_default();
         let mut condition = String::new();
-        for (vehicle_id, from, until) in ranges {
+        for Range { vehicle_id, from, until, .. } in ranges {
             let or = if condition.is_empty() { "" } else { " OR " };
             // Writing to a string does not fail.
             let _ =
@@ -186,8 +246,10 @@ impl Follower {
             }
             condition.push(')');
         }
-        let latest =
-            ranges.iter().map(|r| r.2).try_fold(Timestamp(i64::MIN), |most, until| Some(most.max(until?)));
+        let latest = ranges
+            .iter()
+            .map(|range| range.until)
+            .try_fold(Timestamp(i64::MIN), |most, until| Some(most.max(until?)));
         let last_day = latest.map_or(String::new(), |latest| {
             format!(" AND date <= CAST({} AS DATE)", timestamp_literal(latest.plus_us(DAY_US)))
         });
@@ -207,10 +269,15 @@ impl Follower {
                 if current.as_ref().is_none_or(|(id, ..)| id.as_str() != name) {
                     finish(current.take(), &mut all);
                     let Ok(vehicle_id) = name.parse::<VehicleId>() else { continue };
-                    current = Some((vehicle_id, Deriver::new(self.parameters), Derived::default()));
+                    let range = ranges.iter().find(|range| *range.vehicle_id == vehicle_id);
+                    let deriver = match range.and_then(|range| range.after) {
+                        Some(start) => Deriver::after(start, self.parameters),
+                        None => Deriver::new(self.parameters),
+                    };
+                    current = Some((vehicle_id, deriver, Derived::default()));
                 }
                 if let Some((_, deriver, derived)) = &mut current {
-                    deriver.push(readings.reading(i), &mut derived.trips);
+                    deriver.push(readings.reading(i));
                     derived.first_ts.get_or_insert(readings.ts(i));
                     derived.last_ts = Some(readings.ts(i));
                 }
@@ -234,29 +301,36 @@ impl Follower {
         let is_broken = |until: Timestamp| derived.first_ts.is_some_and(|first| first < until);
         if plan.quiet_until.is_some_and(is_broken) {
             let lookback_us = micros(self.lookback);
-            plan =
-                super::plan::plan(&task.touch, &task.stored, &self.parameters, lookback_us, Silence::Doubted);
-            derived = self.derive_one(&task.vehicle_id, &plan, readings_version).await?;
+            plan = super::plan::plan(
+                &task.touch,
+                &task.stored.trips,
+                &self.parameters,
+                lookback_us,
+                Silence::Doubted,
+            );
+            derived = self.derive_one(task, &plan, readings_version).await?;
         }
         if let Some(rejoin) = plan.rejoin {
-            if let Some(place) = derived.trips.iter().position(|trip| rejoin.is(trip)) {
-                derived.trips.truncate(place);
-                derived.open = None;
+            if let Some(place) = derived.found.trips.iter().position(|trip| rejoin.is(trip)) {
+                // The stop before it ends with its start, so that one is known whole.
+                let later_count = derived.found.trips.len() - place;
+                derived.found.trips.truncate(place);
+                derived.found.stops.truncate(derived.found.stops.len().saturating_sub(later_count));
+                derived.found.open = None;
                 judge_to = rejoin.start_time;
                 is_rejoined = true;
             } else {
                 // The new data changed even the trip after it: derive to the end.
                 plan.rejoin = None;
-                derived = self.derive_one(&task.vehicle_id, &plan, readings_version).await?;
+                derived = self.derive_one(task, &plan, readings_version).await?;
             }
         }
         let is_silent = now.since_us(self.last_received(task)) >= micros(self.parameters.silence);
-        let mut open_since = derived.open.as_ref().map(|open| open.start_time);
-        if is_silent && let Some(open) = derived.open.take() {
-            open_since = None;
-            derived.trips.extend(open.so_far);
+        let Derived { mut found, last_ts, .. } = derived;
+        if is_silent {
+            found.end_by_silence();
         }
-        derived.trips.retain(|trip| trip.start_time >= horizon);
+        let open_since = found.open.as_ref().map(|open| open.start_time);
         let scope = Scope {
             vehicle_id: task.vehicle_id.clone(),
             from: plan.judge_from.max(horizon),
@@ -266,17 +340,13 @@ impl Follower {
             readings_version,
             derived_at: now,
         };
-        let outcome = reconcile(&scope, &derived.trips, &task.stored);
-        rows.rows.extend(outcome.rows);
-        rows.new_count += outcome.new_count;
-        rows.revised_count += outcome.revised_count;
-        rows.withdrawn_count += outcome.withdrawn_count;
-        rows.dropped_count += derived.dropped_count;
+        rows.dropped_count += found.dropped_count;
+        rows.judge(&scope, plan.after.as_deref(), found, &task.stored, horizon);
         if is_rejoined {
             // What was known of the vehicle's present still holds.
             return Ok(self.open.get(&task.vehicle_id).copied());
         }
-        let last_ts = derived.last_ts.unwrap_or(task.touch.to);
+        let last_ts = last_ts.unwrap_or(task.touch.to);
         Ok(open_since.map(|_| OpenVehicle { last_ts, received_at: self.last_received(task) }))
     }
 
@@ -296,7 +366,7 @@ fn horizon(kept_from: &KeptFrom, vehicle_id: &VehicleId) -> Timestamp {
 
 fn finish(current: Option<(VehicleId, Deriver, Derived)>, all: &mut BTreeMap<VehicleId, Derived>) {
     if let Some((vehicle_id, deriver, mut derived)) = current {
-        (derived.open, derived.dropped_count) = deriver.finish(&mut derived.trips);
+        derived.found = deriver.finish();
         all.insert(vehicle_id, derived);
     }
 }

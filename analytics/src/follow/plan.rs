@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct Plan {
     /// First reading.
     pub(super) from: Timestamp,
+    /// The trip it begins after; `None` where no stored trip is settled.
+    pub(super) after: Option<String>,
     /// Set when the derivation begins after a trip that ended in quiet: a first reading before
     /// this shows that it did not, and the plan is void.
     pub(super) quiet_until: Option<Timestamp>,
@@ -87,5 +89,6 @@ pub(super) fn plan(
             end_time: row.end_time,
             read_until: row.end_time.plus_us(settle_us.saturating_mul(2)),
         });
-    Plan { from, quiet_until, judge_from, rejoin }
+    let after = settled.map(|row| row.trip_id.clone());
+    Plan { from, after, quiet_until, judge_from, rejoin }
 }

@@ -11,6 +11,8 @@ use crate::{
     trips::{Reading, derive},
 };
 
+mod timeline;
+
 /// 2024-05-01T08:00:00Z, in seconds.
 const MORNING_S: i64 = 1_714_550_400;
 const NOW: Timestamp = Timestamp((MORNING_S + 400_000) * 1_000_000);
@@ -306,13 +308,13 @@ async fn a_second_process_on_the_same_trips_is_refused_not_doubled() {
     lake.append_of("car-1", &three_drives(), NOW).await;
     let (mut first, mut second) =
         (follower(lake.dir.path(), &clock).await, follower(lake.dir.path(), &clock).await);
-    // The first takes its place and stored trips; the second is faster.
-    let place = first.next_place().await.unwrap();
+    // The first takes its places and what is stored; the second is faster.
+    let places = first.next_places().await.unwrap();
     let mut touched = Touched::default();
     touched::everything(&first, &mut touched).await.unwrap();
     let (rows, _) = first.derive(touched, 1, NOW).await.unwrap();
     catch_up(&mut second).await;
-    let error = first.commit(rows, &place).await.unwrap_err();
+    let error = first.commit(&rows, &places).await.unwrap_err();
     assert!(matches!(error, PassError::Commit(lake::CommitError::Fenced { .. })), "{error:?}");
     assert_eq!(revisions(&second).await.len(), 3);
 }
@@ -349,7 +351,8 @@ async fn trips_stand_when_the_days_of_their_readings_were_dropped() {
     let mut before = follower(lake.dir.path(), &clock).await;
     catch_up(&mut before).await;
     let stored = revisions(&before).await;
-    assert_eq!(stored.len(), 4);
+    let stops = timeline::stop_revisions(&before).await;
+    assert_eq!((stored.len(), stops.len()), (4, 4));
 
     let mut readings =
         lake::Lake::open(lake.dir.path()).unwrap().open_table(TableKind::Readings).await.unwrap();
@@ -360,6 +363,7 @@ async fn trips_stand_when_the_days_of_their_readings_were_dropped() {
     after.cursor = Some(-1);
     catch_up(&mut after).await;
     assert_eq!(revisions(&after).await, stored);
+    assert_eq!(timeline::stop_revisions(&after).await, stops);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::trips::{DistanceSource, EndReason};
+use crate::trips::{DistanceSource, EndReason, StopStart};
 
 fn derived(start_s: i64, end_s: i64) -> DerivedTrip {
     DerivedTrip {
@@ -23,7 +23,13 @@ fn derived(start_s: i64, end_s: i64) -> DerivedTrip {
         reading_count: end_s - start_s,
         jump_count: 0,
         end_reason: EndReason::IgnitionOff,
+        events: Vec::new(),
+        rest: rest_at(end_s),
     }
+}
+
+fn rest_at(time_s: i64) -> StopStart {
+    StopStart { time: Timestamp(time_s * 1_000_000), fix: None, fuel_level_pct: Some(40.0), soc_pct: None }
 }
 
 fn scope(readings_version: i64) -> Scope {
@@ -52,7 +58,7 @@ fn the_same_again_writes_nothing() {
     let trips = [derived(1000, 2000), derived(5000, 6000)];
     let first = reconcile(&scope(1), &trips, &[]);
     assert_eq!((first.rows.len(), first.new_count), (2, 2));
-    assert_eq!(reconcile(&scope(2), &trips, &first.rows), Outcome::default());
+    assert_eq!(reconcile(&scope(2), &trips, &first.rows).rows, []);
 }
 
 #[test]
@@ -74,7 +80,7 @@ fn a_split_keeps_the_id_on_the_longer_part_and_never_reuses_it() {
     assert_ne!(parts.rows[0].trip_id, stored[0].trip_id);
     assert_eq!((&parts.rows[1].trip_id, parts.rows[1].revision), (&stored[0].trip_id, 2));
     let again = latest(&stored, &parts.rows);
-    assert_eq!(reconcile(&scope(3), &[derived(1000, 2000), derived(2500, 4000)], &again), Outcome::default());
+    assert_eq!(reconcile(&scope(3), &[derived(1000, 2000), derived(2500, 4000)], &again).rows, []);
 }
 
 #[test]

@@ -35,6 +35,22 @@ pub struct Parameters {
     pub fix_share_min: f64,
     /// Litres in a full tank, where known: without it a fuel level says nothing in litres.
     pub tank_capacity_l: Option<f64>,
+    /// Speeding up so hard is a harsh event of low, medium and high severity.
+    pub harsh_accelerating_mps2: [f64; 3],
+    /// The same for braking.
+    pub harsh_braking_mps2: [f64; 3],
+    /// The same for cornering.
+    pub harsh_cornering_mps2: [f64; 3],
+    /// A harsh event is over its lowest limit for so long without a break.
+    pub harsh_min: Duration,
+    /// Two of a kind so close are one.
+    pub harsh_merge: Duration,
+    /// A fuel level that rises by so much was filled.
+    pub refuel_min_pct: f64,
+    /// A fuel level that falls by so much with the engine off was stolen.
+    pub theft_min_pct: f64,
+    /// A state of charge that rises by so much in a stop was charged.
+    pub charging_min_pct: f64,
 }
 
 impl Default for Parameters {
@@ -54,6 +70,19 @@ impl Default for Parameters {
             odometer_resolution_max_km: 0.2,
             fix_share_min: 0.9,
             tank_capacity_l: None,
+            // The lowest are 0.45 g along and 0.56 g across; one third and two thirds more make
+            // the higher classes.
+            harsh_accelerating_mps2: [4.4, 5.9, 7.3],
+            harsh_braking_mps2: [4.4, 5.9, 7.3],
+            harsh_cornering_mps2: [5.5, 7.3, 9.2],
+            // As the recorder of the US naturalistic driving study in `tests/data` has it.
+            harsh_min: Duration::from_secs(1),
+            harsh_merge: Duration::from_secs(2),
+            // Twice what a float wanders on a slope or in the cold.
+            refuel_min_pct: 10.0,
+            theft_min_pct: 10.0,
+            // Batteries that rest may be told a percent higher.
+            charging_min_pct: 2.0,
         }
     }
 }

@@ -38,6 +38,12 @@ pub struct Reading {
     pub traction_power_kw: Option<f64>,
     /// Energy counter.
     pub energy_used_kwh: Option<f64>,
+    /// State of charge.
+    pub soc_pct: Option<f64>,
+    /// Acceleration forward (ISO 8855).
+    pub accel_x_mps2: Option<f64>,
+    /// Acceleration to the left (ISO 8855).
+    pub accel_y_mps2: Option<f64>,
 }
 
 impl Reading {
@@ -77,6 +83,9 @@ impl Reading {
             fuel_used_l: number(self.fuel_used_l, other.fuel_used_l),
             traction_power_kw: number(self.traction_power_kw, other.traction_power_kw),
             energy_used_kwh: number(self.energy_used_kwh, other.energy_used_kwh),
+            soc_pct: number(self.soc_pct, other.soc_pct),
+            accel_x_mps2: number(self.accel_x_mps2, other.accel_x_mps2),
+            accel_y_mps2: number(self.accel_y_mps2, other.accel_y_mps2),
         }
     }
 }

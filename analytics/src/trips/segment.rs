@@ -7,6 +7,10 @@ use super::{
     Parameters,
     consumption::Consumption,
     distance::{DistanceSource, GnssTrack, Integral, OdometerTrack},
+    event::DrivingEvent,
+    harsh::Harsh,
+    idling::Idling,
+    levels::{Filled, Levels, StopStart},
     motion::Observation,
     reading::Fix,
 };
@@ -83,12 +87,17 @@ pub struct DerivedTrip {
     pub jump_count: i64,
     /// Why it ended.
     pub end_reason: EndReason,
+    /// What happened in it, by start and kind.
+    pub events: Vec<DrivingEvent>,
+    /// What the stop after it starts from.
+    pub rest: StopStart,
 }
 
 /// Everything summed from the start of a trip to its latest reading.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
     start_time: Timestamp,
+    starts_with_ignition_on: Option<bool>,
     last: Observation,
     start_fix: Option<Fix>,
     end_fix: Option<Fix>,
@@ -99,8 +108,10 @@ pub(super) struct Segment {
     speed_max_kmh: Option<f64>,
     moving_us: i64,
     moving_with_fix_us: i64,
-    idle_us: i64,
-    idle_stretch_us: i64,
+    idling: Idling,
+    harsh: Harsh,
+    levels: Levels,
+    filled: Filled,
     reading_count: i64,
 }
 
@@ -109,6 +120,7 @@ impl Segment {
     pub(super) fn start(before: Option<&Observation>, first: &Observation, parameters: &Parameters) -> Self {
         let mut segment = Self {
             start_time: first.ts(),
+            starts_with_ignition_on: first.ignition_on,
             last: *first,
             start_fix: None,
             end_fix: None,
@@ -119,8 +131,10 @@ impl Segment {
             speed_max_kmh: None,
             moving_us: 0,
             moving_with_fix_us: 0,
-            idle_us: 0,
-            idle_stretch_us: 0,
+            idling: Idling::default(),
+            harsh: Harsh::default(),
+            levels: Levels::default(),
+            filled: Filled::new(parameters),
             reading_count: 0,
         };
         if let Some(before) = before {
@@ -149,11 +163,12 @@ impl Segment {
                 self.moving_with_fix_us += step_us;
             }
         }
-        if was_moving == Some(false) && self.last.is_engine_on {
-            self.idle_stretch_us += step_us;
+        if was_moving == Some(false) {
+            self.filled.stood(self.last.ts(), next.ts());
         } else {
-            self.end_idle_stretch(parameters);
+            self.filled.moved();
         }
+        self.idling.add(&self.last, next, parameters);
         let is_standing = was_moving == Some(false) && next.is_moving(parameters) == Some(false);
         self.take(next, is_standing, parameters);
         self.last = *next;
@@ -175,21 +190,27 @@ impl Segment {
         }
         self.speed.add(ts, next.measured_kmh);
         self.consumption.add(ts, reading);
+        self.harsh.add(next, parameters);
+        if let Some(level_pct) = self.levels.add(ts, reading) {
+            self.filled.add(ts, level_pct);
+        }
         if let Some(kmh) = next.speed_kmh {
             self.speed_max_kmh = Some(self.speed_max_kmh.map_or(kmh, |most| most.max(kmh)));
         }
     }
 
-    fn end_idle_stretch(&mut self, parameters: &Parameters) {
-        if self.idle_stretch_us > micros(parameters.idle_min) {
-            self.idle_us += self.idle_stretch_us;
-        }
-        self.idle_stretch_us = 0;
+    /// Ignition of its first reading.
+    pub(super) fn starts_with_ignition_on(&self) -> Option<bool> {
+        self.starts_with_ignition_on
+    }
+
+    /// Its levels.
+    pub(super) fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     /// The trip as it stands; `None` when it is too short to be one.
-    pub(super) fn finish(mut self, end_reason: EndReason, parameters: &Parameters) -> Option<DerivedTrip> {
-        self.end_idle_stretch(parameters);
+    pub(super) fn finish(self, end_reason: EndReason, parameters: &Parameters) -> Option<DerivedTrip> {
         let end_time = self.last.ts();
         let duration_us = end_time.since_us(self.start_time);
         let gnss_m = self.gnss.distance_m();
@@ -201,6 +222,10 @@ impl Segment {
             return None;
         }
         let fuel = self.consumption.fuel_used_l(parameters);
+        let (idle_us, mut events) = self.idling.finish(parameters);
+        events.extend(self.harsh.finish(parameters));
+        events.extend(self.filled.finish(parameters));
+        events.sort_by_key(|event| (event.start_time, event.kind));
         Some(DerivedTrip {
             start_time: self.start_time,
             end_time,
@@ -214,7 +239,7 @@ impl Segment {
             speed_distance_m: speed_m.map(whole),
             duration_s: whole_seconds(duration_us),
             moving_s: whole_seconds(self.moving_us),
-            idle_s: whole_seconds(self.idle_us),
+            idle_s: whole_seconds(idle_us),
             speed_max_kmh: self.speed_max_kmh,
             fuel_used_l: fuel.map(|f| f.0),
             fuel_source: fuel.map(|f| f.1),
@@ -222,6 +247,8 @@ impl Segment {
             reading_count: self.reading_count,
             jump_count: self.gnss.jump_count,
             end_reason,
+            events,
+            rest: self.levels.rest(end_time, self.end_fix),
         })
     }
 
@@ -252,6 +279,6 @@ fn whole(metres: f64) -> i64 {
 }
 
 /// Half up, as nothing here is negative.
-fn whole_seconds(us: i64) -> i64 {
+pub(super) fn whole_seconds(us: i64) -> i64 {
     (us + 500_000).div_euclid(1_000_000)
 }

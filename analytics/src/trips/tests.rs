@@ -5,6 +5,8 @@ use wire::time::Timestamp;
 
 use super::*;
 
+mod events;
+
 /// A vehicle that is driven by hand, one reading a second.
 #[derive(Default)]
 struct Car {
@@ -110,7 +112,7 @@ fn standing_for_five_minutes_ends_a_trip_where_it_stopped() {
     let [trip] = &derivation.trips[..] else { panic!("{derivation:?}") };
     assert_eq!((trip.end_reason, trip.duration_s, trip.moving_s), (EndReason::Stationary, 600, 600));
     let open = derivation.open.unwrap();
-    assert_eq!(open.so_far.unwrap().duration_s, 600 + 299 + 600 - 1);
+    assert_eq!(open.so_far.unwrap().trip.duration_s, 600 + 299 + 600 - 1);
 }
 
 #[test]
@@ -120,14 +122,14 @@ fn a_gap_of_fifteen_minutes_ends_a_trip_at_its_last_reading() {
     let derivation = car.derive();
     assert_eq!(derivation.trips.len(), 1);
     assert_eq!((derivation.trips[0].end_reason, derivation.trips[0].duration_s), (EndReason::Gap, 599));
-    assert!(derivation.open.unwrap().so_far.unwrap().duration_s > 2000);
+    assert!(derivation.open.unwrap().so_far.unwrap().trip.duration_s > 2000);
 }
 
 #[test]
 fn crawling_is_no_trip_without_ignition_and_one_with_it() {
     let mut car = Car::new();
     car.drive(600, 5.0).stand(400);
-    assert_eq!(car.derive(), Derivation { trips: vec![], open: None, dropped_count: 0 });
+    assert_eq!(car.derive(), Derivation::default());
     let mut car = Car::new();
     car.ignition(true).drive(600, 5.0).stand(400);
     assert_eq!(car.derive().trips.len(), 1);
@@ -273,7 +275,7 @@ fn energy_out_of_the_battery_is_energy_used() {
     let mut car = Car::new();
     car.template.traction_power_kw = Some(-18.0);
     car.drive(601, 50.0);
-    let trip = car.derive().open.unwrap().so_far.unwrap();
+    let trip = car.derive().open.unwrap().so_far.unwrap().trip;
     assert!((trip.energy_used_kwh.unwrap() - 3.0).abs() < 1e-9);
 }
 
@@ -286,6 +288,10 @@ enum Piece {
     Dark(i64),
     Ignition(bool),
     Gnss(bool),
+    /// Engine speed, fuel level and state of charge from here on.
+    Levels(f64, f64, f64),
+    /// Accelerations, or none told.
+    Pushed(Option<(f64, f64)>),
 }
 
 fn piece() -> impl Strategy<Value = Piece> {
@@ -296,6 +302,10 @@ fn piece() -> impl Strategy<Value = Piece> {
         (10_i64..2000).prop_map(Piece::Dark),
         any::<bool>().prop_map(Piece::Ignition),
         any::<bool>().prop_map(Piece::Gnss),
+        (0_u8..3, 5_u8..100, 5_u8..100).prop_map(|(engine, fuel, soc)| {
+            Piece::Levels(f64::from(engine) * 800.0, f64::from(fuel), f64::from(soc))
+        }),
+        prop::option::of((-9.0_f64..9.0, -9.0_f64..9.0)).prop_map(Piece::Pushed),
     ]
 }
 
@@ -310,6 +320,16 @@ fn day(pieces: Vec<Piece>) -> Vec<Reading> {
             Piece::Ignition(is_on) => car.ignition(is_on),
             Piece::Gnss(is_on) => {
                 car.has_gnss = is_on;
+                &mut car
+            }
+            Piece::Levels(rpm, fuel_level_pct, soc_pct) => {
+                car.template.fuel_level_pct = Some(fuel_level_pct);
+                car.template.soc_pct = Some(soc_pct);
+                car.engine(rpm)
+            }
+            Piece::Pushed(accelerations) => {
+                car.template.accel_x_mps2 = accelerations.map(|a| a.0);
+                car.template.accel_y_mps2 = accelerations.map(|a| a.1);
                 &mut car
             }
         };
@@ -352,8 +372,9 @@ proptest! {
                 .filter(|r| if is_cut { r.ts > trip.end_time } else { r.ts >= trip.end_time })
                 .copied()
                 .collect();
-            let rest = derive(&rest, &rules());
+            let rest = derive_after(trip.rest, &rest, &rules());
             prop_assert_eq!(&rest.trips[..], &whole.trips[i + 1..]);
+            prop_assert_eq!(&rest.stops[..], &whole.stops[i..]);
             prop_assert_eq!(&rest.open, &whole.open);
         }
     }
@@ -362,10 +383,32 @@ proptest! {
     fn trips_are_in_order_and_never_longer_than_the_way(pieces in prop::collection::vec(piece(), 1..40)) {
         let readings = day(pieces);
         let derivation = derive(&readings, &rules());
-        let open = derivation.open.and_then(|open| open.so_far);
-        let trips: Vec<&DerivedTrip> = derivation.trips.iter().chain(&open).collect();
+        let mut derivation = derivation;
+        derivation.end_by_silence();
+        let trips: Vec<&DerivedTrip> = derivation.trips.iter().collect();
         for pair in trips.windows(2) {
             prop_assert!(pair[0].end_time <= pair[1].start_time);
+        }
+        // Stops fill the time between them, and each thing happened within its own.
+        prop_assert_eq!(derivation.stops.len(), trips.len());
+        for (i, stop) in derivation.stops.iter().enumerate() {
+            prop_assert_eq!(stop.start, trips[i].rest);
+            prop_assert_eq!(stop.start.time, trips[i].end_time);
+            let next_start = trips.get(i + 1).map(|next| next.start_time);
+            prop_assert_eq!(stop.end.map(|end| end.time), next_start);
+            let until = next_start.unwrap_or(Timestamp(i64::MAX));
+            for event in &stop.events {
+                prop_assert!(stop.start.time <= event.start_time && event.end_time <= until, "{:?}", event);
+            }
+        }
+        for trip in &trips {
+            for event in &trip.events {
+                prop_assert!(event.start_time <= event.end_time && event.end_time <= trip.end_time);
+                prop_assert!(event.start_time >= trip.start_time, "{:?} {:?}", event, trip);
+            }
+            let idle_s: i64 = trip.events.iter().filter(|e| e.kind == EventKind::Idling)
+                .map(|e| secs(e.start_time, e.end_time)).sum();
+            prop_assert_eq!(idle_s, trip.idle_s);
         }
         for trip in &trips {
             prop_assert!(trip.start_time < trip.end_time);
