@@ -68,6 +68,17 @@ fn motion_too_short_for_a_trip_does_not_end_a_stop() {
 }
 
 #[test]
+fn a_stop_ends_where_a_trip_starts_that_was_taken_for_the_end_of_none() {
+    let mut car = parked();
+    // Moved, off, and pushed for a minute before it drives: the push is looked at twice.
+    car.ignition(true).drive(20, 10.0).ignition(false).stand(10).drive(70, 5.0).drive(600, 50.0).stand(120);
+    let derivation = car.derive();
+    assert_eq!((derivation.trips.len(), derivation.dropped_count), (2, 1));
+    assert_eq!(derivation.trips[1].duration_s, 670);
+    assert_eq!(derivation.stops[0].end.unwrap().reading_count, 120 + 20 + 10);
+}
+
+#[test]
 fn an_engine_left_on_idles_in_the_stop() {
     let mut car = Car::new();
     car.ignition(true).engine(800.0).drive(600, 50.0).stand(400).engine(0.0).ignition(false).stand(100);
