@@ -388,13 +388,9 @@ async fn trips_stand_when_the_readings_of_their_vehicle_were_erased() {
     let mut readings =
         lake::Lake::open(lake.dir.path()).unwrap().open_table(TableKind::Readings).await.unwrap();
     let first_kept = i32::try_from(midnight_s / DAY_S).unwrap();
-    let erased = readings.erase_before(
-        &"acme-*".parse().unwrap(),
-        first_kept,
-        &lake::maintenance::CompactionPolicy::default(),
-        NOW.0 / 1000,
-    );
-    assert!(erased.await.unwrap().rows > 500);
+    let (whose, policy) = ("acme-*".parse().unwrap(), lake::maintenance::CompactionPolicy::default());
+    let erased = readings.erase_before(&whose, first_kept, &policy, NOW.0 / 1000).await.unwrap();
+    assert!(erased.rows > 500, "{erased:?}");
     let mut after = follower(lake.dir.path(), &clock).await;
     after.cursor = Some(-1);
     catch_up(&mut after).await;
