@@ -154,7 +154,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ingest", &["wire", "lake", "service"]),
     ("analytics", &["wire", "lake", "service"]),
     ("api", &["wire", "service", "analytics"]),
-    ("benches", &["wire", "edge-agent", "lake", "ingest", "analytics"]),
+    ("benches", &["wire", "edge-agent", "lake", "ingest", "analytics", "service"]),
     ("roadlake", &["wire", "service", "lake", "edge-agent", "ingest", "analytics", "api"]),
 ];
 
