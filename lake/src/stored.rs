@@ -7,8 +7,8 @@
 //! step finer than sensors have. Whatever else is measured takes few distinct values, which a
 //! dictionary of doubles holds as they are.
 //!
-//! Rows come and go as doubles ([`TableKind::schema`]): [`LakeTable::append`] rounds,
-//! [`LakeTable::provider`] and [`LakeTable::changes`] give doubles back, the nearest to the
+//! Rows come and go as doubles ([`TableKind::schema`]): `LakeTable::append` rounds,
+//! `LakeTable::provider` and `LakeTable::changes` give doubles back, the nearest to the
 //! decimal. A table keeps the types it was made with, so one of an earlier release stays one of
 //! doubles, and is written and read as such.
 
