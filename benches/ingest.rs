@@ -1,10 +1,11 @@
 //! Samples a second from received payloads to committed rows on one core, beside pyarrow writing the
-//! same rows with the same encodings.
+//! same rows with the same encodings; and messages a second from a publisher through mosquitto into the
+//! lake, beside the same messages at QoS 1 to a subscriber that does nothing with them.
 //!
 //! A fleet of vehicles sends what the agent collects of the real car's log in 10 s batches. The whole
 //! path is what ingest does between the broker and the ack: payloads are decoded and checked
 //! (signatures off), turned into rows of `readings` and `signals`, sorted and committed, some hundred
-//! thousand samples at a time. The writer alone begins with the rows. MQTT is in neither.
+//! thousand samples at a time. The writer alone begins with the rows. MQTT is in neither of these two.
 
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -16,12 +17,15 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use benches::{
-    Figure, Options, Report, peers,
+    Figure, Options, Report,
+    mqtt::Mosquitto,
+    peers,
     recorded::{BATCH_S, CAR_MAP, Recording},
     root,
     samples::LOGS,
 };
 use ingest::{
+    Config, Settings,
     commit::Committer,
     config::SignaturePolicy,
     intake::Incoming,
@@ -29,8 +33,8 @@ use ingest::{
     rows,
     verify::{Verdict, Verified, Verifier},
 };
-use lake::{AppTransaction, Lake, TableKind};
-use service::clock::SystemClock;
+use lake::{AppTransaction, Lake, LakeLocation, TableKind};
+use service::{Tasks, clock::SystemClock, config::Loaded};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{
@@ -78,6 +82,11 @@ async fn bench(options: &Options, report: &mut Report) -> Result<()> {
             pyarrow.push(rate(samples, by_pyarrow(&peers, &files)?));
         }
     }
+    let (mut committed, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..options.run_count.div_ceil(3) {
+        bare.push(rate(messages.len() as u64, through_mosquitto(&messages).await?));
+        committed.push(rate(messages.len() as u64, from_mosquitto(&catalog, &messages, samples).await?));
+    }
     let case = format!("{VEHICLE_COUNT} cars, {samples} samples in {} batches", messages.len());
     for (what, ours) in [("whole path", &whole), ("writer alone", &alone)] {
         let case = format!("{case}, {what}");
@@ -86,6 +95,12 @@ async fn bench(options: &Options, report: &mut Report) -> Result<()> {
             report.peer(&case, "pyarrow, the same rows", "samples/s", Figure::of(&pyarrow));
         }
     }
+    let case = format!("{case}, MQTT to committed");
+    report.ours(&case, "messages/s", Figure::of(&committed));
+    report.peer(&case, "bare mosquitto, QoS 1", "messages/s", Figure::of(&bare));
+    let per_message = samples as f64 / messages.len() as f64;
+    let committed: Vec<f64> = committed.iter().map(|rate| rate * per_message).collect();
+    report.ours(&case, "samples/s", Figure::of(&committed));
     Ok(())
 }
 
@@ -178,6 +193,56 @@ async fn writer_alone(lake: &Lake, recording: &Recording, messages: &[Message]) 
             elapsed += start.elapsed();
         }
     }
+    Ok(elapsed)
+}
+
+fn published(messages: &[Message]) -> Vec<(String, Vec<u8>)> {
+    let topic = |m: &Message| topics::topic(&m.vehicle_id, Channel::Telemetry);
+    messages.iter().map(|m| (topic(m), m.payload.clone())).collect()
+}
+
+/// The same messages, to one who only counts them.
+#[allow(clippy::disallowed_methods, reason = "a bench measures time")]
+async fn through_mosquitto(messages: &[Message]) -> Result<Duration> {
+    let broker = Mosquitto::start()?;
+    let mut counter = broker.subscribe().await?;
+    let messages = published(messages);
+    let wanted = messages.len();
+    let start = Instant::now();
+    let publisher = broker.publish(messages);
+    counter.take(wanted).await?;
+    let elapsed = start.elapsed();
+    publisher.join().map_err(|_| anyhow::anyhow!("the publisher panicked"))??;
+    Ok(elapsed)
+}
+
+/// A whole ingest behind the broker, until everything is in the lake.
+#[allow(clippy::disallowed_methods, reason = "a bench measures time")]
+async fn from_mosquitto(catalog: &[u8], messages: &[Message], samples: u64) -> Result<Duration> {
+    let broker = Mosquitto::start()?;
+    let folder = tempfile::tempdir()?;
+    let mut config = Config { lake: LakeLocation::Folder(folder.path().join("lake")), ..Config::default() };
+    config.broker.embedded_listen.clear();
+    config.broker.external = Some(broker.address().to_string());
+    let mut settings = Settings::check(Loaded { config, origin: "bench".to_owned() })?;
+    settings.signatures = SignaturePolicy::Off;
+    let tasks = Tasks::new();
+    let ingest = ingest::start(settings, &tasks, SystemClock::shared()).await?;
+    ingest.connected().await;
+    let of_catalog = messages.first().map(|m| topics::topic(&m.vehicle_id, Channel::Catalog));
+    let mut all: Vec<(String, Vec<u8>)> =
+        of_catalog.map(|topic| (topic, catalog.to_vec())).into_iter().collect();
+    all.extend(published(messages));
+    let start = Instant::now();
+    let publisher = broker.publish(all);
+    while ingest.stats().samples_stored < samples {
+        ensure!(ingest.stats().samples_quarantined == 0, "{:?}", ingest.stats());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let elapsed = start.elapsed();
+    publisher.join().map_err(|_| anyhow::anyhow!("the publisher panicked"))??;
+    ingest.stop(Duration::from_secs(30)).await?;
+    tasks.stop(Duration::from_secs(30)).await?;
     Ok(elapsed)
 }
 

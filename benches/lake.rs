@@ -104,11 +104,7 @@ async fn store(lake: &Lake, recording: &Recording) -> Result<()> {
 /// The files of a table after compaction.
 async fn compacted(lake: &Lake, kind: TableKind) -> Result<Vec<PathBuf>> {
     let mut table = lake.open_table(kind).await?;
-    // Sizes do not depend on it; with the default of 256 MiB the sort of the car's 1.9 million rows of
-    // `signals` was refused (ExternalSorterMerge: resources exhausted).
-    let sort_memory_bytes_max = 2 << 30;
-    let policy =
-        CompactionPolicy { settle: Duration::ZERO, sort_memory_bytes_max, ..CompactionPolicy::default() };
+    let policy = CompactionPolicy { settle: Duration::ZERO, ..CompactionPolicy::default() };
     let long_after_ms = 4_000_000_000_000;
     table.compact(&policy, long_after_ms).await?;
     let folder = lake.folder().context("a lake in a folder")?.join(kind.name());

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "lake")]
+pub mod mqtt;
 pub mod process;
 #[cfg(feature = "lake")]
 pub mod recorded;

@@ -247,6 +247,24 @@ async fn a_day_larger_than_the_sort_s_memory_is_sorted_by_disk() {
     assert!(matches!(error, MaintenanceError::Sort { .. } | MaintenanceError::Delta { .. }), "{error:?}");
 }
 
+/// A day that nearly fits is the hard one: it is merged in memory, with a key beside each row.
+#[tokio::test]
+async fn a_day_that_nearly_fills_the_sort_s_memory_is_sorted() {
+    let vehicle = "a-vehicle-whose-name-is-as-long-as-a-name-may-be-in-this-fleet";
+    let tight = CompactionPolicy { sort_memory_bytes_max: 16 << 20, ..policy() };
+    for thousands in [30, 45, 60, 90] {
+        let (_dir, lake) = lake().await;
+        let mut writer = Writer::open(&lake, TableKind::Signals, "w").await;
+        for sequence in 1..=3 {
+            writer.append(signals(DAY_1, &[vehicle], sequence, thousands * 1000 / 3)).await;
+        }
+        let mut table = lake.open_table(TableKind::Signals).await.unwrap();
+        let done = table.compact(&tight, now_ms()).await;
+        let rows = done.unwrap_or_else(|e| panic!("{thousands},000 rows: {e:?}")).rows;
+        assert_eq!(rows, thousands as u64 * 1000);
+    }
+}
+
 #[tokio::test]
 async fn old_days_are_dropped_and_the_lake_says_from_when_it_has_rows() {
     let (_dir, lake) = lake().await;

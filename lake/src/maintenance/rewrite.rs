@@ -289,7 +289,9 @@ pub(crate) fn bounded_session(
         .with_memory_pool(Arc::new(FairSpillPool::new(policy.sort_memory_bytes_max)))
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    let reservation = (policy.sort_memory_bytes_max / 8).min(10 << 20);
+    // Half of the memory is for the merge, which holds the key of every row (text in it, which a batch may
+    // hold once in a dictionary) beside the batches. With DataFusion's 10 MiB a sort that nearly fits fails.
+    let reservation = policy.sort_memory_bytes_max / 2;
     let config = SessionConfig::new()
         .with_target_partitions(1)
         .with_batch_size(batch_rows)
