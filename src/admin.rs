@@ -17,17 +17,15 @@ use ingest::{
 use lake::{
     Lake, TableKind, Whose,
     maintenance::{
-        CompactionPolicy, MaintenanceError,
+        CompactionPolicy,
         expire::{ShortRetention, days_of, keeps_history},
+        past_conflicts,
     },
 };
 use service::{SharedClock, clock::SystemClock, config::Loaded};
 use wire::ids::VehicleId;
 
 use crate::place::PlaceArguments;
-
-/// Tries of a table whose files a server's maintenance was faster with.
-const CONFLICT_TRIES: u32 = 5;
 
 /// What `roadlake admin` takes.
 #[derive(Debug, clap::Args)]
@@ -230,14 +228,7 @@ impl Admin {
         let mut all = Vec::new();
         for kind in self.tables(tables).await? {
             let mut table = self.lake.open_table(kind).await?;
-            let mut tries = 0;
-            let done = loop {
-                tries += 1;
-                match table.compact(&policy, self.now_ms()).await {
-                    Err(MaintenanceError::Conflict { .. }) if tries < CONFLICT_TRIES => {}
-                    other => break other?,
-                }
-            };
+            let done = past_conflicts(async || table.compact(&policy, self.now_ms()).await).await?;
             all.push((kind.name(), done));
         }
         if self.is_json { show::json(&show::by_table(&all)) } else { show::compacted(&all) }
@@ -270,14 +261,9 @@ impl Admin {
                 continue;
             }
             let mut table = self.lake.open_table(kind).await?;
-            let mut tries = 0;
-            let done = loop {
-                tries += 1;
-                match table.erase_before(whose, before.0, policy, self.now_ms()).await {
-                    Err(MaintenanceError::Conflict { .. }) if tries < CONFLICT_TRIES => {}
-                    other => break other?,
-                }
-            };
+            let done =
+                past_conflicts(async || table.erase_before(whose, before.0, policy, self.now_ms()).await)
+                    .await?;
             all.push((kind.name(), done));
         }
         if self.is_json { show::json(&show::by_table(&all)) } else { show::erased(&all) }

@@ -229,6 +229,40 @@ async fn verify_finds_holes_and_doubles_and_says_so_by_its_exit_code() {
     assert_eq!(audit["missing_batches"], 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_some_vehicles_are_erased_and_gone_from_the_disk_after_a_vacuum() {
+    let (dir, lake) = new_lake();
+    let mut writer = Writer::open(&lake, SignaturePolicy::Off).await;
+    for sequence in 1..=6 {
+        assert_eq!(writer.take(sequence).await, (10, 0));
+    }
+    let erase = |vehicles: &'static str, before: &'static str| {
+        ["erase", "--table", "readings", "--vehicles", vehicles, "--before", before]
+    };
+    for (vehicles, before) in [("acme-*,van-2", "2021-07-27"), ("van-1", "2021-07-26")] {
+        let done = answer(dir.path(), &erase(vehicles, before));
+        assert_eq!(done["readings"]["rows"], 0, "{vehicles} {before}: {done}");
+    }
+    refused(&admin(dir.path(), &erase("*", "2021-07-27")), exit::USAGE, &["must be a vehicle id"]);
+    refused(&admin(dir.path(), &erase("van-1", "yesterday")), exit::USAGE, &["yesterday"]);
+    assert_eq!(readings_status(dir.path())["rows"], 60);
+
+    let told = admin(dir.path(), &erase("van-*", "2021-07-27"));
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("readings: 60 rows erased from 6 files"), "{told}");
+    assert_eq!(readings_status(dir.path())["rows"], 0);
+    // What is missing on purpose is no fault, and the writer goes on.
+    answer(dir.path(), &["verify"]);
+    assert_eq!(writer.take(7).await, (10, 0));
+    assert_eq!(answer(dir.path(), &erase("van-*", "2021-07-27"))["readings"]["rows"], 10, "it came late");
+
+    answer(dir.path(), &["vacuum", "--keep-hours", "0", "--allow-short"]);
+    let files = fs::read_dir(lake.folder().unwrap().join("readings")).unwrap();
+    let left = files.flatten().filter(|f| f.path().is_dir() && !f.path().ends_with("_delta_log"));
+    let left: usize = left.map(|day| fs::read_dir(day.path()).unwrap().count()).sum();
+    assert_eq!(left, 0, "files of erased rows are still there");
+}
+
 /// A configuration whose keys are in the lake's folder.
 fn config(data: &Path, lake: &Lake) -> String {
     let path = data.join("roadlake.toml");

@@ -11,6 +11,7 @@ use lake::{
     maintenance::{
         Compacted, MaintenanceError,
         expire::{ShortRetention, keeps_history},
+        past_conflicts,
     },
 };
 use service::{SharedClock, logs::chain, tasks::TaskError};
@@ -21,8 +22,6 @@ use crate::{
     metrics,
 };
 
-/// Tries of a table whose files another maintenance was faster with.
-const CONFLICT_TRIES: u32 = 3;
 const DAY_US: i64 = 86_400_000_000;
 
 /// The task.
@@ -107,14 +106,7 @@ impl Maintenance {
 
     async fn compact(&self, kind: TableKind) -> Result<Compacted, MaintenanceError> {
         let mut table = self.lake.open_table(kind).await?;
-        let mut tries = 0;
-        let done = loop {
-            tries += 1;
-            match table.compact(&self.settings.policy, self.now_ms()).await {
-                Err(MaintenanceError::Conflict { .. }) if tries < CONFLICT_TRIES => {}
-                other => break other?,
-            }
-        };
+        let done = past_conflicts(async || table.compact(&self.settings.policy, self.now_ms()).await).await?;
         let status = table.status(&self.settings.policy, self.now_ms()).await?;
         metrics::table_files(kind.name(), &status);
         Ok(done)

@@ -91,6 +91,20 @@ impl Compacted {
     }
 }
 
+/// Does it again when another maintenance was faster with the same files, a few times.
+pub async fn past_conflicts<T>(
+    mut work: impl AsyncFnMut() -> Result<T, MaintenanceError>,
+) -> Result<T, MaintenanceError> {
+    const TRIES: u32 = 5;
+    for _ in 1..TRIES {
+        match work().await {
+            Err(MaintenanceError::Conflict { .. }) => {}
+            other => return other,
+        }
+    }
+    work().await
+}
+
 /// Why maintenance did not happen. The table reads as before.
 #[derive(Debug, thiserror::Error)]
 pub enum MaintenanceError {
