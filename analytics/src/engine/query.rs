@@ -34,7 +34,7 @@ pub(super) async fn stream(base: &SessionState, snapshot: Snapshot, query: &str)
     Ok(context.execute_logical_plan(plan).await?.execute_stream().await?)
 }
 
-fn check_only_reads(plan: &LogicalPlan) -> Result<(), SqlError> {
+pub(crate) fn check_only_reads(plan: &LogicalPlan) -> Result<(), SqlError> {
     let only_reads =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     only_reads.verify_plan(plan).map_err(|e| {

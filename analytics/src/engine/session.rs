@@ -23,7 +23,7 @@ use lake::TableKind;
 use super::{functions, limits::Limits, snapshot::Snapshot};
 
 /// Where queries find the tables.
-const CATALOG: &str = "roadlake";
+pub(crate) const CATALOG: &str = "roadlake";
 const SCHEMA: &str = "lake";
 
 /// Views of the newest revisions of what took place: table, view, and what a row is keyed by.
@@ -62,8 +62,7 @@ pub(super) fn base(limits: &Limits) -> Result<SessionState> {
 /// A session over one snapshot.
 pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<SessionContext> {
     let schema = Arc::new(MemorySchemaProvider::new());
-    let mut latest = LATEST.to_vec();
-    latest.retain(|(kind, ..)| snapshot.providers.iter().any(|provider| provider.0 == *kind));
+    let kinds: Vec<TableKind> = snapshot.providers.iter().map(|provider| provider.0).collect();
     for (kind, provider) in snapshot.providers {
         schema.register_table(kind.name().to_owned(), provider)?;
     }
@@ -73,7 +72,17 @@ pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<Sess
     catalogs.register_catalog(CATALOG.to_owned(), catalog);
     let state = SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(catalogs).build();
     let context = SessionContext::new_with_state(state);
-    for (kind, name, key) in latest {
+    add_views(&context, &schema, &kinds).await?;
+    Ok(context)
+}
+
+/// Adds the views that can be had of these tables, which are there.
+pub(crate) async fn add_views(
+    context: &SessionContext,
+    schema: &MemorySchemaProvider,
+    kinds: &[TableKind],
+) -> Result<()> {
+    for (kind, name, key) in LATEST.into_iter().filter(|(kind, ..)| kinds.contains(kind)) {
         let query = format!(
             "SELECT * EXCLUDE (revision_rank) FROM (
                SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY revision DESC) AS revision_rank
@@ -84,5 +93,5 @@ pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<Sess
         let plan = context.state().create_logical_plan(&query).await?;
         schema.register_table(name.to_owned(), Arc::new(ViewTable::new(plan, Some(query))))?;
     }
-    Ok(context)
+    Ok(())
 }
