@@ -11,6 +11,8 @@ mod places;
 mod query;
 mod session;
 mod snapshot;
+mod table_functions;
+mod views;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +27,10 @@ use wire::{ids::VehicleId, time::Timestamp};
 pub use limits::{Limits, SqlError, SqlErrorKind};
 pub(crate) use places::{Place, Places};
 pub(crate) use query::{Bounded, check_only_reads, timestamp_literal};
-pub(crate) use session::{CATALOG, add_views};
+pub(crate) use session::CATALOG;
 pub(crate) use snapshot::{Snapshot, Tables};
+pub(crate) use table_functions::{add as add_table_functions, scan_by_name};
+pub(crate) use views::add as add_views;
 
 use crate::{
     fleet::Fleet,
@@ -55,7 +59,7 @@ pub struct Analytics {
 }
 
 pub(crate) struct Shared {
-    pub(crate) tables: Tables,
+    pub(crate) tables: Arc<Tables>,
     pub(crate) fleet: Fleet,
     pub(crate) progress: tokio::sync::watch::Sender<Progress>,
     pub(crate) base: SessionState,
@@ -106,7 +110,7 @@ impl Analytics {
         let (progress, _) =
             tokio::sync::watch::channel(Progress { readings_version: -1, ..Progress::default() });
         let shared = Shared {
-            tables: Tables::new(lake),
+            tables: Arc::new(Tables::new(lake)),
             fleet: Fleet::default(),
             progress,
             base,
@@ -123,7 +127,7 @@ impl Analytics {
         self.check_length(query)?;
         let result = self.bounded(async |bounded| {
             let snapshot = self.shared.tables.newest(&TableKind::ALL).await?;
-            bounded.run(&self.shared.base, snapshot, query, max_rows.min(self.shared.limits.rows_max)).await
+            bounded.run(&self.shared, snapshot, query, max_rows.min(self.shared.limits.rows_max)).await
         });
         let result = result.await;
         crate::metrics::query_ended(result.as_ref().err().map(|e| e.kind));
@@ -134,7 +138,7 @@ impl Analytics {
     pub async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, SqlError> {
         self.bounded(async |bounded| {
             let snapshot = self.shared.tables.pinned(TableKind::Trips, trips_version).await?;
-            bounded.run(&self.shared.base, snapshot, query, self.shared.limits.rows_max).await
+            bounded.run(&self.shared, snapshot, query, self.shared.limits.rows_max).await
         })
         .await
     }
@@ -186,7 +190,7 @@ impl Analytics {
         );
         self.bounded(async |bounded| {
             let snapshot = self.shared.tables.newest(&[TableKind::Readings]).await?;
-            bounded.run(&self.shared.base, snapshot, &query, max_points).await
+            bounded.run(&self.shared, snapshot, &query, max_points).await
         })
         .await
     }
@@ -223,7 +227,7 @@ impl Analytics {
 
     /// Runs a query of ours, without the users' queue.
     pub(crate) async fn internal(&self, snapshot: Snapshot, query: &str) -> Result<query::Stream, SqlError> {
-        query::stream(&self.shared.base, snapshot, query).await
+        query::stream(&self.shared, snapshot, query).await
     }
 
     /// The bounds of queries.
@@ -235,7 +239,10 @@ impl Analytics {
     pub(crate) fn check_length(&self, query: &str) -> Result<(), SqlError> {
         let bytes_max = self.shared.limits.query_bytes_max;
         if query.len() > bytes_max {
-            return Err(SqlError::invalid(format!("the query has {} bytes; {bytes_max} are allowed", query.len())));
+            return Err(SqlError::invalid(format!(
+                "the query has {} bytes; {bytes_max} are allowed",
+                query.len()
+            )));
         }
         Ok(())
     }

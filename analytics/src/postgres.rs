@@ -142,7 +142,10 @@ impl PostgresConfig {
             if self.users.is_empty() {
                 faults.add(
                     "postgres.listen",
-                    format_args!("{} is open to the network; name [[postgres.users]], or listen on 127.0.0.1", self.listen),
+                    format_args!(
+                        "{} is open to the network; name [[postgres.users]], or listen on 127.0.0.1",
+                        self.listen
+                    ),
                 );
             }
             if self.tls_certificate_file.is_none() {
@@ -156,7 +159,13 @@ impl PostgresConfig {
             }
         }
         let (tls, certificate_pem) = tls?.map_or((None, None), |(tls, pem)| (Some(tls), Some(pem)));
-        Some(PostgresSettings { listen: listen?, tls, certificate_pem, connections_max: self.connections_max, users })
+        Some(PostgresSettings {
+            listen: listen?,
+            tls,
+            certificate_pem,
+            connections_max: self.connections_max,
+            users,
+        })
     }
 
     /// `None` with a fault; within it, `None` without TLS.
@@ -174,7 +183,8 @@ impl PostgresConfig {
         let pem = std::fs::read(certificate_file).map_err(|e| named(certificate_file, &e));
         let pem = faults.check("postgres.tls_certificate_file", pem)?;
         let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-        let chain = faults.check("postgres.tls_certificate_file", chain.map_err(|e| named(certificate_file, &e)))?;
+        let chain =
+            faults.check("postgres.tls_certificate_file", chain.map_err(|e| named(certificate_file, &e)))?;
         let key = PrivateKeyDer::from_pem_file(key_file).map_err(|e| named(key_file, &e));
         let key = faults.check("postgres.tls_key_file", key)?;
         service::tls::use_ring();
@@ -187,7 +197,11 @@ impl PostgresConfig {
 }
 
 /// Opens the door; the address is where it listens.
-pub async fn start(analytics: &Analytics, settings: PostgresSettings, tasks: &Tasks) -> io::Result<SocketAddr> {
+pub async fn start(
+    analytics: &Analytics,
+    settings: PostgresSettings,
+    tasks: &Tasks,
+) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(settings.listen).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, users = settings.users.len(), has_tls = settings.tls.is_some(), "SQL by the Postgres protocol");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::{
     catalog::{
         CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
-        MemorySchemaProvider, SchemaProvider, view::ViewTable,
+        MemorySchemaProvider, SchemaProvider,
     },
     error::Result,
     execution::{
@@ -20,18 +20,16 @@ use datafusion::{
 
 use lake::TableKind;
 
-use super::{functions, limits::Limits, snapshot::Snapshot};
+use super::{
+    functions,
+    limits::Limits,
+    snapshot::{Snapshot, Tables},
+    table_functions, views,
+};
 
 /// Where queries find the tables.
 pub(crate) const CATALOG: &str = "roadlake";
 const SCHEMA: &str = "lake";
-
-/// Views of the newest revisions of what took place: table, view, and what a row is keyed by.
-const LATEST: [(TableKind, &str, &str); 3] = [
-    (TableKind::Trips, "latest_trips", "trip_id"),
-    (TableKind::Stops, "latest_stops", "stop_id"),
-    (TableKind::DrivingEvents, "latest_driving_events", "event_id"),
-];
 
 /// A session without tables, within limits.
 pub(super) fn base(limits: &Limits) -> Result<SessionState> {
@@ -60,7 +58,11 @@ pub(super) fn base(limits: &Limits) -> Result<SessionState> {
 }
 
 /// A session over one snapshot.
-pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<SessionContext> {
+pub(super) async fn over(
+    base: &SessionState,
+    tables: &Arc<Tables>,
+    snapshot: Snapshot,
+) -> Result<SessionContext> {
     let schema = Arc::new(MemorySchemaProvider::new());
     let kinds: Vec<TableKind> = snapshot.providers.iter().map(|provider| provider.0).collect();
     for (kind, provider) in snapshot.providers {
@@ -72,26 +74,7 @@ pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<Sess
     catalogs.register_catalog(CATALOG.to_owned(), catalog);
     let state = SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(catalogs).build();
     let context = SessionContext::new_with_state(state);
-    add_views(&context, &schema, &kinds).await?;
+    views::add(&context, &schema, &kinds).await?;
+    table_functions::add(&context, &schema, tables, None);
     Ok(context)
-}
-
-/// Adds the views that can be had of these tables, which are there.
-pub(crate) async fn add_views(
-    context: &SessionContext,
-    schema: &MemorySchemaProvider,
-    kinds: &[TableKind],
-) -> Result<()> {
-    for (kind, name, key) in LATEST.into_iter().filter(|(kind, ..)| kinds.contains(kind)) {
-        let query = format!(
-            "SELECT * EXCLUDE (revision_rank) FROM (
-               SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY revision DESC) AS revision_rank
-               FROM {})
-             WHERE revision_rank = 1 AND status <> 'withdrawn'",
-            kind.name(),
-        );
-        let plan = context.state().create_logical_plan(&query).await?;
-        schema.register_table(name.to_owned(), Arc::new(ViewTable::new(plan, Some(query))))?;
-    }
-    Ok(())
 }

@@ -8,6 +8,8 @@ use crate::{
     testing::{TestLake, run},
 };
 
+mod views;
+
 const START_S: i64 = 1_714_550_400;
 const NOW: Timestamp = Timestamp((START_S + 1000) * 1_000_000);
 

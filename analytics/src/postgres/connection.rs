@@ -10,8 +10,8 @@ use datafusion_postgres::{
     },
     pgwire::{
         api::{
-            ClientInfo, ClientPortalStore, ConnectionManager, ErrorHandler, METADATA_USER, PgWireServerHandlers,
-            Type,
+            ClientInfo, ClientPortalStore, ConnectionManager, ErrorHandler, METADATA_USER,
+            PgWireServerHandlers, Type,
             auth::StartupHandler,
             cancel::{CancelHandler, DefaultCancelHandler},
             portal::{Format, Portal},

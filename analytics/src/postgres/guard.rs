@@ -4,7 +4,10 @@ use datafusion::{
     common::ParamValues,
     logical_expr::LogicalPlan,
     prelude::SessionContext,
-    sql::{parser, sqlparser::ast::{Set, Statement}},
+    sql::{
+        parser,
+        sqlparser::ast::{Set, Statement},
+    },
 };
 use datafusion_postgres::{
     QueryHook,

@@ -18,12 +18,14 @@ use datafusion::{
     physical_plan::ExecutionPlan,
     prelude::SessionContext,
 };
-use datafusion_postgres::datafusion_pg_catalog::{pg_catalog::context::EmptyContextProvider, setup_pg_catalog};
+use datafusion_postgres::datafusion_pg_catalog::{
+    pg_catalog::context::EmptyContextProvider, setup_pg_catalog,
+};
 use lake::{TableKind, Whose};
 
 use crate::{
     Analytics,
-    engine::{CATALOG, add_views},
+    engine::{CATALOG, add_table_functions, add_views, scan_by_name},
 };
 
 /// The schema that Postgres' tools look in.
@@ -90,22 +92,7 @@ impl TableProvider for LakeTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let newest = self.tables.find(self.kind).await?;
-        let names = newest.schema();
-        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
-        // A column that came since moves others.
-        let places = projection.unwrap_or(&all).iter().map(|&place| {
-            let field = self.schema.field(place);
-            match names.index_of(field.name()) {
-                Ok(found) if names.field(found).data_type() == field.data_type() => Ok(found),
-                _ => Err(DataFusionError::Execution(format!(
-                    "column {} of {} is another than when this connection began; connect again",
-                    field.name(),
-                    self.kind.name()
-                ))),
-            }
-        });
-        let places = places.collect::<Result<Vec<usize>>>()?;
-        newest.scan(state, Some(&places), filters, limit).await
+        scan_by_name(&self.schema, &newest, self.kind, (state, projection, filters, limit)).await
     }
 }
 
@@ -142,6 +129,7 @@ pub(super) async fn session(
         .build();
     let context = SessionContext::new_with_state(state);
     add_views(&context, &schema, &TableKind::ALL).await?;
+    add_table_functions(&context, &schema, &analytics.shared.tables, whose);
     setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|e| *e)?;
     Ok(context)
 }

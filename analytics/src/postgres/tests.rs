@@ -82,7 +82,9 @@ impl Open {
         lake.append_of("acme-1", &run(START_S, 100, 36.0), NOW).await;
         lake.append_of("bolt-1", &run(START_S, 50, 72.0), NOW).await;
         let analytics =
-            Analytics::open(&LakeSettings::folder(lake.dir.path()), limits, ManualClock::at(NOW.0)).await.unwrap();
+            Analytics::open(&LakeSettings::folder(lake.dir.path()), limits, ManualClock::at(NOW.0))
+                .await
+                .unwrap();
         let tasks = Tasks::new();
         let address = start(&analytics, settings, &tasks).await.unwrap();
         Self { lake, analytics, address, tasks }
@@ -93,7 +95,13 @@ impl Open {
     }
 
     /// Asks by one client on one connection.
-    async fn ask(&self, driver: &'static str, as_user: &str, sslmode: &str, ask: Value) -> Result<Vec<Answer>, String> {
+    async fn ask(
+        &self,
+        driver: &'static str,
+        as_user: &str,
+        sslmode: &str,
+        ask: Value,
+    ) -> Result<Vec<Answer>, String> {
         let given = json!({
             "host": "127.0.0.1", "port": self.address.port(), "user": as_user,
             "password": format!("secret of {as_user}"), "sslmode": sslmode, "ask": ask,
@@ -152,7 +160,11 @@ fn a_door_to_the_network_wants_users_and_a_certificate() {
     assert!(message.contains("[[postgres.users]]") && message.contains("tls_certificate_file"), "{message}");
 
     let mut faults = Faults::of("x.toml");
-    let user = UserConfig { name: "a".to_owned(), password_file: "/nowhere".into(), vehicles: Some("*,a".to_owned()) };
+    let user = UserConfig {
+        name: "a".to_owned(),
+        password_file: "/nowhere".into(),
+        vehicles: Some("*,a".to_owned()),
+    };
     let config = PostgresConfig {
         listen: "127.0.0.1".to_owned(),
         tls_key_file: Some("/nowhere".into()),
@@ -231,7 +243,11 @@ async fn time_rows_and_places_are_bounded_and_said() {
     let answers = open
         .psycopg(json!([
             ["SELECT count(*) FROM generate_series(1, 100000000000) AS a(x) WHERE x % 7 = 3", null, "simple"],
-            ["SELECT count(*) FROM generate_series(1, 100000000000) AS a(x) WHERE x % 7 = 3", null, "extended"],
+            [
+                "SELECT count(*) FROM generate_series(1, 100000000000) AS a(x) WHERE x % 7 = 3",
+                null,
+                "extended"
+            ],
             ["SELECT * FROM readings", null, "simple"],
             ["SELECT * FROM readings", null, "extended"],
             ["SELECT * FROM readings WHERE vehicle_id = 'acme-1'", null, "extended"],
@@ -269,7 +285,8 @@ async fn users_come_in_by_password_and_see_their_own_vehicles() {
     let mut door = config.check(&mut faults).unwrap();
     door.users = vec![user("fleet", None), user("acme", Some("acme-*"))];
     let open = Open::with(Limits::default(), door).await;
-    let counts = json!([["SELECT vehicle_id, count(*) FROM readings GROUP BY 1 ORDER BY 1", null, "extended"]]);
+    let counts =
+        json!([["SELECT vehicle_id, count(*) FROM readings GROUP BY 1 ORDER BY 1", null, "extended"]]);
     let all = open.ask("psycopg", "fleet", "require", counts.clone()).await.unwrap();
     assert_eq!(all[0].rows(), [[json!("acme-1"), json!(100)], [json!("bolt-1"), json!(50)]]);
     let own = open.ask("psycopg", "acme", "require", counts.clone()).await.unwrap();
@@ -285,7 +302,8 @@ async fn users_come_in_by_password_and_see_their_own_vehicles() {
 /// What tools ask is about the door's tables; every one of them is a row of Postgres' own catalog.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_beyond_the_most_is_closed() {
-    let open = Open::with(Limits::default(), PostgresSettings { connections_max: 1, ..settings(Vec::new()) }).await;
+    let open =
+        Open::with(Limits::default(), PostgresSettings { connections_max: 1, ..settings(Vec::new()) }).await;
     let first = TcpStream::connect(open.address).await.unwrap();
     // Until it has been accepted it does not count.
     let mut second = TcpStream::connect(open.address).await.unwrap();

@@ -8,7 +8,8 @@ async fn psycopg_asks_every_way_it_has() {
     let mut open = Open::new().await;
     let speed = "SELECT vehicle_id, ts, speed_kmh, ignition_on, fuel_used_l, sequence, date FROM readings \
                  WHERE vehicle_id = 'acme-1' ORDER BY ts LIMIT 2";
-    let ask: Vec<Value> = ["simple", "extended", "cursor"].iter().map(|how| json!([speed, null, how])).collect();
+    let ask: Vec<Value> =
+        ["simple", "extended", "cursor"].iter().map(|how| json!([speed, null, how])).collect();
     let answers = open.psycopg(Value::Array(ask)).await;
     for answer in &answers {
         assert_eq!(
@@ -40,14 +41,18 @@ async fn psycopg_asks_every_way_it_has() {
         .await;
     assert_eq!((answers[0].rows(), answers[1].rows()), (&[vec![json!(50)]][..], &[vec![json!(50)]][..]));
     let (message, state) = answers[2].refusal();
-    assert!(message.contains("spead") && message.contains("speed_kmh") && state == "42000", "{message} {state}");
+    assert!(
+        message.contains("spead") && message.contains("speed_kmh") && state == "42000",
+        "{message} {state}"
+    );
     answers[3].refusal();
     assert_eq!(answers[4].rows(), [[json!(true)]], "after an error the connection goes on");
     assert_eq!(answers[5].rows(), [[json!(true)]]);
 
     // One connection asks again after more rows were committed.
     let again = open.analytics.clone();
-    let (asked, tables) = (Arc::new(tables::StatementTables::new(again.clone())), "SELECT count(*) FROM readings");
+    let (asked, tables) =
+        (Arc::new(tables::StatementTables::new(again.clone())), "SELECT count(*) FROM readings");
     let session = tables::session(&again, &asked, None).await.unwrap();
     let plan = session.state().create_logical_plan(tables).await.unwrap();
     let mut counts = Vec::new();
@@ -74,12 +79,15 @@ async fn psql_shows_tables_columns_and_rows() {
     }
     let described = text(&open.psql(&["-c", "\\d readings"]).await);
     assert!(described.contains("speed_kmh") && described.contains("double precision"), "{described}");
-    let rows = text(&open.psql(&["-At", "-c", "SELECT vehicle_id, count(*) FROM readings GROUP BY 1 ORDER BY 1"]).await);
+    let rows = text(
+        &open.psql(&["-At", "-c", "SELECT vehicle_id, count(*) FROM readings GROUP BY 1 ORDER BY 1"]).await,
+    );
     assert_eq!(rows, "acme-1|100\nbolt-1|50\n");
     let two = text(&open.psql(&["-At", "-c", "SELECT 1; SELECT count(*) FROM latest_trips"]).await);
     assert_eq!(two, "1\n0\n");
     // More than one row at a time, by a cursor.
-    let fetched = text(&open.psql(&["-At", "-v", "FETCH_COUNT=7", "-c", "SELECT ts FROM readings ORDER BY ts"]).await);
+    let fetched =
+        text(&open.psql(&["-At", "-v", "FETCH_COUNT=7", "-c", "SELECT ts FROM readings ORDER BY ts"]).await);
     assert_eq!(fetched.lines().count(), 150);
     open.stop().await;
 }
@@ -143,7 +151,10 @@ async fn grafana_finds_tables_columns_and_a_series() {
         .await;
     answers[0].rows();
     let found = answers[1].rows();
-    assert!(found.contains(&vec![json!("readings")]) && found.contains(&vec![json!("latest_trips")]), "{found:?}");
+    assert!(
+        found.contains(&vec![json!("readings")]) && found.contains(&vec![json!("latest_trips")]),
+        "{found:?}"
+    );
     let columns = answers[2].rows();
     assert!(columns.iter().any(|c| c[0] == json!("speed_kmh")), "{columns:?}");
     assert_eq!(answers[3].rows().len(), 4);
