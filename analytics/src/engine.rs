@@ -7,6 +7,7 @@
 mod functions;
 mod json;
 mod limits;
+mod only;
 mod places;
 mod query;
 mod session;
@@ -25,6 +26,7 @@ use service::{Clock, SharedClock};
 use wire::{ids::VehicleId, time::Timestamp};
 
 pub use limits::{Limits, SqlError, SqlErrorKind};
+pub(crate) use only::Only;
 pub(crate) use places::{Place, Places};
 pub(crate) use query::{Bounded, check_only_reads, timestamp_literal};
 pub(crate) use session::CATALOG;

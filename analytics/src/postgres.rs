@@ -9,15 +9,17 @@
 //! some vehicles only has views of these, and the tables below them are not there.
 
 mod bounds;
+mod cancel;
 mod connection;
 mod guard;
 mod login;
+mod settings;
 mod tables;
 
 #[cfg(test)]
 mod tests;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use datafusion_postgres::pgwire::{api::ConnectionManager, tokio::process_socket};
 use lake::Whose;
@@ -40,6 +42,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::Analytics;
+use cancel::Cancels;
 use connection::Connection;
 
 /// How often it is looked whether the client has gone, and whose time is over.
@@ -122,12 +125,13 @@ impl PostgresConfig {
         let listen = faults.check("postgres.listen", self.listen.parse::<SocketAddr>());
         let tls = self.tls(faults);
         let mut users = Vec::with_capacity(self.users.len());
+        let mut names = BTreeSet::new();
         for user in &self.users {
             let key = format!("postgres.users {:?}", user.name);
             let password = faults.check(&key, Secret::from_file(&user.password_file));
             let whose = user.vehicles.as_deref().map(str::parse::<Whose>);
             let whose = whose.map(|whose| faults.check(&key, whose));
-            if user.name.is_empty() || users.iter().any(|known: &User| known.name == user.name) {
+            if user.name.is_empty() || !names.insert(user.name.as_str()) {
                 faults.add(&key, "every user has a name of its own");
             }
             let (Some(password), Some(whose)) = (password, whose.map_or(Some(None), |w| w.map(Some))) else {
@@ -205,11 +209,13 @@ pub async fn start(
     let listener = TcpListener::bind(settings.listen).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, users = settings.users.len(), has_tls = settings.tls.is_some(), "SQL by the Postgres protocol");
+    let connections = Arc::new(ConnectionManager::new());
     let door = Door {
         analytics: analytics.clone(),
         tls: settings.tls.clone().map(TlsAcceptor::from),
         settings: Arc::new(settings),
-        connections: Arc::new(ConnectionManager::new()),
+        cancels: Arc::new(Cancels::new(Arc::clone(&connections))),
+        connections,
     };
     tasks.spawn("postgres door", door.run(listener, tasks.stop_token()));
     Ok(address)
@@ -221,6 +227,7 @@ struct Door {
     settings: Arc<PostgresSettings>,
     /// Who can be asked to cancel.
     connections: Arc<ConnectionManager>,
+    cancels: Arc<Cancels>,
 }
 
 impl Door {
@@ -233,7 +240,12 @@ impl Door {
                 accepted = listener.accept() => match accepted {
                     Ok((socket, peer)) if open.len() < self.settings.connections_max => {
                         let connection =
-                            Arc::new(Connection::new(&self.analytics, &self.settings, &self.connections));
+                            Arc::new(Connection::new(
+                            &self.analytics,
+                            &self.settings,
+                            &self.connections,
+                            &self.cancels,
+                        ));
                         open.spawn(serve(socket, peer, self.tls.clone(), connection));
                     }
                     Ok((socket, peer)) => {

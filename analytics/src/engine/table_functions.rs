@@ -16,7 +16,7 @@ use datafusion::{
 };
 use lake::{TableKind, Whose};
 
-use super::snapshot::Tables;
+use super::{Only, snapshot::Tables};
 
 /// Adds them. `signal` reads the table `signals` of the schema; `lake_at` shows rows of `whose` alone.
 pub(crate) fn add(
@@ -84,10 +84,7 @@ impl TableFunctionImpl for LakeAt {
             tables: Arc::clone(&self.tables),
         });
         let Some(whose) = &self.whose else { return Ok(then) };
-        let plan = LogicalPlanBuilder::scan(kind.name(), provider_as_source(then), None)?
-            .filter(whose.condition())?
-            .build()?;
-        Ok(Arc::new(ViewTable::new(plan, None)))
+        Ok(Arc::new(Only { table: then, whose: whose.clone() }))
     }
 }
 

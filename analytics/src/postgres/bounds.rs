@@ -13,6 +13,7 @@ use datafusion_postgres::pgwire::{
 };
 use futures::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::engine::{Limits, Place, SqlError, SqlErrorKind};
 
@@ -41,12 +42,13 @@ pub(super) struct Running {
     place: Mutex<Option<Place>>,
     until: Instant,
     limits: Limits,
+    cancel: CancellationToken,
 }
 
 impl Running {
     pub(super) fn new(place: Place, limits: Limits) -> Arc<Self> {
         let until = Instant::now() + limits.statement_time;
-        Arc::new(Self { place: Mutex::new(Some(place)), until, limits })
+        Arc::new(Self { place: Mutex::new(Some(place)), until, limits, cancel: CancellationToken::new() })
     }
 
     pub(super) fn until(&self) -> Instant {
@@ -55,6 +57,11 @@ impl Running {
 
     pub(super) fn timeout(&self) -> PgWireError {
         told(SqlError::timeout(&self.limits))
+    }
+
+    fn cancelled() -> PgWireError {
+        let message = "the query was cancelled by its client".to_owned();
+        told(SqlError { kind: SqlErrorKind::Timeout, message })
     }
 
     fn leave(&self) {
@@ -70,6 +77,16 @@ pub(super) struct Pending(Mutex<Vec<Weak<Running>>>);
 impl Pending {
     pub(super) fn add(&self, running: &Arc<Running>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(running));
+    }
+
+    /// Ends them all.
+    pub(super) fn cancel(&self) {
+        for pending in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            if let Some(running) = pending.upgrade() {
+                running.leave();
+                running.cancel.cancel();
+            }
+        }
     }
 
     pub(super) fn give_up_overdue(&self) {
@@ -88,10 +105,11 @@ impl Pending {
 /// The response, its rows within bounds.
 pub(super) fn bounded(response: Response, running: &Arc<Running>) -> Response {
     match response {
-        Response::Query(QueryResponse { command_tag, row_schema, data_rows }) => {
+        Response::Query(QueryResponse { command_tag, row_schema, data_rows, .. }) => {
             let rows = BoundedRows {
                 rows: data_rows.boxed(),
                 over: Box::pin(sleep_until(running.until)),
+                cancelled: Box::pin(running.cancel.clone().cancelled_owned()),
                 left: running.limits.streamed_rows_max,
                 running: Arc::clone(running),
                 is_done: false,
@@ -107,6 +125,7 @@ pub(super) fn bounded(response: Response, running: &Arc<Running>) -> Response {
 struct BoundedRows {
     rows: futures::stream::BoxStream<'static, PgWireResult<DataRow>>,
     over: Pin<Box<Sleep>>,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     left: usize,
     running: Arc<Running>,
     is_done: bool,
@@ -127,6 +146,9 @@ impl Stream for BoundedRows {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.is_done {
             return Poll::Ready(None);
+        }
+        if self.cancelled.as_mut().poll(cx).is_ready() {
+            return self.end(Running::cancelled());
         }
         if self.over.as_mut().poll(cx).is_ready() {
             let error = self.running.timeout();

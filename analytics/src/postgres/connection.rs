@@ -13,10 +13,10 @@ use datafusion_postgres::{
             ClientInfo, ClientPortalStore, ConnectionManager, ErrorHandler, METADATA_USER,
             PgWireServerHandlers, Type,
             auth::StartupHandler,
-            cancel::{CancelHandler, DefaultCancelHandler},
+            cancel::CancelHandler,
             portal::{Format, Portal},
             query::{ExtendedQueryHandler, SimpleQueryHandler},
-            results::{FieldInfo, Response},
+            results::{DescribePortalResponse, FieldInfo, Response},
             stmt::QueryParser,
             store::PortalStore,
         },
@@ -30,6 +30,7 @@ use tokio::sync::OnceCell;
 use super::{
     PostgresSettings,
     bounds::{Pending, Running, bounded, told},
+    cancel::Cancels,
     guard::OnlyReads,
     login::Login,
     tables::{StatementTables, session},
@@ -46,7 +47,7 @@ pub(super) struct Connection {
     statements: Arc<Statements>,
     prepared: Arc<Prepared>,
     login: Arc<Login>,
-    cancel: Arc<DefaultCancelHandler>,
+    cancels: Arc<Cancels>,
 }
 
 /// Its statements.
@@ -55,7 +56,8 @@ pub(super) struct Statements {
     settings: Arc<PostgresSettings>,
     tables: Arc<StatementTables>,
     service: OnceCell<DfSessionService>,
-    pending: Pending,
+    pending: Arc<Pending>,
+    cancels: Arc<Cancels>,
 }
 
 impl Connection {
@@ -63,13 +65,15 @@ impl Connection {
         analytics: &Analytics,
         settings: &Arc<PostgresSettings>,
         connections: &Arc<ConnectionManager>,
+        cancels: &Arc<Cancels>,
     ) -> Self {
         let statements = Statements {
             analytics: analytics.clone(),
             settings: Arc::clone(settings),
             tables: Arc::new(StatementTables::new(analytics.clone())),
             service: OnceCell::new(),
-            pending: Pending::default(),
+            pending: Arc::new(Pending::default()),
+            cancels: Arc::clone(cancels),
         };
         let statements = Arc::new(statements);
         let parser = Arc::new(Parser(Arc::clone(&statements)));
@@ -77,7 +81,7 @@ impl Connection {
             prepared: Arc::new(Prepared { statements: Arc::clone(&statements), parser }),
             statements,
             login: Arc::new(Login::new(settings, connections)),
-            cancel: Arc::new(DefaultCancelHandler::new(Arc::clone(connections))),
+            cancels: Arc::clone(cancels),
         }
     }
 
@@ -121,6 +125,7 @@ impl Statements {
         let who = client.metadata().get(METADATA_USER).map_or("", String::as_str);
         let place = self.analytics.place(who).await.map_err(told)?;
         let running = Running::new(place, *self.analytics.limits());
+        self.cancels.know(client, &self.pending);
         self.pending.add(&running);
         Ok(running)
     }
@@ -168,7 +173,7 @@ impl ExtendedQueryHandler for Prepared {
     ) -> PgWireResult<Response>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
-        C::PortalStore: PortalStore,
+        C::PortalStore: PortalStore<Statement = Self::Statement>,
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
@@ -177,6 +182,28 @@ impl ExtendedQueryHandler for Prepared {
         let answer = ExtendedQueryHandler::do_query(service, client, portal, max_rows);
         let answer = tokio::time::timeout_at(running.until(), answer).await;
         Ok(bounded(answer.map_err(|_| running.timeout())??, &running))
+    }
+
+    async fn do_describe_portal<C>(
+        &self,
+        client: &mut C,
+        portal: &Portal<Self::Statement>,
+    ) -> PgWireResult<DescribePortalResponse>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Self::Statement>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let (text, planned) = &portal.statement.statement;
+        // A cursor that was declared has its text alone.
+        let of_cursor = match planned {
+            None if !text.is_empty() => self.parser.parse_sql(client, text, &[]).await?,
+            _ => None,
+        };
+        let statement = of_cursor.as_ref().unwrap_or(&portal.statement.statement);
+        let format = Some(&portal.result_column_format);
+        Ok(DescribePortalResponse::new(self.parser.get_result_schema(statement, format)?))
     }
 }
 
@@ -259,6 +286,6 @@ impl PgWireServerHandlers for Connection {
     }
 
     fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        Arc::clone(&self.cancel)
+        Arc::clone(&self.cancels)
     }
 }

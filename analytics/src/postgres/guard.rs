@@ -1,8 +1,10 @@
 //! Statements that do not only read are refused before anything else sees them.
 
+use std::sync::Arc;
+
 use datafusion::{
-    common::ParamValues,
-    logical_expr::LogicalPlan,
+    common::{DFSchema, ParamValues},
+    logical_expr::{EmptyRelation, LogicalPlan},
     prelude::SessionContext,
     sql::{
         parser,
@@ -13,7 +15,10 @@ use datafusion_postgres::{
     QueryHook,
     hooks::HookClient,
     pgwire::{
-        api::{ClientInfo, results::Response},
+        api::{
+            ClientInfo,
+            results::{Response, Tag},
+        },
         error::{ErrorInfo, PgWireError, PgWireResult},
     },
 };
@@ -49,7 +54,9 @@ fn check(statement: &Statement) -> PgWireResult<()> {
         | Statement::Rollback { .. }
         | Statement::Declare { .. }
         | Statement::Fetch { .. }
-        | Statement::Close { .. } => Ok(()),
+        | Statement::Close { .. }
+        | Statement::Deallocate { .. }
+        | Statement::Discard { .. } => Ok(()),
         Statement::Explain { statement, .. } => check(statement),
         // The engine's own settings are bounds too: memory, threads, disk.
         Statement::Set(Set::SingleAssignment { variable, .. })
@@ -84,6 +91,16 @@ async fn check_plan(statement: &Statement, context: &SessionContext) -> PgWireRe
     check_only_reads(&plan).map_err(|SqlError { message, .. }| refused(message))
 }
 
+/// What a client says when it puts its connection back into a pool: there is nothing to be forgotten, as a
+/// statement prepared again takes the place of the one before.
+fn forgotten(statement: &Statement) -> Option<Response> {
+    match statement {
+        Statement::Deallocate { .. } => Some(Response::Execution(Tag::new("DEALLOCATE"))),
+        Statement::Discard { .. } => Some(Response::Execution(Tag::new("DISCARD"))),
+        _ => None,
+    }
+}
+
 #[async_trait::async_trait]
 impl QueryHook for OnlyReads {
     async fn handle_simple_query(
@@ -94,6 +111,9 @@ impl QueryHook for OnlyReads {
     ) -> Option<PgWireResult<Response>> {
         if let Err(error) = check(statement) {
             return Some(Err(error));
+        }
+        if let Some(response) = forgotten(statement) {
+            return Some(Ok(response));
         }
         check_plan(statement, context).await.err().map(Err)
     }
@@ -107,17 +127,24 @@ impl QueryHook for OnlyReads {
         if let Err(error) = check(statement) {
             return Some(Err(error));
         }
+        if forgotten(statement).is_some() {
+            let nothing = EmptyRelation { produce_one_row: false, schema: Arc::new(DFSchema::empty()) };
+            return Some(Ok(LogicalPlan::EmptyRelation(nothing)));
+        }
         check_plan(statement, context).await.err().map(Err)
     }
 
     async fn handle_extended_query(
         &self,
-        _statement: &Statement,
+        statement: &Statement,
         plan: &LogicalPlan,
         _params: &ParamValues,
         _context: &SessionContext,
         _client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
+        if let Some(response) = forgotten(statement) {
+            return Some(Ok(response));
+        }
         check_only_reads(plan).err().map(|SqlError { message, .. }| Err(refused(message)))
     }
 }

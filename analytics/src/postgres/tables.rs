@@ -9,12 +9,11 @@ use arrow::datatypes::SchemaRef;
 use datafusion::{
     catalog::{
         CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
-        MemorySchemaProvider, SchemaProvider, Session, TableProvider, view::ViewTable,
+        MemorySchemaProvider, SchemaProvider, Session, TableProvider,
     },
-    datasource::provider_as_source,
     error::{DataFusionError, Result},
     execution::SessionStateBuilder,
-    logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType},
+    logical_expr::{Expr, TableProviderFilterPushDown, TableType},
     physical_plan::ExecutionPlan,
     prelude::SessionContext,
 };
@@ -23,9 +22,10 @@ use datafusion_postgres::datafusion_pg_catalog::{
 };
 use lake::{TableKind, Whose};
 
+use super::settings::current_setting;
 use crate::{
     Analytics,
-    engine::{CATALOG, add_table_functions, add_views, scan_by_name},
+    engine::{CATALOG, Only, add_table_functions, add_views, scan_by_name},
 };
 
 /// The schema that Postgres' tools look in.
@@ -111,10 +111,7 @@ pub(super) async fn session(
         });
         let seen: Arc<dyn TableProvider> = match whose {
             None => table,
-            Some(whose) => {
-                let rows = LogicalPlanBuilder::scan(kind.name(), provider_as_source(table), None)?;
-                Arc::new(ViewTable::new(rows.filter(whose.condition())?.build()?, None))
-            }
+            Some(whose) => Arc::new(Only { table, whose: whose.clone() }),
         };
         schema.register_table(kind.name().to_owned(), seen)?;
     }
@@ -130,6 +127,7 @@ pub(super) async fn session(
     let context = SessionContext::new_with_state(state);
     add_views(&context, &schema, &TableKind::ALL).await?;
     add_table_functions(&context, &schema, &analytics.shared.tables, whose);
+    context.register_udf(current_setting());
     setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|e| *e)?;
     Ok(context)
 }

@@ -80,7 +80,7 @@ async fn a_fault_has_an_episode_for_each_time_it_was_there() {
     let expected = [
         // At 50 the unit's list is without SPN 100, which was cleared already; at 7 it had not been told of it.
         json!(["active", "SPN 100 FMI 1", 0, 7, "gone", 0, 0]),
-        json!(["active", "SPN 100 FMI 1", 10, 30, "clear", 2, 20]),
+        json!(["active", "SPN 100 FMI 1", 10, 30, "clear", 2, 30]),
         json!(["active", "SPN 100 FMI 1", 90, null, null, 0, 90]),
         json!(["active", "SPN 200 FMI 2", 7, null, null, 0, 50]),
         json!(["previous", "SPN 200 FMI 2", 5, 40, "gone", 0, 5]),

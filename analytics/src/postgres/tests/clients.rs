@@ -125,18 +125,19 @@ async fn jdbc_asks_and_reads_the_catalog() {
 #[tokio::test(flavor = "multi_thread")]
 async fn grafana_finds_tables_columns_and_a_series() {
     let open = Open::new().await;
-    let tables = "SELECT CASE WHEN quote_ident(table_schema) IN (SELECT CASE WHEN trim(s[i]) = '\"$user\"' THEN user \
-                  ELSE trim(s[i]) END FROM generate_series(array_lower(string_to_array(current_setting('search_path'), \
-                  ','), 1), array_upper(string_to_array(current_setting('search_path'), ','), 1)) AS i, \
-                  string_to_array(current_setting('search_path'), ',') s) THEN quote_ident(table_name) ELSE \
-                  quote_ident(table_schema) || '.' || quote_ident(table_name) END AS \"table\" FROM \
-                  information_schema.tables WHERE quote_ident(table_schema) NOT IN ('information_schema', 'pg_catalog', \
-                  '_timescaledb_cache', '_timescaledb_catalog', '_timescaledb_internal', '_timescaledb_config', \
-                  'timescaledb_information', 'timescaledb_experimental') ORDER BY CASE WHEN quote_ident(table_schema) \
-                  IN (SELECT CASE WHEN trim(s[i]) = '\"$user\"' THEN user ELSE trim(s[i]) END FROM \
-                  generate_series(array_lower(string_to_array(current_setting('search_path'), ','), 1), \
-                  array_upper(string_to_array(current_setting('search_path'), ','), 1)) AS i, \
-                  string_to_array(current_setting('search_path'), ',') s) THEN 0 ELSE 1 END, 1";
+    let tables = "SELECT CASE WHEN quote_ident(table_schema) IN (SELECT CASE WHEN trim(s[i]) = '\"$user\"' THEN user ELSE trim(s[i]) END FROM \
+                  generate_series(array_lower(string_to_array(current_setting('search_path'),','),1), \
+                  array_upper(string_to_array(current_setting('search_path'),','),1)) as i, \
+                  string_to_array(current_setting('search_path'),',') s) \
+                  THEN quote_ident(table_name) ELSE quote_ident(table_schema) || '.' || quote_ident(table_name) END \
+                  AS \"table\" FROM information_schema.tables WHERE quote_ident(table_schema) NOT IN \
+                  ('information_schema', 'pg_catalog', '_timescaledb_cache', '_timescaledb_catalog', \
+                  '_timescaledb_internal', '_timescaledb_config', 'timescaledb_information', \
+                  'timescaledb_experimental') ORDER BY CASE WHEN quote_ident(table_schema) IN (SELECT CASE WHEN trim(s[i]) = '\"$user\"' THEN user ELSE trim(s[i]) END FROM \
+                  generate_series(array_lower(string_to_array(current_setting('search_path'),','),1), \
+                  array_upper(string_to_array(current_setting('search_path'),','),1)) as i, \
+                  string_to_array(current_setting('search_path'),',') s) \
+                  THEN 0 ELSE 1 END, 1";
     let columns = "SELECT quote_ident(column_name) AS \"column\", data_type AS \"type\" FROM information_schema.columns \
                    WHERE quote_ident(table_name) = 'readings'";
     let series = "SELECT date_bin('30 seconds', ts) AS \"time\", avg(speed_kmh) AS speed_kmh FROM readings \
@@ -151,10 +152,8 @@ async fn grafana_finds_tables_columns_and_a_series() {
         .await;
     answers[0].rows();
     let found = answers[1].rows();
-    assert!(
-        found.contains(&vec![json!("readings")]) && found.contains(&vec![json!("latest_trips")]),
-        "{found:?}"
-    );
+    let has = |name: &str| found.iter().any(|row| row[0].as_str().is_some_and(|table| table.ends_with(name)));
+    assert!(has("readings") && has("latest_trips"), "{found:?}");
     let columns = answers[2].rows();
     assert!(columns.iter().any(|c| c[0] == json!("speed_kmh")), "{columns:?}");
     assert_eq!(answers[3].rows().len(), 4);
