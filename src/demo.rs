@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Address of the MQTT broker; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     mqtt_listen: String,
+    /// Address for psql, Grafana and other clients of Postgres; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    postgres_listen: String,
     /// How many vehicles are simulated beside the real car
     #[arg(long, default_value_t = 20)]
     vehicles: usize,
@@ -135,6 +138,7 @@ fn configuration(arguments: &Arguments) -> Loaded<Config> {
     config.set_data_dir(&arguments.data);
     config.ingest.broker.embedded_listen.clone_from(&arguments.mqtt_listen);
     config.api.listen.clone_from(&arguments.listen);
+    config.analytics.postgres.listen.clone_from(&arguments.postgres_listen);
     // At sixty times the speed, a quarter of an hour without data is a quarter of a minute.
     let silence = Duration::from_secs_f64((900.0 / arguments.speed.max(1.0)).max(5.0));
     config.analytics.trips.silence = service::config::DurationText(silence);

@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Address of the api and the console; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Address for psql, Grafana and other clients of Postgres; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    postgres_listen: Option<SocketAddr>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -27,10 +30,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(listen) = arguments.listen {
         loaded.config.api.listen = listen.to_string();
     }
+    if let Some(listen) = arguments.postgres_listen {
+        loaded.config.analytics.postgres.listen = listen.to_string();
+    }
     let tasks = Tasks::new();
     let stack = Stack::start(loaded, &tasks, SystemClock::shared()).await?;
     if let Some(address) = stack.ingest.broker_address() {
         println!("mqtt    {address}");
+    }
+    if let Some(address) = stack.postgres {
+        println!("sql     postgresql://{address}/roadlake");
     }
     println!("console http://{}", stack.api.addr);
     let outcome = tasks.until_signal().await;

@@ -54,6 +54,8 @@ impl Config {
 pub(crate) struct Stack {
     pub(crate) ingest: ingest::Handle,
     pub(crate) analytics: analytics::Analytics,
+    /// Where Postgres' clients are answered, if they are.
+    pub(crate) postgres: Option<std::net::SocketAddr>,
     pub(crate) api: api::Handle,
     analytics_tasks: Tasks,
     api_tasks: Tasks,
@@ -87,11 +89,11 @@ impl Stack {
         let (analytics_tasks, api_tasks) = (tasks.group(), tasks.group());
         let ingest = ingest::start(ingest, tasks, clock.clone()).await?;
         let health = service::health::Health::default();
-        let analytics =
-            analytics::start(analytics, &analytics_tasks, clock.clone(), &health).await?.analytics;
+        let analytics::Handle { analytics, postgres } =
+            analytics::start(analytics, &analytics_tasks, clock.clone(), &health).await?;
         analytics::live::follow_ingest(&analytics, ingest.last_state_changes(), &analytics_tasks);
         let api = api::start(api, &api_tasks, clock, Arc::new(analytics.clone())).await?;
-        Ok(Self { ingest, analytics, api, analytics_tasks, api_tasks })
+        Ok(Self { ingest, analytics, postgres, api, analytics_tasks, api_tasks })
     }
 
     /// Intake closes, what is buffered is committed, then the rest ends.

@@ -6,7 +6,11 @@ use lake::{LakeLocation, LakeSettings, S3Config};
 use serde::Deserialize;
 use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
 
-use crate::{engine::Limits, trips::Parameters};
+use crate::{
+    engine::Limits,
+    postgres::{PostgresConfig, PostgresSettings},
+    trips::Parameters,
+};
 
 /// Versions taken at once at most, whatever the file says.
 const VERSIONS_MAX: usize = 10_000;
@@ -29,6 +33,8 @@ pub struct Config {
     pub fleet_days_max: usize,
     /// Bounds of queries.
     pub sql: SqlConfig,
+    /// The door for Postgres' clients.
+    pub postgres: PostgresConfig,
     /// Rules of trips.
     pub trips: TripsConfig,
 }
@@ -49,6 +55,8 @@ pub struct SqlConfig {
     pub statement_time: DurationText,
     /// Rows of one answer.
     pub rows_max: usize,
+    /// Rows of one answer that is streamed.
+    pub streamed_rows_max: usize,
     /// Parallel parts of one query.
     pub parallel_max: usize,
 }
@@ -118,6 +126,8 @@ pub struct Settings {
     pub fleet_days_max: usize,
     /// Bounds of queries.
     pub limits: Limits,
+    /// The door for Postgres' clients, where it is open.
+    pub postgres: Option<PostgresSettings>,
     /// Rules of trips.
     pub parameters: Parameters,
 }
@@ -132,6 +142,7 @@ impl Default for Config {
             lookback: DurationText(Duration::from_secs(7 * 86_400)),
             fleet_days_max: 40,
             sql: SqlConfig::default(),
+            postgres: PostgresConfig::default(),
             trips: TripsConfig::default(),
         }
     }
@@ -147,6 +158,7 @@ impl Default for SqlConfig {
             queue_wait: DurationText(limits.queue_wait),
             statement_time: DurationText(limits.statement_time),
             rows_max: limits.rows_max,
+            streamed_rows_max: limits.streamed_rows_max,
             parallel_max: limits.parallel_max,
         }
     }
@@ -193,6 +205,7 @@ impl Settings {
             lookback: config.lookback.0,
             fleet_days_max: config.fleet_days_max,
             limits: Limits::default(),
+            postgres: None,
             parameters: Parameters::default(),
         }
     }
@@ -213,6 +226,7 @@ impl Settings {
         positive("sql.queries_max", config.sql.queries_max > 0);
         positive("sql.statement_time", !config.sql.statement_time.0.is_zero());
         positive("sql.rows_max", config.sql.rows_max > 0);
+        positive("sql.streamed_rows_max", config.sql.streamed_rows_max > 0);
         positive("sql.parallel_max", config.sql.parallel_max > 0);
         let trips = &config.trips;
         positive("trips.moving_speed_kmh", trips.moving_speed_kmh > 0.0);
@@ -253,6 +267,7 @@ impl Settings {
                 None
             }
         };
+        let postgres = config.postgres.check(&mut faults);
         let settings = memory_bytes_max.zip(lake).map(|(memory_bytes_max, lake)| Self {
             lake,
             interval: config.interval.0,
@@ -260,6 +275,7 @@ impl Settings {
             lookback: config.lookback.0,
             fleet_days_max: config.fleet_days_max,
             limits: config.sql.limits(memory_bytes_max),
+            postgres,
             parameters: trips.parameters(),
         });
         faults.finish(settings)
@@ -275,6 +291,7 @@ impl SqlConfig {
             queue_wait: self.queue_wait.0,
             statement_time: self.statement_time.0,
             rows_max: self.rows_max,
+            streamed_rows_max: self.streamed_rows_max,
             parallel_max: self.parallel_max,
             ..Limits::default()
         }

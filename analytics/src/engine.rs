@@ -7,9 +7,13 @@
 mod functions;
 mod json;
 mod limits;
+mod only;
+mod places;
 mod query;
 mod session;
 mod snapshot;
+mod table_functions;
+mod views;
 
 #[cfg(test)]
 mod tests;
@@ -19,18 +23,25 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use datafusion::execution::SessionState;
 use lake::{Lake, LakeLocation, LakeSettings, OpenLakeError, TableKind};
 use service::{Clock, SharedClock};
-use tokio::sync::Semaphore;
 use wire::{ids::VehicleId, time::Timestamp};
 
 pub use limits::{Limits, SqlError, SqlErrorKind};
-pub(crate) use query::{Bounded, timestamp_literal};
+pub(crate) use only::Only;
+pub(crate) use places::{Place, Places};
+pub(crate) use query::{Bounded, check_only_reads, timestamp_literal};
+pub(crate) use session::CATALOG;
 pub(crate) use snapshot::{Snapshot, Tables};
+pub(crate) use table_functions::{add as add_table_functions, scan_by_name};
+pub(crate) use views::add as add_views;
 
 use crate::{
     fleet::Fleet,
     row::{QueryResult, TripChange, VehicleState},
     trip_table,
 };
+
+/// Who asks by HTTP, in the queue; no user of another door has this name.
+const HTTP_USER: &str = "\0http";
 
 /// How far the derivation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,12 +61,12 @@ pub struct Analytics {
 }
 
 pub(crate) struct Shared {
-    pub(crate) tables: Tables,
+    pub(crate) tables: Arc<Tables>,
     pub(crate) fleet: Fleet,
     pub(crate) progress: tokio::sync::watch::Sender<Progress>,
-    base: SessionState,
+    pub(crate) base: SessionState,
     limits: Limits,
-    permits: Semaphore,
+    places: Places,
     clock: SharedClock,
 }
 
@@ -68,6 +79,13 @@ pub enum OpenError {
     /// The engine refuses its limits.
     #[error("cannot set up the query engine")]
     Engine(#[source] Box<datafusion::error::DataFusionError>),
+}
+
+#[cfg(test)]
+impl Shared {
+    pub(crate) fn free_places(&self) -> usize {
+        self.places.free()
+    }
 }
 
 impl std::fmt::Debug for Analytics {
@@ -94,11 +112,11 @@ impl Analytics {
         let (progress, _) =
             tokio::sync::watch::channel(Progress { readings_version: -1, ..Progress::default() });
         let shared = Shared {
-            tables: Tables::new(lake),
+            tables: Arc::new(Tables::new(lake)),
             fleet: Fleet::default(),
             progress,
             base,
-            permits: Semaphore::new(limits.queries_max),
+            places: Places::new(limits.queries_max),
             limits,
             clock,
         };
@@ -108,9 +126,10 @@ impl Analytics {
     /// Runs a user's query on the newest tables; at most `max_rows` rows, and never more than
     /// the limit.
     pub async fn sql(&self, query: &str, max_rows: usize) -> Result<QueryResult, SqlError> {
+        self.check_length(query)?;
         let result = self.bounded(async |bounded| {
             let snapshot = self.shared.tables.newest(&TableKind::ALL).await?;
-            bounded.run(&self.shared.base, snapshot, query, max_rows.min(self.shared.limits.rows_max)).await
+            bounded.run(&self.shared, snapshot, query, max_rows.min(self.shared.limits.rows_max)).await
         });
         let result = result.await;
         crate::metrics::query_ended(result.as_ref().err().map(|e| e.kind));
@@ -121,7 +140,7 @@ impl Analytics {
     pub async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, SqlError> {
         self.bounded(async |bounded| {
             let snapshot = self.shared.tables.pinned(TableKind::Trips, trips_version).await?;
-            bounded.run(&self.shared.base, snapshot, query, self.shared.limits.rows_max).await
+            bounded.run(&self.shared, snapshot, query, self.shared.limits.rows_max).await
         })
         .await
     }
@@ -173,7 +192,7 @@ impl Analytics {
         );
         self.bounded(async |bounded| {
             let snapshot = self.shared.tables.newest(&[TableKind::Readings]).await?;
-            bounded.run(&self.shared.base, snapshot, &query, max_points).await
+            bounded.run(&self.shared, snapshot, &query, max_points).await
         })
         .await
     }
@@ -210,18 +229,41 @@ impl Analytics {
 
     /// Runs a query of ours, without the users' queue.
     pub(crate) async fn internal(&self, snapshot: Snapshot, query: &str) -> Result<query::Stream, SqlError> {
-        query::stream(&self.shared.base, snapshot, query).await
+        query::stream(&self.shared, snapshot, query).await
+    }
+
+    /// The bounds of queries.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// Refuses a text that is too long to be looked at.
+    pub(crate) fn check_length(&self, query: &str) -> Result<(), SqlError> {
+        let bytes_max = self.shared.limits.query_bytes_max;
+        if query.len() > bytes_max {
+            return Err(SqlError::invalid(format!(
+                "the query has {} bytes; {bytes_max} are allowed",
+                query.len()
+            )));
+        }
+        Ok(())
+    }
+
+    /// A place among the running queries, waited for no longer than a query may wait.
+    pub(crate) async fn place(&self, who: &str) -> Result<Place, SqlError> {
+        let limits = &self.shared.limits;
+        let place = tokio::time::timeout(limits.queue_wait, self.shared.places.take(who)).await;
+        place.ok().flatten().ok_or_else(|| SqlError::busy(limits))
     }
 
     /// Waits for a place, then for the answer, within the statement's time.
     async fn bounded<T>(&self, ask: impl AsyncFnOnce(Bounded) -> Result<T, SqlError>) -> Result<T, SqlError> {
         let started_us = self.shared.clock.monotonic_us();
-        let (limits, queue) = (&self.shared.limits, &self.shared.permits);
-        let permit = tokio::time::timeout(limits.queue_wait, queue.acquire()).await;
-        let Ok(Ok(permit)) = permit else { return Err(SqlError::busy(limits)) };
+        let limits = &self.shared.limits;
+        let place = self.place(HTTP_USER).await?;
         let bounded = Bounded { clock: Arc::clone(&self.shared.clock), started_us };
         let answer = tokio::time::timeout(limits.statement_time, ask(bounded)).await;
-        drop(permit);
+        drop(place);
         answer.unwrap_or_else(|_| Err(SqlError::timeout(limits)))
     }
 }

@@ -63,6 +63,14 @@ pub enum StartError {
     /// The lake or the engine.
     #[error("cannot start analytics")]
     Open(#[from] OpenError),
+    /// The door for Postgres' clients.
+    #[error("cannot listen at {address} (key postgres.listen)")]
+    Postgres {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// Why a pass failed. Nothing was written.
@@ -123,6 +131,8 @@ impl From<datafusion::error::DataFusionError> for PassError {
 pub struct Handle {
     /// What others ask.
     pub analytics: Analytics,
+    /// Where Postgres' clients are answered, if they are.
+    pub postgres: Option<std::net::SocketAddr>,
 }
 
 /// Opens the lake (making it when it is not there) and starts the job.
@@ -134,6 +144,14 @@ pub async fn start(
 ) -> Result<Handle, StartError> {
     health.set(HEALTH_PART, State::Starting("reading the lake".to_owned()));
     let analytics = Analytics::create(&settings.lake, settings.limits, std::sync::Arc::clone(&clock)).await?;
+    let postgres = match settings.postgres.clone() {
+        Some(door) => {
+            let address = door.listen;
+            let opened = crate::postgres::start(&analytics, door, tasks).await;
+            Some(opened.map_err(|source| StartError::Postgres { address, source })?)
+        }
+        None => None,
+    };
     let mut follower = Follower::new(analytics.clone(), &settings, clock);
     let (stop, health, interval) = (tasks.stop_token(), health.clone(), settings.interval);
     tasks.spawn("analytics follower", async move {
@@ -170,7 +188,7 @@ pub async fn start(
         }
         Ok(())
     });
-    Ok(Handle { analytics })
+    Ok(Handle { analytics, postgres })
 }
 
 /// The pause before the next pass: longer the more have failed.

@@ -48,7 +48,7 @@ impl Whose {
     }
 
     /// The condition on `vehicle_id`. Ids have no character that means something in a pattern.
-    pub(crate) fn condition(&self) -> Expr {
+    pub fn condition(&self) -> Expr {
         let of = |pattern: &Pattern| match pattern {
             Pattern::One(id) => col("vehicle_id").eq(lit(id.as_str())),
             Pattern::StartsWith(beginning) => col("vehicle_id").like(lit(format!("{}%", beginning.as_str()))),

@@ -146,6 +146,9 @@ pub(super) async fn results(
     if let Some(address) = stack.ingest.broker_address() {
         println!("mqtt     {address}");
     }
+    if let Some(address) = stack.postgres {
+        println!("sql      psql postgresql://me@{address}/roadlake");
+    }
     println!("lake     {}", data_dir.join("lake").display());
     Ok(())
 }

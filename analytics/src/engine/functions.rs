@@ -12,7 +12,12 @@ use crate::trips::{Fix, haversine_m};
 
 /// Every function added to DataFusion's own.
 pub(super) fn all() -> Vec<ScalarUDF> {
-    vec![haversine()]
+    vec![haversine(), time_bucket()]
+}
+
+/// `time_bucket(interval, ts)`: DataFusion's `date_bin` by the name that TimescaleDB gave it.
+fn time_bucket() -> ScalarUDF {
+    datafusion::functions::datetime::date_bin().as_ref().clone().with_aliases(["time_bucket"])
 }
 
 /// `haversine_m(latitude1, longitude1, latitude2, longitude2)`: metres over ground, null where any is.

@@ -20,6 +20,8 @@ pub struct Limits {
     pub statement_time: Duration,
     /// Rows of one answer.
     pub rows_max: usize,
+    /// Rows of one answer that is streamed, by doors that stream.
+    pub streamed_rows_max: usize,
     /// Longest query text.
     pub query_bytes_max: usize,
     /// Parallel parts of one query.
@@ -35,6 +37,7 @@ impl Default for Limits {
             queue_wait: Duration::from_secs(10),
             statement_time: Duration::from_secs(60),
             rows_max: 100_000,
+            streamed_rows_max: 10_000_000,
             query_bytes_max: 64 << 10,
             parallel_max: 2,
         }
@@ -82,7 +85,15 @@ impl SqlError {
         Self { kind: SqlErrorKind::Busy, message }
     }
 
-    pub(super) fn timeout(limits: &Limits) -> Self {
+    pub(crate) fn too_many_rows(limits: &Limits) -> Self {
+        let message = format!(
+            "the answer has more than {} rows; aggregate it, or add LIMIT (key streamed_rows_max)",
+            limits.streamed_rows_max,
+        );
+        Self { kind: SqlErrorKind::Busy, message }
+    }
+
+    pub(crate) fn timeout(limits: &Limits) -> Self {
         let message = format!(
             "the query ran longer than {}; narrow it by date and vehicle_id (key statement_time)",
             super::human(limits.statement_time),

@@ -2,14 +2,14 @@
 
 use arrow::array::RecordBatch;
 use datafusion::{
-    execution::{SendableRecordBatchStream, SessionState, context::SQLOptions},
+    execution::{SendableRecordBatchStream, context::SQLOptions},
     logical_expr::LogicalPlan,
 };
 use futures::StreamExt;
 use service::SharedClock;
 use wire::time::Timestamp;
 
-use super::{SqlError, elapsed_ms, json, session, snapshot::Snapshot};
+use super::{Shared, SqlError, elapsed_ms, json, session, snapshot::Snapshot};
 use crate::row::{ColumnInfo, QueryResult};
 
 /// Rows as they come.
@@ -27,14 +27,14 @@ pub(crate) fn timestamp_literal(ts: Timestamp) -> String {
 }
 
 /// Plans and starts a statement that only reads.
-pub(super) async fn stream(base: &SessionState, snapshot: Snapshot, query: &str) -> Result<Stream, SqlError> {
-    let context = session::over(base, snapshot).await?;
+pub(super) async fn stream(shared: &Shared, snapshot: Snapshot, query: &str) -> Result<Stream, SqlError> {
+    let context = session::over(&shared.base, &shared.tables, snapshot).await?;
     let plan = context.state().create_logical_plan(query).await?;
     check_only_reads(&plan)?;
     Ok(context.execute_logical_plan(plan).await?.execute_stream().await?)
 }
 
-fn check_only_reads(plan: &LogicalPlan) -> Result<(), SqlError> {
+pub(crate) fn check_only_reads(plan: &LogicalPlan) -> Result<(), SqlError> {
     let only_reads =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     only_reads.verify_plan(plan).map_err(|e| {
@@ -49,13 +49,13 @@ impl Bounded {
     /// Runs a statement to its end or to `rows_max` rows.
     pub(super) async fn run(
         &self,
-        base: &SessionState,
+        shared: &Shared,
         snapshot: Snapshot,
         query: &str,
         rows_max: usize,
     ) -> Result<QueryResult, SqlError> {
         let lake_versions = snapshot.versions.clone();
-        let mut stream = stream(base, snapshot, query).await?;
+        let mut stream = stream(shared, snapshot, query).await?;
         let columns = stream
             .schema()
             .fields()

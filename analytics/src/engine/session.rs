@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::{
     catalog::{
         CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
-        MemorySchemaProvider, SchemaProvider, view::ViewTable,
+        MemorySchemaProvider, SchemaProvider,
     },
     error::Result,
     execution::{
@@ -20,18 +20,16 @@ use datafusion::{
 
 use lake::TableKind;
 
-use super::{functions, limits::Limits, snapshot::Snapshot};
+use super::{
+    functions,
+    limits::Limits,
+    snapshot::{Snapshot, Tables},
+    table_functions, views,
+};
 
 /// Where queries find the tables.
-const CATALOG: &str = "roadlake";
+pub(crate) const CATALOG: &str = "roadlake";
 const SCHEMA: &str = "lake";
-
-/// Views of the newest revisions of what took place: table, view, and what a row is keyed by.
-const LATEST: [(TableKind, &str, &str); 3] = [
-    (TableKind::Trips, "latest_trips", "trip_id"),
-    (TableKind::Stops, "latest_stops", "stop_id"),
-    (TableKind::DrivingEvents, "latest_driving_events", "event_id"),
-];
 
 /// A session without tables, within limits.
 pub(super) fn base(limits: &Limits) -> Result<SessionState> {
@@ -60,10 +58,13 @@ pub(super) fn base(limits: &Limits) -> Result<SessionState> {
 }
 
 /// A session over one snapshot.
-pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<SessionContext> {
+pub(super) async fn over(
+    base: &SessionState,
+    tables: &Arc<Tables>,
+    snapshot: Snapshot,
+) -> Result<SessionContext> {
     let schema = Arc::new(MemorySchemaProvider::new());
-    let mut latest = LATEST.to_vec();
-    latest.retain(|(kind, ..)| snapshot.providers.iter().any(|provider| provider.0 == *kind));
+    let kinds: Vec<TableKind> = snapshot.providers.iter().map(|provider| provider.0).collect();
     for (kind, provider) in snapshot.providers {
         schema.register_table(kind.name().to_owned(), provider)?;
     }
@@ -73,16 +74,7 @@ pub(super) async fn over(base: &SessionState, snapshot: Snapshot) -> Result<Sess
     catalogs.register_catalog(CATALOG.to_owned(), catalog);
     let state = SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(catalogs).build();
     let context = SessionContext::new_with_state(state);
-    for (kind, name, key) in latest {
-        let query = format!(
-            "SELECT * EXCLUDE (revision_rank) FROM (
-               SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY revision DESC) AS revision_rank
-               FROM {})
-             WHERE revision_rank = 1 AND status <> 'withdrawn'",
-            kind.name(),
-        );
-        let plan = context.state().create_logical_plan(&query).await?;
-        schema.register_table(name.to_owned(), Arc::new(ViewTable::new(plan, Some(query))))?;
-    }
+    views::add(&context, &schema, &kinds).await?;
+    table_functions::add(&context, &schema, tables, None);
     Ok(context)
 }

@@ -23,6 +23,14 @@ pub(crate) struct Snapshot {
     pub(crate) versions: Versions,
 }
 
+impl Snapshot {
+    /// The table of this kind; an empty one when it is not among them.
+    pub(crate) fn into_provider(self, kind: TableKind) -> Arc<dyn TableProvider> {
+        let found = self.providers.into_iter().find(|(of, _)| *of == kind);
+        found.map_or_else(|| Arc::new(EmptyTable::new(kind.schema())) as Arc<dyn TableProvider>, |(_, p)| p)
+    }
+}
+
 impl Tables {
     pub(super) fn new(lake: Lake) -> Self {
         Self { lake, open: Mutex::default() }

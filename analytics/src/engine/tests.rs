@@ -8,6 +8,8 @@ use crate::{
     testing::{TestLake, run},
 };
 
+mod views;
+
 const START_S: i64 = 1_714_550_400;
 const NOW: Timestamp = Timestamp((START_S + 1000) * 1_000_000);
 
@@ -189,7 +191,7 @@ async fn more_queries_than_places_wait_and_are_then_refused() {
     let (lake, _) = lake_with_readings().await;
     let limits = Limits { queries_max: 1, queue_wait: Duration::from_millis(50), ..Limits::default() };
     let analytics = opened(&lake, limits).await;
-    let held = analytics.shared.permits.acquire().await.unwrap();
+    let held = analytics.place("another").await.unwrap();
     let error = analytics.sql("SELECT 1", 1).await.unwrap_err();
     assert_eq!(error.kind, SqlErrorKind::Busy);
     drop(held);

@@ -6,6 +6,7 @@ use wire::time::Timestamp;
 use super::*;
 
 mod events;
+mod golden;
 
 /// A vehicle that is driven by hand, one reading a second.
 #[derive(Default)]

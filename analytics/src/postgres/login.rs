@@ -1,0 +1,97 @@
+//! Who may come in: by SCRAM-SHA-256, or anybody where no users are named.
+
+use std::{fmt::Debug, sync::Arc};
+
+use datafusion_postgres::pgwire::{
+    api::{
+        ClientInfo, ConnectionManager,
+        auth::{
+            AuthSource, DefaultServerParameterProvider, LoginInfo, Password, StartupHandler,
+            noop::NoopStartupHandler,
+            sasl::{
+                SASLAuthStartupHandler,
+                scram::{SCRAM_ITERATIONS, ScramAuth, gen_salted_password},
+            },
+        },
+    },
+    error::{PgWireError, PgWireResult},
+    messages::{PgWireBackendMessage, PgWireFrontendMessage},
+};
+use futures::Sink;
+use service::config::Secret;
+use uuid::Uuid;
+
+use super::PostgresSettings;
+
+/// What a connection begins with.
+pub(super) enum Login {
+    Anybody(Anybody),
+    Users(SASLAuthStartupHandler<DefaultServerParameterProvider>),
+}
+
+pub(super) struct Anybody(Arc<ConnectionManager>);
+
+impl NoopStartupHandler for Anybody {
+    fn connection_manager(&self) -> Option<Arc<ConnectionManager>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+impl Login {
+    pub(super) fn new(settings: &Arc<PostgresSettings>, connections: &Arc<ConnectionManager>) -> Self {
+        if settings.users.is_empty() {
+            return Self::Anybody(Anybody(Arc::clone(connections)));
+        }
+        let mut scram = ScramAuth::new(Arc::new(Users(Arc::clone(settings))));
+        scram.set_iterations(SCRAM_ITERATIONS);
+        if let Some(pem) = &settings.certificate_pem
+            && let Err(error) = scram.configure_certificate(pem)
+        {
+            // A certificate of a kind it does not know is no reason to lock everybody out.
+            tracing::warn!(%error, "no channel binding with this certificate");
+        }
+        let mut parameters = DefaultServerParameterProvider::default();
+        parameters.is_superuser = false;
+        parameters.default_transaction_read_only = true;
+        let handler = SASLAuthStartupHandler::new(Arc::new(parameters))
+            .with_scram(scram)
+            .with_connection_manager(Arc::clone(connections));
+        Self::Users(handler)
+    }
+}
+
+#[async_trait::async_trait]
+impl StartupHandler for Login {
+    async fn on_startup<C>(&self, client: &mut C, message: PgWireFrontendMessage) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        match self {
+            Self::Anybody(anybody) => anybody.on_startup(client, message).await,
+            Self::Users(users) => users.on_startup(client, message).await,
+        }
+    }
+}
+
+struct Users(Arc<PostgresSettings>);
+
+impl Debug for Users {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Users").finish_non_exhaustive()
+    }
+}
+
+#[async_trait::async_trait]
+impl AuthSource for Users {
+    async fn get_password(&self, login: &LoginInfo) -> PgWireResult<Password> {
+        let user = login.user().and_then(|name| self.0.users.iter().find(|user| user.name == name));
+        // Who is not there has a password that nobody knows, so that both take the same way.
+        let unknown = Uuid::new_v4().to_string();
+        let password = user.map_or(unknown.as_str(), |user| Secret::expose(&user.password));
+        let salt = Uuid::new_v4().into_bytes().to_vec();
+        let salted = gen_salted_password(password, &salt, SCRAM_ITERATIONS);
+        Ok(Password::new(Some(salt), salted))
+    }
+}
