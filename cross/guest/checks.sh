@@ -20,9 +20,9 @@ now() { # in seconds since boot, as $seconds
     read -r seconds _ < /proc/uptime
     seconds=${seconds%.*}
 }
-eventually() { # command: until it succeeds, for five minutes at most
+eventually() { # command: until it succeeds, for two minutes at most
     now
-    until=$((seconds + 300))
+    until=$((seconds + 120))
     until "$@" 2> /dev/null; do
         now
         [ "$seconds" -lt $until ] || { fail "waiting for: $*"; return 1; }

@@ -11,7 +11,7 @@ ask_j1939 9465 vcan5
 # broadcast, DM2 of the engine by connection.
 answered_j1939 9465 WRLZZZSVH00000002
 await asks.log 'told its identity.*ecu="engine-1 (SA 0)"'
-await asks.log 'told its identity.*ecu="brakes-1 (SA 11)"'
+await asks.log 'told its identity.*ecu="brakes (SA 11)"'
 stop_agent
 stop $engine
 stop $brakes
