@@ -6,7 +6,6 @@ done
 agent_of bus 9470 can0 << 'TOML'
 filter = true
 TOML
-await bus.log 'CAN interface opened'
 i=0
 while [ $i -lt 300 ]; do # one of three is in the DBC file
     echo "($((i / 100)).$((i % 100 / 10))00000) can0 600#0102030405060708"
@@ -16,7 +15,7 @@ while [ $i -lt 300 ]; do # one of three is in the DBC file
 done > known.candump
 edge-agent play known.candump --can can1 --speed flat 2> play.log || fail "playing"
 eventually is_read 9470 300
-stop $agent
+stop_agent
 check "frames by a controller, through the kernel's filter" \
     "$(field bus.log frames) and lost $(field bus.log lost)" "300 and lost 0"
 # The controllers' own counts: each frame was sent once and received once.

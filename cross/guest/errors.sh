@@ -4,7 +4,6 @@ bus vcan11
 agent_of reported 9469 vcan11 << 'TOML'
 filter = true
 TOML
-await reported.log 'CAN interface opened'
 events() { counted 9469 "roadlake_edge_bus_events_total{kind=\"$1\"}"; }
 are() { [ "$(events "$1")" = "$2" ]; }
 out() { [ "$(counted 9469 roadlake_edge_interfaces_out)" = "$1" ]; }
@@ -34,6 +33,6 @@ back() { cansend vcan11 123#00 && out 0; }
 eventually back
 cansend vcan11 20000004#0001000000000000
 eventually is_counted 9469 'roadlake_edge_lost_frames_total{reason="controller"}' 1
-stop $agent
+stop_agent
 check "bus-offs told" "$(grep -c 'CAN controller is bus-off' reported.log)" 3
 at_least "data frames counted" "$(field reported.log frames)" 3

@@ -11,9 +11,9 @@ done > fd.candump
 agent_of fd 9463 vcan3 << 'TOML'
 filter = true
 TOML
-await fd.log 'CAN interface opened'
 edge-agent play fd.candump --can vcan3 --speed flat 2> play.log || fail "playing"
 eventually is_read 9463 50
-check "speed in the last bytes of 64, km/h" "$(shown 9463 Vehicle.Speed)" 88
-stop $agent
+eventually is_shown 9463 Vehicle.AverageSpeed
+check "speed in the last bytes of 64, km/h" "$(shown 9463 Vehicle.AverageSpeed)" 88
+stop_agent
 check "FD frames counted" "$(field fd.log frames)" 50

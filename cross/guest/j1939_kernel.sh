@@ -9,17 +9,8 @@ bytes() { # file: what the kernel sent or took, as hexadecimal
 
 echo "guest: the kernel as a unit of J1939"
 bus vcan9
-candump -L vcan9 > unit.candump &
-dump=$!
-agent_of asks 9468 vcan9 << 'TOML'
-[poll]
-enabled = true
-interface = "vcan9"
-[poll.j1939]
-identity_number = 7
-faults_every = "2s"
-TOML
-await asks.log 'CAN interface opened'
+record vcan9 unit.candump
+ask_j1939 9468 vcan9
 j1939acd -r 90 -c unit.jacd $UNIT_NAME vcan9 > unit.log 2>&1 &
 unit=$!
 # Bytes 0 to 5, lamps and four a fault: SPN 100 FMI 1, SPN 110 FMI 16, SPN 111 FMI 18.
@@ -42,12 +33,10 @@ answers=$!
 await asks.log 'told its identity.*ecu="transmission-1 (SA 90)".*WRLZZZSVH00000006'
 # DM1 by broadcast and DM2 by connection: five faults.
 eventually is_counted 9468 'roadlake_edge_fault_events_total{event="seen"}' 5
-eventually is_counted 9468 'roadlake_edge_fault_reports_total{protocol="j1939"}' 3
-at_least "long messages of the kernel, whole" "$(counted 9468 'roadlake_edge_j1939_sessions_total{outcome="completed"}')" 5
-check "of them lost, late or ended otherwise" "$(($(counted 9468 roadlake_edge_j1939_sessions_total) -
-    $(counted 9468 'roadlake_edge_j1939_sessions_total{outcome="completed"}')))" 0
-at_least "connections the agent granted" "$(grep -c ' 1CEC5A25#11' unit.candump)" 2
-eventually has unit.candump ' 1CEC5A25#13' 2
+answered_j1939 9468 WRLZZZSVH00000006
+# Connections the agent granted, and those it acknowledged whole.
+await unit.candump ' 1CEC5A25#11' 2
+await unit.candump ' 1CEC5A25#13' 2
 
 echo "guest: one with a lower NAME takes the agent's address"
 j1939acd -r 37 -c lower.jacd 1000010000000001 vcan9 > lower.log 2>&1 &
@@ -62,8 +51,9 @@ is_sent_by_name() {
     has unit.candump ' 18EA805A#ECFE00'
 }
 eventually is_sent_by_name && echo "guest: the kernel's book of NAMEs has the agent on its new address"
-kill $tells $answers
-stop $agent
+stop $tells
+stop $answers
+stop_agent
 stop $awake
 stop $lower
 stop $unit
@@ -71,11 +61,9 @@ stop $dump
 
 echo "guest: the kernel asks a unit of ours"
 bus vcan10
-candump -L vcan10 > asked.candump &
-dump=$!
-edge-agent ecu --can vcan10 --j1939 0 --vin WRLZZZSVH00000007 --spn 94-18 --spn 95-1 --spn 96-2 \
-    --previous-spn 100-1 --previous-spn 110-16 --previous-spn 111-18 > ours.log 2>&1 &
-ours=$!
+record vcan10 asked.candump
+ecu ours vcan10 --j1939 0 --vin WRLZZZSVH00000007 --spn 94-18 --spn 95-1 --spn 96-2 \
+    --previous-spn 100-1 --previous-spn 110-16 --previous-spn 111-18
 eventually grep -q ' 18EEFF00#' asked.candump
 printf '\xcb\xfe\x00' > request.dm2
 printf '\xec\xfe\x00' > request.vin
@@ -98,13 +86,14 @@ take dm2
 check "DM2 by connection, as the kernel took it" "$(bytes dm2 | tail -c 24)" 640001016e0010016f001201
 take vin
 check "VIN by connection, as the kernel took it" "$(cat vin)" 'WRLZZZSVH00000007*'
-at_least "connections the kernel granted" "$(grep -c ' 1[8C]EC0080#11' asked.candump)" 2
-at_least "and acknowledged" "$(grep -c ' 1[8C]EC0080#13' asked.candump)" 2
+# Connections the kernel granted, and those it acknowledged whole.
+await asked.candump ' 1[8C]EC0080#11' 2
+await asked.candump ' 1[8C]EC0080#13' 2
 j1939cat -B -r "vcan10:128" > all 2>> taken.log &
 taker=$!
 is_broadcast_taken() { bytes all | grep -q '5e001201.*5f000101.*60000201'; }
 eventually is_broadcast_taken
 check "DM1 by broadcast, as the kernel took it" "$(bytes all | grep -c '5e001201.*5f000101.*60000201')" 1
 stop $taker
-stop $ours
+stop $ecu
 stop $dump

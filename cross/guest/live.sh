@@ -1,15 +1,14 @@
 # What was recorded, at its own speed; and the same log by replay.
 bus vcan2
-agent live 9462 --can vcan2
-await live.log 'CAN interface opened'
+agent_on live 9462 vcan2
 edge-agent play /data/first60s.blf --can vcan2 2> play.log || fail "playing"
 eventually is_read 9462 $FRAMES
-stop $agent
+stop_agent
 check "frames counted at their own speed" "$(field live.log frames)" $FRAMES
 check "frames lost" "$(field live.log lost)" 0
 agent replay 9462 --replay /data/first60s.blf --speed flat
 await replay.log 'source has ended'
-stop $agent
+stop_agent
 live=$(field live.log collected)
 replayed=$(field replay.log collected)
 echo "guest: samples collected live $live, by replay $replayed"
