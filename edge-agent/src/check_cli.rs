@@ -123,6 +123,9 @@ pub fn run(args: &CheckArgs, clock: &SharedClock) -> (Vec<Check>, bool) {
         let named = live.interfaces.iter().filter(|name| !args.interface.contains(name));
         checks.extend(named.map(|name| probes::interface(name, probes::NET_FOLDER.as_ref())));
     }
+    if let Some(poll) = &settings.poll {
+        checks.extend(probes::polled_in_fd(poll, probes::NET_FOLDER.as_ref()));
+    }
     checks.extend(decoding(&settings));
     checks.push(probes::spool(&settings.spool_folder, settings.spool.bytes_max));
     checks.extend(probes::certificates(&settings, now));

@@ -3,6 +3,9 @@
 //! Values go to standard output as they are decoded. Lines that are no frames and ids in no DBC
 //! file are told on standard error and make the exit code [`exit::DATA`], unless `--lenient`.
 //!
+//! DBC files and the log may be in any order, since a name that ends in `.dbc` is a DBC file's: so
+//! `edge-agent decode *.dbc drive.log` does what it seems to.
+//!
 //! With `--j1939` the signals of messages of many frames are printed too, at the time of the last
 //! frame, under the 29-bit id a frame of that message would have.
 
@@ -10,7 +13,7 @@ use std::{
     collections::HashMap,
     error::Error,
     io::{self, BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -48,12 +51,13 @@ pub enum Format {
 /// Arguments of `edge-agent decode`.
 #[derive(Debug, Clone, Args)]
 pub struct DecodeArgs {
-    /// DBC file with the messages; may be given more than once.
-    #[arg(long, required = true, value_name = "FILE.dbc")]
+    /// DBC file with the messages, whatever its name; may be given more than once.
+    #[arg(long, value_name = "FILE.dbc")]
     pub dbc: Vec<PathBuf>,
-    /// Log of candump, ASC or BLF, plain or gzip; `-` is standard input.
-    #[arg(value_name = "LOG")]
-    pub log: PathBuf,
+    /// One log of candump, ASC or BLF, plain or gzip (`-` is standard input), and any DBC files, whose
+    /// names end in .dbc; in any order.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// How signals are printed.
     #[arg(long, value_enum, default_value = "csv")]
     pub format: Format,
@@ -65,9 +69,47 @@ pub struct DecodeArgs {
     pub j1939: bool,
 }
 
+impl DecodeArgs {
+    /// The DBC files, in the order they were given in, those of `--dbc` first; and the log.
+    fn inputs(&self) -> Result<(Vec<&Path>, &Path), UsageError> {
+        let is_dbc = |path: &&PathBuf| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("dbc"));
+        let (named, logs): (Vec<&PathBuf>, Vec<&PathBuf>) = self.files.iter().partition(is_dbc);
+        let dbcs: Vec<&Path> = self.dbc.iter().chain(named).map(PathBuf::as_path).collect();
+        match (dbcs.is_empty(), logs.as_slice()) {
+            (false, [log]) => Ok((dbcs, log.as_path())),
+            (_, []) => Err(UsageError::NoLog),
+            (true, [_]) => Err(UsageError::NoDbc),
+            (_, [first, second, ..]) => Err(UsageError::Logs((*first).clone(), (*second).clone())),
+        }
+    }
+}
+
+/// Arguments that are not what there is to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// Nothing to decode with.
+    #[error(
+        "no DBC file is given; name one, as in `edge-agent decode car.dbc drive.log`, or with --dbc where it does not end in .dbc"
+    )]
+    NoDbc,
+    /// Nothing to decode.
+    #[error(
+        "no log is given; name one, as in `edge-agent decode car.dbc drive.log`, or `-` for standard input"
+    )]
+    NoLog,
+    /// More than can be decoded.
+    #[error(
+        "{0} and {1} are both taken for the log; decode one at a time, and give a DBC file that does not end in .dbc with --dbc"
+    )]
+    Logs(PathBuf, PathBuf),
+}
+
 /// Why a log was not decoded to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeCliError {
+    /// Arguments that make no sense together.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
     /// A DBC file that cannot be used.
     #[error(transparent)]
     Dbc(#[from] DbcError),
@@ -85,6 +127,7 @@ pub enum DecodeCliError {
 impl DecodeCliError {
     fn exit_code(&self) -> u8 {
         match self {
+            Self::Usage(_) => exit::USAGE,
             Self::Dbc(DbcError::Open { .. }) | Self::Source(SourceError::Open { .. }) => exit::UNAVAILABLE,
             Self::Dbc(_) | Self::Compile(_) | Self::Source(_) => exit::DATA,
             Self::Write(_) => exit::FAILURE,
@@ -136,17 +179,18 @@ pub fn main(args: &DecodeArgs) -> ExitCode {
 
 /// Decodes the log of `args` to `out`; what is wrong with it goes to `told`.
 pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<Outcome, DecodeCliError> {
-    let files = args.dbc.iter().map(|path| Dbc::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let (dbcs, log_path) = args.inputs()?;
+    let files = dbcs.into_iter().map(Dbc::open).collect::<Result<Vec<_>, _>>()?;
     let decoder = Decoder::compile(&files)?;
     // A message that cannot be told is no reason not to decode.
     for warning in decoder.warnings() {
         drop(writeln!(told, "warning: {warning}"));
     }
-    let (log, source) = if args.log.as_os_str() == "-" {
+    let (log, source) = if log_path.as_os_str() == "-" {
         let log = "standard input".to_owned();
         (log.clone(), LogReader::new(log, io::stdin())?)
     } else {
-        (args.log.display().to_string(), LogReader::open(&args.log)?)
+        (log_path.display().to_string(), LogReader::open(log_path)?)
     };
     let out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, out);
     let printer = print::Printer::new(&decoder, args.format, out);
@@ -260,7 +304,7 @@ impl Unknown {
             drop(writeln!(
                 told,
                 "error: {log}:{line}: id {} is in none of the DBC files ({count} frames); \
-                 give the file that has it with --dbc, or --lenient to pass over it",
+                 give the DBC file that has it as well, or --lenient to pass over it",
                 print::FrameIdText(**id)
             ));
         }

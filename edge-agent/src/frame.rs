@@ -53,6 +53,7 @@ pub struct Frame {
     pub kind: FrameKind,
     data: [u8; FRAME_BYTES_MAX],
     len: u8,
+    is_rate_switched: bool,
 }
 
 impl Frame {
@@ -66,7 +67,27 @@ impl Frame {
     ) -> Option<Self> {
         let mut data = [0_u8; FRAME_BYTES_MAX];
         data.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Self { time, interface, id, kind, data, len: u8::try_from(bytes.len()).ok()? })
+        Some(Self {
+            time,
+            interface,
+            id,
+            kind,
+            data,
+            len: u8::try_from(bytes.len()).ok()?,
+            is_rate_switched: false,
+        })
+    }
+
+    /// The same to be sent with its data at the bus's faster rate (BRS), where it is a CAN FD frame. Frames that
+    /// were read do not say it.
+    #[must_use]
+    pub fn rate_switched(self, is_rate_switched: bool) -> Self {
+        Self { is_rate_switched: is_rate_switched && self.kind == FrameKind::Fd, ..self }
+    }
+
+    /// Whether it is to be sent with its data at the bus's faster rate.
+    pub fn is_rate_switched(&self) -> bool {
+        self.is_rate_switched
     }
 
     /// Its data bytes.

@@ -86,6 +86,8 @@ pub struct LinkSettings {
     pub payload_bytes_max: usize,
     /// Data bytes of a full frame sent, `TX_DL` of table 3: 8, or an FD length up to 64.
     pub frame_bytes: usize,
+    /// Whether FD frames are sent with their data at the bus's faster rate.
+    pub is_rate_switched: bool,
     /// What fills frames up to `frame_bytes` of 8; `None` sends classic frames as short as they
     /// are. FD frames are always filled to the next length there is. 10.4.2.1 proposes `0xCC`.
     pub padding: Option<u8>,
@@ -108,6 +110,7 @@ impl Default for LinkSettings {
         Self {
             payload_bytes_max: 4095,
             frame_bytes: 8,
+            is_rate_switched: false,
             padding: Some(0xCC),
             block_size: 0,
             st_min_code: 0,

@@ -6,7 +6,8 @@
 //! [`node`] is a unit that takes part: polling is one where it may, and simulated units are.
 //!
 //! Bounds: [`BUS_COUNT_MAX`] interfaces, each with [`transport::SESSION_COUNT_MAX`] long messages
-//! under way and 254 names. What is beyond them is counted.
+//! under way, [`transport::EXTENDED_BYTES_MAX`] of still longer ones, and 254 names. What is beyond
+//! them is counted.
 
 use std::fmt;
 
@@ -22,7 +23,7 @@ pub use address::Name;
 pub use dm::{Dm, Dtc, SpnConversion};
 pub use listener::{BUS_COUNT_MAX, Event, J1939Settings, Listen, Listener};
 pub use node::{Acknowledgement, Node, NodeEvent, NodeSettings};
-pub use transport::{Message, PAYLOAD_BYTES_MAX, Transport, TransportCounts};
+pub use transport::{EXTENDED_PAYLOAD_BYTES_MAX, Message, PAYLOAD_BYTES_MAX, Transport, TransportCounts};
 
 /// Parameter group number: which message it is, whoever sends it (J1939-21, 5.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,9 +38,9 @@ impl Pgn {
     pub const TRANSPORT_DATA: Pgn = Pgn(0xEB00);
     /// Transport protocol, connection management (J1939-21, 5.10.3).
     pub const TRANSPORT_CONTROL: Pgn = Pgn(0xEC00);
-    /// Extended transport protocol, data transfer (ISO 11783-3).
+    /// Extended transport protocol, data transfer (J1939-21, 5.11.4).
     pub const EXTENDED_TRANSPORT_DATA: Pgn = Pgn(0xC700);
-    /// Extended transport protocol, connection management (ISO 11783-3).
+    /// Extended transport protocol, connection management (J1939-21, 5.11.3).
     pub const EXTENDED_TRANSPORT_CONTROL: Pgn = Pgn(0xC800);
     /// Address claimed, or cannot claim (J1939-81, 4.2.2).
     pub const ADDRESS_CLAIMED: Pgn = Pgn(0xEE00);

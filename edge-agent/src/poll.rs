@@ -48,10 +48,10 @@ use discover::Discovery;
 use ecu::Ecu;
 use job::Job;
 use schedule::{Schedule, Topic};
-pub use share::frame_bits;
 use share::{Budget, bits_of};
+pub use share::{fd_frame_bits, frame_bits};
 pub use types::{
-    ClearFault, ClearPermit, Cleared, DidPoll, EcuPoll, Identity, J1939Poll, PidPoll, PollCounts,
+    ClearFault, ClearPermit, Cleared, DidPoll, EcuFrames, EcuPoll, Identity, J1939Poll, PidPoll, PollCounts,
     PollRefusal, PollSettings,
 };
 use units::Units;
@@ -97,7 +97,7 @@ impl Poller {
     pub fn new(settings: PollSettings) -> Result<Self, ValueReaderError> {
         let interface = &settings.interface;
         let ecus = settings.ecus.iter().take(EXCHANGES_MAX).enumerate().map(|(i, ecu)| {
-            let mut known = Ecu::new(ecu.name.clone(), ecu.address, Arc::clone(interface));
+            let mut known = Ecu::new(ecu.name.clone(), ecu.address, ecu.frames, Arc::clone(interface));
             known.configured = Some(i);
             known
         });
@@ -396,7 +396,7 @@ impl Poller {
             if is_all_asked || (is_functional && is_any_asked) {
                 continue;
             }
-            let bits = job.bits_expected(ecu.address().send_id.is_extended);
+            let bits = job.bits_expected(ecu.address().send_id.is_extended, ecu.frames);
             if !self.budget.allows(bits, reserved) {
                 return;
             }

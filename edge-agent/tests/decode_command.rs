@@ -90,13 +90,14 @@ fn bad_input_exits_with_one_message_that_names_it() {
     let bad_log = file("bad.log", "(1627274455.012500) can2 00#00\n");
     let good_log = file("good.log", "(1627274455.012500) can2 001#03\n");
     let copy = file("copy.dbc", &std::fs::read_to_string(&gps).unwrap());
-    let cases: [(&[&str], &str, i32, &str); 7] = [
+    let cases: [(&[&str], &str, i32, &str); 8] = [
         (&[&bad_dbc], &good_log, 65, "bad.dbc:41: not valid DBC"),
         (&[&gps], &bad_log, 65, "bad.log:1: the id is neither"),
         (&[&gps, &copy], &good_log, 65, "copy.dbc:39: message gnss_pos has the id of"),
         (&["/nowhere/x.dbc"], &good_log, 66, "cannot read DBC file /nowhere/x.dbc"),
         (&[&gps], "/nowhere/x.log", 66, "cannot open log /nowhere/x.log"),
-        (&[], &good_log, 2, "--dbc"),
+        (&[], &good_log, 2, "no DBC file is given"),
+        (&[&gps], &gps, 2, "no log is given"),
         (&[&gps], &good_log, 0, ""),
     ];
     for (dbcs, log, code, want) in cases {

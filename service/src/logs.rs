@@ -6,6 +6,7 @@ use std::{
     fmt,
     io::{self, IsTerminal, Write},
     os::unix::fs::MetadataExt,
+    path::Path,
     sync::{Mutex, OnceLock, PoisonError},
 };
 
@@ -13,8 +14,14 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{FmtContext, FormatEvent, FormatFields, format},
+    layer::SubscriberExt,
     registry::LookupSpan,
+    util::SubscriberInitExt,
 };
+
+mod journal;
+
+use journal::Journal;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,22 +37,36 @@ pub const DEFAULT_FILTER: &str = "info,rumqttd=warn,rumqttc=warn,buoyant_kernel=
     buoyant_kernel_engine=warn,deltalake_core=warn,datafusion=warn,sqlx=warn";
 
 /// Starts logging to standard error. `ROADLAKE_LOG` (as `RUST_LOG`) overrides `default_filter`.
-/// A second call does nothing. Where standard error is the journal of systemd, every line begins
-/// with its priority (`<3>`, sd-daemon(3)) and has neither time nor colour: the journal has both.
+/// A second call does nothing. Where standard error is the journal of systemd, events are records
+/// with their fields (`journal.rs`); where its socket is not to be found, every line begins with its
+/// priority (`<3>`, sd-daemon(3)) and has neither time nor colour: the journal has both.
 pub fn init(default_filter: &str, format: LogFormat) {
     let filter = EnvFilter::try_from_env("ROADLAKE_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter));
+    let is_for_journal = format == LogFormat::Text && is_journal();
+    if is_for_journal && let Ok(journal) = Journal::open(Path::new(journal::SOCKET), Box::new(io::stderr())) {
+        // A test process starts it more than once.
+        drop(journaled(journal, filter).try_init());
+        return;
+    }
     let has_colour = io::stderr().is_terminal() && RECENT.get().is_none();
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(has_colour).with_writer(|| Output);
     let started = match format {
-        LogFormat::Text if is_journal() => builder
+        LogFormat::Text if is_for_journal => builder
             .event_format(Prioritized(format::Format::default().without_time().with_level(false)))
             .try_init(),
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
-    // A test process starts it more than once.
     drop(started);
+}
+
+/// Events to the journal, and as lines into what is kept.
+fn journaled(journal: Journal, filter: EnvFilter) -> impl Subscriber + Send + Sync {
+    let kept = RECENT
+        .get()
+        .map(|recent| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || recent));
+    tracing_subscriber::registry().with(filter).with(journal).with(kept)
 }
 
 /// Whether standard error is the journal's own stream: the variable names its device and inode
@@ -93,6 +114,20 @@ struct Recent {
 
 static RECENT: OnceLock<Recent> = OnceLock::new();
 
+impl Write for &Recent {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut kept = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(bytes);
+        let excess = kept.len().saturating_sub(self.bytes_max);
+        kept.drain(..excess);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Keeps the last `bytes_max` bytes of the log in memory for [`recent`]. Call before [`init`].
 pub fn keep_recent(bytes_max: usize) {
     RECENT.get_or_init(|| Recent { bytes_max, bytes: Mutex::default() });
@@ -122,11 +157,8 @@ struct Output;
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(recent) = RECENT.get() {
-            let mut kept = recent.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.extend(bytes);
-            let excess = kept.len().saturating_sub(recent.bytes_max);
-            kept.drain(..excess);
+        if let Some(mut recent) = RECENT.get() {
+            recent.write_all(bytes)?;
         }
         // A log that cannot be written must not stop what is logged.
         drop(io::stderr().write_all(bytes));

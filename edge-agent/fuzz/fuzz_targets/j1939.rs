@@ -4,7 +4,7 @@
 use edge_agent::{
     faults::{FaultBook, FaultSettings},
     frame::{Frame, FrameId, FrameKind},
-    j1939::{Event, J1939Settings, Listener, PAYLOAD_BYTES_MAX},
+    j1939::{EXTENDED_PAYLOAD_BYTES_MAX, Event, J1939Settings, Listener},
 };
 use libfuzzer_sys::fuzz_target;
 use wire::time::Timestamp;
@@ -22,7 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
         listener.receive(&frame.expect("at most eight bytes"), &mut heard);
         for event in heard.drain(..) {
             match event {
-                Event::Message(message) => assert!((9..=PAYLOAD_BYTES_MAX).contains(&message.data.len())),
+                Event::Message(message) => {
+                    assert!((9..=EXTENDED_PAYLOAD_BYTES_MAX).contains(&message.data.len()))
+                }
                 Event::Faults(report) => book.report(&report, &mut told),
                 Event::Cleared { .. } => {}
             }

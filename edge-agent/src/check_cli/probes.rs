@@ -15,6 +15,7 @@ use super::Check;
 use crate::{
     agent::Settings,
     clock::RELEASE_TIME,
+    poll::{EcuFrames, PollSettings},
     spool::{DiskStorage, OpenFolderError},
     uplink::x509::{self, CertificateFacts},
 };
@@ -72,7 +73,7 @@ pub fn interface(name: &str, net_folder: &Path) -> Check {
         let remedy = format!("ip link set {name} up type can bitrate 500000 listen-only on");
         return Check::fail("interface", format!("{name} is down"), remedy);
     }
-    let mtu = if read("mtu") == "72" { "CAN FD" } else { "classic CAN" };
+    let mtu = if is_fd(name, net_folder) { "CAN FD" } else { "classic CAN" };
     let (received, errors) = (read("statistics/rx_packets"), read("statistics/rx_errors"));
     let finding = format!("{name} is up, {mtu}, {received} frames and {errors} errors received");
     if received == "0" {
@@ -83,6 +84,32 @@ pub fn interface(name: &str, net_folder: &Path) -> Check {
         );
     }
     Check::ok("interface", finding)
+}
+
+/// Whether the interface takes frames of CAN FD, where control units are polled in them; none where
+/// it is not there, which is told of already.
+pub fn polled_in_fd(poll: &PollSettings, net_folder: &Path) -> Option<Check> {
+    let named = poll.ecus.iter().filter(|ecu| ecu.frames != EcuFrames::Classic).map(|ecu| ecu.name.as_str());
+    let (names, interface) = (named.collect::<Vec<_>>().join(", "), &*poll.interface);
+    if names.is_empty() || !net_folder.join(interface).is_dir() {
+        return None;
+    }
+    Some(if is_fd(interface, net_folder) {
+        Check::ok("poll", format!("{interface} takes the frames of CAN FD that {names} is asked in"))
+    } else {
+        Check::fail(
+            "poll",
+            format!("{interface} is of classic CAN, but {names} is asked in frames of CAN FD"),
+            format!(
+                "ip link set {interface} type can bitrate 500000 dbitrate 2000000 fd on; or leave out `fd` of [[poll.ecu]]"
+            ),
+        )
+    })
+}
+
+/// `CANFD_MTU`, which an interface has when it speaks CAN FD.
+fn is_fd(name: &str, net_folder: &Path) -> bool {
+    fs::read_to_string(net_folder.join(name).join("mtu")).is_ok_and(|mtu| mtu.trim() == "72")
 }
 
 /// Whether the spool has a place to be.

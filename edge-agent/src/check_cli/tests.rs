@@ -91,6 +91,30 @@ fn an_interface_is_looked_at_by_type_flags_and_traffic() {
 }
 
 #[test]
+fn polling_in_can_fd_needs_an_interface_of_it() {
+    let net = tempfile::tempdir().unwrap();
+    for (name, mtu) in [("can0", "72\n"), ("can1", "16\n")] {
+        fs::create_dir_all(net.path().join(name)).unwrap();
+        fs::write(net.path().join(name).join("mtu"), mtu).unwrap();
+    }
+    let polled = |interface: &str, fd: bool| {
+        let text = format!(
+            "enabled = true\ninterface = \"{interface}\"\n[[ecu]]\nname = \"bms\"\n\
+             request_id = 0x7E4\nresponse_id = 0x7EC\nfd = {fd}\n"
+        );
+        let mut faults = service::config::Faults::of("test");
+        let poll = crate::poll::config::check(&mut faults, &toml::from_str(&text).unwrap(), "car-1").unwrap();
+        probes::polled_in_fd(&poll, net.path())
+    };
+    assert_eq!(polled("can0", true).unwrap().verdict, Verdict::Ok);
+    let refused = polled("can1", true).unwrap();
+    assert_eq!(refused.verdict, Verdict::Fail);
+    assert!(refused.finding.contains("can1 is of classic CAN, but bms"), "{}", refused.finding);
+    assert_eq!(polled("can1", false), None);
+    assert_eq!(polled("can2", true), None);
+}
+
+#[test]
 fn a_certificate_of_another_vehicle_or_past_its_end_fails() {
     let folder = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();

@@ -82,7 +82,7 @@ pub enum LayoutError {
     #[error("a float of {0} bits is neither 32 nor 64 bits long")]
     Float(u64),
     /// Beyond the longest message.
-    #[error("its bits end beyond byte {PAYLOAD_BYTES_MAX}, the longest message there is")]
+    #[error("its bits end beyond byte {PAYLOAD_BYTES_MAX}, the last that is decoded")]
     Outside,
 }
 

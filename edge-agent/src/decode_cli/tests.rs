@@ -16,7 +16,8 @@ fn decode_as(format: Format, log: &str) -> (String, String, Result<Outcome, Deco
     let (dbc_path, log_path) = (folder.path().join("car.dbc"), folder.path().join("drive.log"));
     fs::write(&dbc_path, DBC.replace("a \"\"bit", "a bit")).unwrap();
     fs::write(&log_path, log).unwrap();
-    let args = DecodeArgs { dbc: vec![dbc_path], log: log_path, format, lenient: false, j1939: false };
+    let args =
+        DecodeArgs { dbc: vec![dbc_path], files: vec![log_path], format, lenient: false, j1939: false };
     let (mut out, mut told) = (Vec::new(), Vec::new());
     let result = run(&args, &mut out, &mut told);
     let told = String::from_utf8(told).unwrap().replace(&folder.path().display().to_string(), "");
@@ -79,7 +80,7 @@ fn an_unknown_id_is_told_once_with_its_first_line_and_count() {
         told.starts_with("error: /drive.log:1: id 00000005 is in none of the DBC files (2 frames)"),
         "{told}"
     );
-    assert!(told.contains("--dbc") && told.contains("--lenient"));
+    assert!(told.contains("DBC file that has it") && told.contains("--lenient"));
     let outcome = result.unwrap();
     assert_eq!((outcome.frames_unknown, outcome.frames_without_data), (2, 1));
 }
@@ -121,4 +122,43 @@ fn an_empty_log_has_a_header() {
     let (out, _, result) = decode("");
     assert_eq!(out.lines().count(), 1);
     assert!(result.unwrap().is_whole());
+}
+
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: DecodeArgs,
+}
+
+fn inputs(words: &[&str]) -> Result<(Vec<String>, String), UsageError> {
+    let words = std::iter::once("decode").chain(words.iter().copied());
+    let args = <Cli as clap::Parser>::try_parse_from(words).unwrap().args;
+    let (dbcs, log) = args.inputs()?;
+    Ok((dbcs.iter().map(|path| path.display().to_string()).collect(), log.display().to_string()))
+}
+
+#[test]
+fn dbc_files_are_known_by_their_names_wherever_they_stand() {
+    let expected = Ok((vec!["a.dbc".to_owned(), "b.DBC".to_owned()], "drive.log".to_owned()));
+    // As a shell makes them of `--dbc *.dbc drive.log`, and otherwise.
+    for words in [
+        &["--dbc", "a.dbc", "b.DBC", "drive.log"][..],
+        &["a.dbc", "b.DBC", "drive.log"],
+        &["drive.log", "a.dbc", "b.DBC"],
+        &["a.dbc", "drive.log", "--format", "jsonl", "b.DBC"],
+        &["--dbc", "a.dbc", "--dbc", "b.DBC", "drive.log"],
+        &["--", "a.dbc", "drive.log", "b.DBC"],
+    ] {
+        assert_eq!(inputs(words), expected, "{words:?}");
+    }
+    assert_eq!(inputs(&["car.dbc", "-"]).unwrap().1, "-");
+    assert_eq!(inputs(&["--dbc", "car.txt", "drive.log"]).unwrap().0, ["car.txt"]);
+}
+
+#[test]
+fn arguments_without_a_log_or_a_dbc_file_or_with_two_logs_are_told() {
+    assert_eq!(inputs(&["a.dbc", "b.dbc"]), Err(UsageError::NoLog));
+    assert_eq!(inputs(&["drive.log"]), Err(UsageError::NoDbc));
+    let logs = UsageError::Logs("one.log".into(), "two.log".into());
+    assert_eq!(inputs(&["a.dbc", "one.log", "two.log"]), Err(logs));
 }

@@ -213,7 +213,8 @@ impl Link {
 
     fn frame(&self, id: FrameId, data: &FrameData, now: Timestamp) -> Option<Frame> {
         let kind = if self.writer.frame_bytes > 8 { FrameKind::Fd } else { FrameKind::Data };
-        Frame::new(now, Arc::clone(&self.interface), id, kind, data.bytes())
+        let frame = Frame::new(now, Arc::clone(&self.interface), id, kind, data.bytes())?;
+        Some(frame.rate_switched(self.settings.is_rate_switched))
     }
 
     /// The oldest event not yet taken.

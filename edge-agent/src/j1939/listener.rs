@@ -96,13 +96,10 @@ impl Listener {
             return false;
         };
         let whole = match header.pgn {
-            Pgn::TRANSPORT_CONTROL | Pgn::TRANSPORT_DATA => {
-                bus.transport.receive(frame.time, header, frame.data())
-            }
-            Pgn::EXTENDED_TRANSPORT_CONTROL | Pgn::EXTENDED_TRANSPORT_DATA => {
-                bus.transport.receive(frame.time, header, frame.data());
-                return false;
-            }
+            Pgn::TRANSPORT_CONTROL
+            | Pgn::TRANSPORT_DATA
+            | Pgn::EXTENDED_TRANSPORT_CONTROL
+            | Pgn::EXTENDED_TRANSPORT_DATA => bus.transport.receive(frame.time, header, frame.data()),
             _ => {
                 let from = (frame.time, header.source);
                 return bus.message(from, header.pgn, frame.data(), &self.settings, out);

@@ -6,14 +6,16 @@
 //! takes it, `taking.rs` grants a sender the packets of one (J1939-21, 5.10). It sends nothing but
 //! its claim before the address is its own.
 //!
-//! Bounds: [`WAITING_MAX`] messages to send, [`EVENTS_MAX`] events not taken (the oldest go first),
-//! and in `taking.rs` the messages taken at once.
+//! Bounds: [`WAITING_MAX`] messages to send of [`EXTENDED_PAYLOAD_BYTES_MAX`] each, [`EVENTS_MAX`]
+//! events not taken (the oldest go first), and in `taking.rs` the messages taken at once.
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
 use wire::time::Timestamp;
 
-use super::{Header, Message, Name, PAYLOAD_BYTES_MAX, Pgn, SourceAddress, header_of};
+use super::{
+    EXTENDED_PAYLOAD_BYTES_MAX, Header, Message, Name, PAYLOAD_BYTES_MAX, Pgn, SourceAddress, header_of,
+};
 use crate::frame::{Frame, FrameKind};
 
 mod claim;
@@ -141,8 +143,8 @@ pub enum SendRefusal {
     /// There are too many already.
     #[error("too many messages wait to be sent")]
     Full,
-    /// It is empty, or longer than the transport protocol carries.
-    #[error("a message has 1 to 1785 bytes")]
+    /// It is empty, or longer than is sent.
+    #[error("a message has 1 to 1785 bytes, to one unit up to {EXTENDED_PAYLOAD_BYTES_MAX}")]
     Length,
 }
 
@@ -193,7 +195,10 @@ impl Node {
 
     /// Sends a message: in one frame, as a broadcast, or by a connection.
     pub fn send(&mut self, pgn: Pgn, to: SourceAddress, data: &[u8]) -> Result<(), SendRefusal> {
-        if data.is_empty() || data.len() > PAYLOAD_BYTES_MAX {
+        // The extended protocol has no broadcast.
+        let is_for_all = to == SourceAddress::GLOBAL;
+        let bytes_max = if is_for_all { PAYLOAD_BYTES_MAX } else { EXTENDED_PAYLOAD_BYTES_MAX };
+        if data.is_empty() || data.len() > bytes_max {
             return Err(SendRefusal::Length);
         }
         if self.claim.wanted().is_none() {
@@ -258,13 +263,13 @@ impl Node {
         match header.pgn {
             Pgn::ACKNOWLEDGEMENT => self.take_acknowledgement(own, &header, data),
             _ if header.destination != own => {}
-            Pgn::TRANSPORT_CONTROL => {
+            Pgn::TRANSPORT_CONTROL | Pgn::EXTENDED_TRANSPORT_CONTROL => {
                 if let Some(sending) = self.sending.as_mut().filter(|s| s.to() == header.source) {
-                    sending.control(data, now);
+                    sending.control(header.pgn, data, now);
                 }
                 self.taking.control(own, &header, data, now, &mut self.urgent);
             }
-            Pgn::TRANSPORT_DATA => {
+            Pgn::TRANSPORT_DATA | Pgn::EXTENDED_TRANSPORT_DATA => {
                 if let Some(message) = self.taking.packet(own, &header, data, now, &mut self.urgent) {
                     self.put(NodeEvent::Message(message));
                 }

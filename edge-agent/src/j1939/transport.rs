@@ -5,14 +5,21 @@
 //! are heard too. One of each may run from a unit to a destination, so sessions of many units
 //! interleave. A packet of a broadcast that is missing ends it; in a connection the receiver asks
 //! again, so packets may come in any order and more than once. A session that falls silent for
-//! longer than the standard's time is over. Nothing is given that is not whole.
+//! longer than the standard's time is over. Nothing is given that is not whole. Longer messages,
+//! of the extended transport protocol, are in `extended.rs`.
 
 use wire::time::Timestamp;
 
 use super::{Header, Pgn, SourceAddress};
 use crate::frame::FrameId;
 
-/// Longest message: 255 packets of 7 bytes (J1939-21, 5.10.1.1).
+mod extended;
+
+use extended::Extended;
+pub(super) use extended::{DATA_PACKET_OFFSET, EXTENDED_CTS, EXTENDED_END_OF_MESSAGE, EXTENDED_RTS};
+pub use extended::{EXTENDED_BYTES_MAX, EXTENDED_PAYLOAD_BYTES_MAX};
+
+/// Longest message of the transport protocol: 255 packets of 7 bytes (J1939-21, 5.10.1.1).
 pub const PAYLOAD_BYTES_MAX: usize = 1785;
 /// Sessions under way on one bus; a real one has fewer than ten.
 pub const SESSION_COUNT_MAX: usize = 64;
@@ -43,6 +50,40 @@ pub(super) const T3_US: i64 = 1_250_000;
 pub(super) const T4_US: i64 = 1_050_000;
 /// A clock that went back by more than this ends what was under way.
 const BACKWARDS_US: i64 = 1_000_000;
+
+/// Which of the two protocols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Of 9 to 1785 bytes.
+    Plain,
+    /// Of more.
+    Extended,
+}
+
+impl Kind {
+    /// The group of its control frames.
+    pub(super) fn control_group(self) -> Pgn {
+        match self {
+            Self::Plain => Pgn::TRANSPORT_CONTROL,
+            Self::Extended => Pgn::EXTENDED_TRANSPORT_CONTROL,
+        }
+    }
+
+    /// The group of its packets.
+    pub(super) fn data_group(self) -> Pgn {
+        match self {
+            Self::Plain => Pgn::TRANSPORT_DATA,
+            Self::Extended => Pgn::EXTENDED_TRANSPORT_DATA,
+        }
+    }
+
+    /// Of either of its groups.
+    pub(super) fn of(group: Pgn) -> Option<Self> {
+        [Self::Plain, Self::Extended]
+            .into_iter()
+            .find(|k| group == k.control_group() || group == k.data_group())
+    }
+}
 
 /// A whole message, however many frames it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,8 +128,9 @@ pub struct TransportCounts {
     pub malformed: u64,
     /// Packets of no session: those whose beginning was not heard.
     pub stray_packets: u64,
-    /// Frames of the extended transport protocol, which is not read.
-    pub extended: u64,
+    /// Sessions of the extended transport protocol that are longer than is taken, or for which
+    /// there was no room.
+    pub refused: u64,
 }
 
 impl TransportCounts {
@@ -104,7 +146,7 @@ impl TransportCounts {
             evicted: self.evicted + other.evicted,
             malformed: self.malformed + other.malformed,
             stray_packets: self.stray_packets + other.stray_packets,
-            extended: self.extended + other.extended,
+            refused: self.refused + other.refused,
         }
     }
 
@@ -119,7 +161,7 @@ impl TransportCounts {
             ("evicted", self.evicted),
             ("malformed", self.malformed),
             ("stray_packets", self.stray_packets),
-            ("extended", self.extended),
+            ("refused", self.refused),
         ]
     }
 }
@@ -128,6 +170,7 @@ impl TransportCounts {
 #[derive(Debug, Default)]
 pub struct Transport {
     sessions: Vec<Session>,
+    extended: Extended,
     counts: TransportCounts,
     /// Time beyond the standard's before a session is over.
     patience_us: i64,
@@ -214,7 +257,7 @@ impl Transport {
 
     /// Sessions under way.
     pub fn session_count(&self) -> usize {
-        self.sessions.len()
+        self.sessions.len() + self.extended.session_count()
     }
 
     /// Takes the data of one frame; the message it completes, if it does. Frames of other
@@ -230,8 +273,13 @@ impl Transport {
                 self.control(time, header, data);
                 None
             }
-            Pgn::EXTENDED_TRANSPORT_DATA | Pgn::EXTENDED_TRANSPORT_CONTROL => {
-                self.counts.extended += 1;
+            Pgn::EXTENDED_TRANSPORT_DATA => {
+                self.expire(time);
+                self.extended.packet(time, header, data, &mut self.counts)
+            }
+            Pgn::EXTENDED_TRANSPORT_CONTROL => {
+                self.expire(time);
+                self.extended.control(time, header, data, &mut self.counts);
                 None
             }
             _ => None,
@@ -243,16 +291,26 @@ impl Transport {
         let before = self.sessions.len();
         let patience_us = self.patience_us;
         self.sessions.retain(|session| !session.is_over(now, patience_us));
-        self.counts.timed_out += (before - self.sessions.len()) as u64;
+        self.counts.timed_out +=
+            (before - self.sessions.len()) as u64 + self.extended.expire(now, patience_us);
     }
 
     /// The first packet of a session that has not come; `None` when there is no such session.
-    pub(super) fn first_missing(&self, source: SourceAddress, destination: SourceAddress) -> Option<u8> {
+    pub(super) fn first_missing(
+        &self,
+        kind: Kind,
+        source: SourceAddress,
+        destination: SourceAddress,
+    ) -> Option<u32> {
+        if kind == Kind::Extended {
+            return self.extended.first_missing(source, destination);
+        }
         let session = self.find(source, destination).and_then(|i| self.sessions.get(i))?;
-        (1..=session.packet_count).find(|number| {
+        let missing = (1..=session.packet_count).find(|number| {
             let bit = usize::from(number - 1);
             session.received[bit / 64] & (1 << (bit % 64)) == 0
-        })
+        });
+        missing.map(u32::from)
     }
 
     fn find(&self, source: SourceAddress, destination: SourceAddress) -> Option<usize> {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde::Deserialize;
 use service::config::{DurationText, Faults};
 
-use super::{DidPoll, EXCHANGES_MAX, EcuPoll, J1939Poll, PidPoll, PollSettings};
+use super::{DidPoll, EXCHANGES_MAX, EcuFrames, EcuPoll, J1939Poll, PidPoll, PollSettings};
 use crate::{
     frame::{FRAME_BYTES_MAX, FrameId},
     isotp::Address,
@@ -93,6 +93,12 @@ pub struct EcuConfig {
     pub request_id: u32,
     /// Where it answers.
     pub response_id: u32,
+    /// Whether it is asked in frames of CAN FD.
+    #[serde(default)]
+    pub fd: bool,
+    /// Whether those have their data at the faster rate.
+    #[serde(default)]
+    pub fd_rate_switch: bool,
     /// How often its codes are read.
     pub faults_every: Option<DurationText>,
     /// Status bits of codes that are read.
@@ -267,9 +273,20 @@ fn check_ecus(faults: &mut Faults, config: &[EcuConfig]) -> Vec<EcuPoll> {
                 "is 0, which matches no code; 13 reads failed, pending and confirmed",
             );
         }
+        let frames = match (entry.fd, entry.fd_rate_switch) {
+            (true, true) => EcuFrames::FdRateSwitched,
+            (true, false) => EcuFrames::Fd,
+            (false, is_switched) => {
+                if is_switched {
+                    faults.add("poll.ecu.fd_rate_switch", format!("of {name:?} needs `fd = true`"));
+                }
+                EcuFrames::Classic
+            }
+        };
         ecus.push(EcuPoll {
             name: name.clone(),
             address,
+            frames,
             faults_every: entry.faults_every.map(|every| period(faults, "poll.ecu.faults_every", every)),
             status_mask: entry.status_mask,
             session: entry.session,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wire::time::Timestamp;
 
-use super::{EXCHANGES_MAX, Poller, ecu::Ecu, job::Job};
+use super::{EXCHANGES_MAX, EcuFrames, Poller, ecu::Ecu, job::Job};
 use crate::{
     frame::{Frame, FrameKind},
     isotp::pdu::{self, Pdu},
@@ -40,7 +40,8 @@ impl Poller {
                 return;
             }
             let name = format!("{:X}", frame.id.raw);
-            self.ecus.push(Ecu::new(name, address, Arc::clone(&self.settings.interface)));
+            let interface = Arc::clone(&self.settings.interface);
+            self.ecus.push(Ecu::new(name, address, EcuFrames::Classic, interface));
         }
         let ecu = &mut self.ecus[place];
         if ecu.pids.is_none() {
@@ -56,7 +57,9 @@ impl Poller {
     pub(super) fn discover(&mut self, now: Timestamp) {
         match self.discovery {
             Discovery::Due { at, attempts } if at <= now => {
-                let bits = Job::Supported { base: 0 }.bits_expected(true) * u32::from(obd::ECUS_MAX) / 2;
+                let bits = Job::Supported { base: 0 }.bits_expected(true, EcuFrames::Classic)
+                    * u32::from(obd::ECUS_MAX)
+                    / 2;
                 let is_free = self.ecus.iter().all(|ecu| ecu.job.is_none());
                 if is_free && self.budget.allows(bits, 0) && self.ask_all(now) {
                     let until = now.plus_us(DISCOVERY_US);

@@ -8,9 +8,10 @@ use std::{
 use serde_json::{Map, Value};
 use wire::time::Timestamp;
 
-use super::job::Job;
+use super::{EcuFrames, job::Job};
 use crate::{
     faults::FaultReport,
+    frame::FRAME_BYTES_MAX,
     isotp::{Address, Link, LinkSettings},
     uds::{Client, DtcCode, DtcStatus, Timing},
 };
@@ -34,6 +35,7 @@ const REST_MAX_US: i64 = 300_000_000;
 pub(super) struct Ecu {
     /// As in reports: its configured name, or the id of its answers.
     pub(super) name: String,
+    pub(super) frames: EcuFrames,
     pub(super) client: Client,
     /// Its place in the settings, where it is one of those.
     pub(super) configured: Option<usize>,
@@ -75,10 +77,16 @@ pub(super) struct Scan {
 }
 
 impl Ecu {
-    pub(super) fn new(name: String, address: Address, interface: Arc<str>) -> Self {
-        let link = Link::new(address, LinkSettings::default(), interface);
+    pub(super) fn new(name: String, address: Address, frames: EcuFrames, interface: Arc<str>) -> Self {
+        let settings = LinkSettings {
+            frame_bytes: if frames == EcuFrames::Classic { 8 } else { FRAME_BYTES_MAX },
+            is_rate_switched: frames == EcuFrames::FdRateSwitched,
+            ..LinkSettings::default()
+        };
+        let link = Link::new(address, settings, interface);
         Self {
             name,
+            frames,
             client: Client::new(link, Timing::default()),
             configured: None,
             pids: None,

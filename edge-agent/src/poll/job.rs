@@ -1,7 +1,11 @@
 //! One request to one control unit.
 
-use super::share::frame_bits;
+use super::{
+    EcuFrames,
+    share::{fd_frame_bits, frame_bits},
+};
 use crate::{
+    frame::FRAME_BYTES_MAX,
     obd,
     uds::{self, DtcCode},
 };
@@ -96,7 +100,7 @@ impl Job {
 
     /// Bits that request, answer and flow control are expected to take; what it comes to more is
     /// charged when it comes.
-    pub(super) fn bits_expected(self, is_extended: bool) -> u32 {
+    pub(super) fn bits_expected(self, is_extended: bool, sent_in: EcuFrames) -> u32 {
         let frames = match self {
             Job::TesterPresent => 1,
             Job::Info { info_type } if info_type != 0 => 5,
@@ -108,6 +112,13 @@ impl Job {
             Job::Codes { .. } => 4,
             _ => 2,
         };
-        frames * frame_bits(is_extended, 8)
+        match sent_in {
+            EcuFrames::Classic => frames * frame_bits(is_extended, 8),
+            // What takes six frames of 8 bytes takes a request and an answer of these.
+            EcuFrames::Fd | EcuFrames::FdRateSwitched if frames > 2 => {
+                fd_frame_bits(is_extended, 8) + fd_frame_bits(is_extended, FRAME_BYTES_MAX)
+            }
+            EcuFrames::Fd | EcuFrames::FdRateSwitched => frames * fd_frame_bits(is_extended, 8),
+        }
     }
 }

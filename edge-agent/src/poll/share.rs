@@ -2,7 +2,7 @@
 
 use wire::time::Timestamp;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, FrameKind};
 
 /// Seconds of its share that may be saved up and spent at once.
 const SAVED_S: f64 = 1.0;
@@ -16,9 +16,25 @@ pub fn frame_bits(is_extended: bool, data_bytes: usize) -> u32 {
     own + data + 13 + (own + data - 1) / 4
 }
 
+/// The same of a CAN FD frame (ISO 11898-1:2015 10.4.2): 22 or 41 of its own bits before the data,
+/// with them under stuffing; then the count of stuff bits and the checksum with their fixed stuff
+/// bits. All are counted at the bus's own rate, also where a frame switches to the faster one.
+pub fn fd_frame_bits(is_extended: bool, data_bytes: usize) -> u32 {
+    let own = if is_extended { 41 } else { 22 };
+    let data = 8 * u32::try_from(data_bytes.min(64)).unwrap_or(64);
+    // 4 bits of count, a checksum of 17 or 21, and a stuff bit before each four of them.
+    let checked = if data_bytes <= 16 { 4 + 17 + 6 } else { 4 + 21 + 7 };
+    own + data + (own + data - 1) / 4 + checked + 13
+}
+
 /// The bits of one frame.
 pub(super) fn bits_of(frame: &Frame) -> u32 {
-    frame_bits(frame.id.is_extended, frame.data().len())
+    let (is_extended, data_bytes) = (frame.id.is_extended, frame.data().len());
+    if frame.kind == FrameKind::Fd {
+        fd_frame_bits(is_extended, data_bytes)
+    } else {
+        frame_bits(is_extended, data_bytes)
+    }
 }
 
 /// A token bucket of bits. It begins empty, and what an exchange takes beyond what was there is

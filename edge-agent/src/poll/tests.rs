@@ -16,7 +16,7 @@ use crate::{
     },
     uds::{DtcCode, NegativeCode},
 };
-use bench::{Bench, battery, engine, gearbox, settings};
+use bench::{Bench, battery, battery_in, engine, gearbox, settings};
 
 mod bench;
 mod units;
@@ -114,6 +114,42 @@ fn a_uds_control_unit_tells_codes_with_records_and_identifiers_over_many_frames(
     bench.run(25);
     assert!(bench.last(FaultList::Active).codes.is_empty());
     assert_eq!(bench.last(FaultList::Confirmed).codes[0].status_bits, Some(0x28));
+}
+
+#[test]
+fn a_control_unit_is_asked_in_frames_of_can_fd_where_its_settings_say_so() {
+    for frames in [EcuFrames::Fd, EcuFrames::FdRateSwitched] {
+        let (mut ecu, mut settings) = battery_in(LinkSettings { frame_bytes: 64, ..LinkSettings::default() });
+        settings.ecus[0].frames = frames;
+        let data: Vec<u8> = (0..90).collect();
+        ecu.set_did(0x0101, &data);
+        ecu.raise(LEAN);
+        let mut bench = Bench::new(settings, VirtualBusSettings::default(), vec![ecu]);
+        bench.run(19);
+        assert_eq!(bench.last(FaultList::Active).codes[0].code, "P0171-00");
+        assert_eq!([&bench.answers[0].data()[3..], bench.answers[1].data()].concat(), data);
+        assert!(bench.sent.len() > 10);
+        for frame in &bench.sent {
+            assert_eq!((frame.kind, frame.data().len()), (FrameKind::Fd, 8), "{frame:?}");
+            assert_eq!(frame.is_rate_switched(), frames == EcuFrames::FdRateSwitched);
+        }
+        // A first frame of 62 bytes is followed by one with the other 31.
+        let counts = bench.poller.counts();
+        let flows = bench.sent.iter().filter(|frame| frame.data()[0] == 0x30).count();
+        let long = bench.answers.len() / 2;
+        assert!(flows >= long && long > 5, "{flows} {long}");
+        assert_eq!((counts.failed, counts.silent, counts.testers), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_request_longer_than_a_classic_frame_is_one_frame_of_can_fd() {
+    let (_, mut settings) = battery();
+    settings.ecus[0].frames = EcuFrames::Fd;
+    let mut ecu = Ecu::new("bms".to_owned(), settings.ecus[0].address, EcuFrames::Fd, Arc::from("vbus0"));
+    ecu.client.ask(&[0x2E; 40], None, Timestamp(0)).unwrap();
+    let frame = ecu.client.take_frame(Timestamp(0)).unwrap();
+    assert_eq!((frame.kind, frame.data().len(), &frame.data()[..3]), (FrameKind::Fd, 48, &[0, 40, 0x2E][..]));
 }
 
 fn uds_read_dtcs() -> u8 {
@@ -349,6 +385,13 @@ fn the_worst_frames_bits_are_those_of_the_formula() {
     assert_eq!(frame_bits(false, 8), 135);
     assert_eq!(frame_bits(true, 8), 160);
     assert_eq!(frame_bits(false, 0), 55);
+    // Own bits and data, stuff bits, count and checksum, end.
+    assert_eq!(fd_frame_bits(false, 8), 22 + 64 + 21 + 27 + 13);
+    assert_eq!(fd_frame_bits(false, 64), 22 + 512 + 133 + 32 + 13);
+    assert_eq!(fd_frame_bits(true, 64), 41 + 512 + 138 + 32 + 13);
+    let id = FrameId { raw: 0x7E0, is_extended: false };
+    let of = |kind| share::bits_of(&Frame::new(Timestamp(0), Arc::from("vbus0"), id, kind, &[0; 8]).unwrap());
+    assert_eq!((of(FrameKind::Data), of(FrameKind::Fd)), (135, 147));
 }
 
 #[test]
@@ -364,6 +407,7 @@ fn a_faulty_section_is_told_whole_and_a_disabled_one_polls_nothing() {
         request_id = 0x7E4
         response_id = 0x7EC
         session = 2
+        fd_rate_switch = true
         [[did]]
         ecu = "bms"
         did = 0x0101
@@ -379,7 +423,9 @@ fn a_faulty_section_is_told_whole_and_a_disabled_one_polls_nothing() {
     let mut faults = service::config::Faults::of("test");
     assert!(config::check(&mut faults, &config, "truck-1").is_some());
     let message = faults.finish(Some(())).unwrap_err().to_string();
-    for part in ["bus_share_max", "0x0C twice", "0xFE", "ecu.session", "did.frame_id", "\"abs\""] {
+    for part in
+        ["bus_share_max", "0x0C twice", "0xFE", "ecu.session", "needs `fd = true`", "did.frame_id", "\"abs\""]
+    {
         assert!(message.contains(part), "{part} in {message}");
     }
     let mut faults = service::config::Faults::of("test");

@@ -66,12 +66,26 @@ pub struct EcuPoll {
     pub name: String,
     /// Where it listens and answers.
     pub address: Address,
+    /// Frames it is asked in.
+    pub frames: EcuFrames,
     /// How often its codes are read; `None` for never.
     pub faults_every: Option<Duration>,
     /// Codes with any of these status bits are read.
     pub status_mask: u8,
     /// The session codes are read in, when it is not the default one.
     pub session: Option<u8>,
+}
+
+/// Frames that a control unit of UDS is asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EcuFrames {
+    /// Of classic CAN, 8 bytes.
+    #[default]
+    Classic,
+    /// Of CAN FD, up to 64 bytes at the bus's own rate.
+    Fd,
+    /// Of CAN FD with the data at the faster rate (BRS).
+    FdRateSwitched,
 }
 
 /// A data identifier and its period.

@@ -15,7 +15,7 @@ use service::{SharedClock, logs::chain};
 use tracing::{error, info, warn};
 use wire::time::Timestamp;
 
-use crate::clock::keeper::TimeKeeper;
+use crate::{clock::keeper::TimeKeeper, encode::EncodeError, frame::Frame};
 
 use super::{
     merge::{FrameSink, SideSource},
@@ -74,6 +74,14 @@ impl Receiver {
             return Err(refused());
         }
         Ok(Self::NmeaFile { path: PathBuf::from(text), baud })
+    }
+
+    /// Reads its lines, from the first on.
+    fn reader(&self) -> Box<dyn LineReader> {
+        match self {
+            Self::Gpsd(_) => Box::new(GpsdReader::default()),
+            Self::NmeaTcp(_) | Self::NmeaFile { .. } => Box::new(NmeaReader::default()),
+        }
     }
 
     /// Whether a receiver's serial device can be set to that rate.
@@ -172,10 +180,9 @@ impl GnssSource {
     }
 
     fn put(&self, report: &Report, sink: &FrameSink) {
-        let time = Timestamp(self.clock.now_us());
-        for (message, values) in values_of(report) {
-            match self.frames.frame(time, message, &values) {
-                Ok(frame) => frame.into_iter().for_each(|frame| sink.put(frame)),
+        for made in frames_of(&self.frames, report, Timestamp(self.clock.now_us())) {
+            match made {
+                Ok(frame) => sink.put(frame),
                 Err(error) => {
                     sink.count_damaged();
                     error!(error = %chain(&error), "a receiver's values make no frame");
@@ -186,10 +193,7 @@ impl GnssSource {
 
     /// Reads one connection to its end; whether it is not to be opened again.
     fn read(&self, connection: &mut Connection, sink: &FrameSink) -> bool {
-        let mut reader: Box<dyn LineReader> = match self.receiver {
-            Receiver::Gpsd(_) => Box::new(GpsdReader::default()),
-            Receiver::NmeaTcp(_) | Receiver::NmeaFile { .. } => Box::new(NmeaReader::default()),
-        };
+        let mut reader = self.receiver.reader();
         while !sink.is_stopped() {
             match connection.next_line() {
                 Ok(LineEvent::Line(line)) => match reader.read(&line) {
@@ -254,6 +258,46 @@ impl SideSource for GnssSource {
             wait = (wait * 2).min(RETRY_MAX);
         }
     }
+}
+
+/// Makes frames of lines that are there already: what a source does with those of a connection.
+#[derive(Debug)]
+pub struct RecordedLines {
+    frames: OwnFrames,
+}
+
+impl RecordedLines {
+    /// Ready for any receiver's.
+    pub fn new() -> Result<Self, OwnFramesError> {
+        Ok(Self { frames: OwnFrames::new("gnss")? })
+    }
+
+    /// The frames of the lines of one connection to `receiver`, and how many lines or values were damaged.
+    pub fn read(&self, receiver: &Receiver, lines: &[u8], time: Timestamp) -> (Vec<Frame>, u64) {
+        let (mut reader, mut frames, mut damaged) = (receiver.reader(), Vec::new(), 0);
+        for line in lines.split(|b| *b == b'\n') {
+            match reader.read(line) {
+                Reading::Report(report) => {
+                    for made in frames_of(&self.frames, &report, time) {
+                        made.map_or_else(|_| damaged += 1, |frame| frames.push(frame));
+                    }
+                }
+                Reading::Other => {}
+                Reading::Damaged => damaged += 1,
+            }
+        }
+        (frames, damaged)
+    }
+}
+
+/// The frames of a report.
+fn frames_of(
+    frames: &OwnFrames,
+    report: &Report,
+    time: Timestamp,
+) -> impl Iterator<Item = Result<Frame, EncodeError>> {
+    let values = values_of(report).into_iter();
+    values.filter_map(move |(message, values)| frames.frame(time, message, &values).transpose())
 }
 
 /// The messages of a report and their values.

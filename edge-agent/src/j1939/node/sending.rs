@@ -1,5 +1,6 @@
 //! One long message on its way: announced to all with a pause after each packet, or sent to one
-//! unit as that unit grants it (J1939-21, 5.10.3).
+//! unit as that unit grants it (J1939-21, 5.10.3); of more than 1785 bytes by the extended protocol
+//! (5.11), which says before each part what is to be added to its packets' numbers.
 
 use wire::time::Timestamp;
 
@@ -7,14 +8,17 @@ use super::{
     super::{Pgn, SourceAddress, transport},
     FILL, FRAME_BYTES,
 };
-use transport::{ABORT, BAM, CTS, END_OF_MESSAGE, PACKET_BYTES, RTS, T3_US, T4_US};
+use transport::{
+    ABORT, BAM, CTS, DATA_PACKET_OFFSET, END_OF_MESSAGE, EXTENDED_CTS, EXTENDED_END_OF_MESSAGE, EXTENDED_RTS,
+    Kind, PACKET_BYTES, PAYLOAD_BYTES_MAX, RTS, T3_US, T4_US,
+};
 
 /// Pause between the packets of a broadcast: 50 to 200 ms (J1939-21, 5.10.2.1).
 const PACKET_GAP_US: i64 = 50_000;
 /// Times a connection is asked for.
 const ASKED_MAX: u8 = 3;
-/// Times one packet may be asked for again.
-const REPEATED_MAX: u16 = 2 * 255;
+/// Packets that may be asked for again, in all.
+const REPEATED_MAX: u32 = 2 * 255;
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,11 +39,13 @@ enum State {
     /// To be announced.
     Begun,
     /// A broadcast: the next packet and when.
-    Broadcast(u8, Timestamp),
+    Broadcast(u32, Timestamp),
     /// A connection: asked for, granted none for now, or all that was granted is out.
     Waiting(Timestamp),
+    /// The extended protocol: packets from the first to the second may go, once their offset is told.
+    Offset(u32, u32),
     /// A connection: packets from the first to the second may go.
-    Granted(u8, u8),
+    Granted(u32, u32),
     /// Out with it: to be told that this side gives up.
     Aborting(Undelivered),
     Done(Result<(), Undelivered>),
@@ -54,14 +60,16 @@ pub(super) struct Sending {
     state: State,
     asked_count: u8,
     has_been_granted: bool,
-    packets_out: u16,
+    packets_out: u32,
+    /// The extended protocol: what is added to the packets' numbers.
+    offset: u32,
 }
 
 impl Sending {
-    /// A message of 9 to 1785 bytes.
+    /// A message of 9 bytes or more; for all of 1785 at most.
     pub(super) fn new(pgn: Pgn, to: SourceAddress, data: Vec<u8>) -> Self {
         let state = State::Begun;
-        Self { pgn, to, data, state, asked_count: 0, has_been_granted: false, packets_out: 0 }
+        Self { pgn, to, data, state, asked_count: 0, has_been_granted: false, packets_out: 0, offset: 0 }
     }
 
     pub(super) fn pgn(&self) -> Pgn {
@@ -80,35 +88,49 @@ impl Sending {
         }
     }
 
-    fn packet_count(&self) -> u8 {
-        u8::try_from(self.data.len().div_ceil(PACKET_BYTES)).unwrap_or(u8::MAX)
+    fn packet_count(&self) -> u32 {
+        u32::try_from(self.data.len().div_ceil(PACKET_BYTES)).unwrap_or(u32::MAX)
     }
 
-    /// A control frame of the unit it is for.
-    pub(super) fn control(&mut self, data: &[u8], now: Timestamp) {
-        let Some(&[control, b1, b2, _, _, p0, p1, p2]) = data.first_chunk::<FRAME_BYTES>() else { return };
-        let is_of_this = Pgn::from_le_bytes([p0, p1, p2]) == Some(self.pgn);
+    fn kind(&self) -> Kind {
+        if self.data.len() > PAYLOAD_BYTES_MAX { Kind::Extended } else { Kind::Plain }
+    }
+
+    /// A control frame of the unit it is for, of one of the two protocols.
+    pub(super) fn control(&mut self, group: Pgn, data: &[u8], now: Timestamp) {
+        let Some(&[control, b1, b2, b3, b4, p0, p1, p2]) = data.first_chunk::<FRAME_BYTES>() else { return };
+        let is_of_this =
+            Pgn::from_le_bytes([p0, p1, p2]) == Some(self.pgn) && group == self.kind().control_group();
         if !is_of_this || matches!(self.state, State::Begun | State::Broadcast(..) | State::Done(_)) {
             return;
         }
-        match control {
-            CTS if b1 == 0 => self.state = State::Waiting(now.plus_us(T4_US)),
-            CTS => {
-                let last = b2.saturating_add(b1 - 1);
-                let is_possible = b2 >= 1 && last <= self.packet_count();
-                self.has_been_granted = true;
-                self.packets_out = self.packets_out.saturating_add(u16::from(b1));
-                let is_endless = self.packets_out > u16::from(self.packet_count()) + REPEATED_MAX;
-                self.state = if is_possible && !is_endless {
-                    State::Granted(b2, last)
-                } else {
-                    State::Aborting(Undelivered::Nonsense)
-                };
+        match (control, self.kind()) {
+            (CTS, Kind::Plain) | (EXTENDED_CTS, Kind::Extended) if b1 == 0 => {
+                self.state = State::Waiting(now.plus_us(T4_US))
             }
-            END_OF_MESSAGE => self.state = State::Done(Ok(())),
-            ABORT => self.state = State::Done(Err(Undelivered::Aborted(b1))),
+            (CTS, Kind::Plain) => self.grant(u32::from(b2), b1),
+            (EXTENDED_CTS, Kind::Extended) => self.grant(u32::from_le_bytes([b2, b3, b4, 0]), b1),
+            (END_OF_MESSAGE, Kind::Plain) | (EXTENDED_END_OF_MESSAGE, Kind::Extended) => {
+                self.state = State::Done(Ok(()))
+            }
+            (ABORT, _) => self.state = State::Done(Err(Undelivered::Aborted(b1))),
             _ => {}
         }
+    }
+
+    fn grant(&mut self, first: u32, count: u8) {
+        let last = first.saturating_add(u32::from(count) - 1);
+        let is_possible = first >= 1 && last <= self.packet_count();
+        self.has_been_granted = true;
+        self.packets_out = self.packets_out.saturating_add(u32::from(count));
+        let is_endless = self.packets_out > self.packet_count().saturating_add(REPEATED_MAX);
+        self.state = if !is_possible || is_endless {
+            State::Aborting(Undelivered::Nonsense)
+        } else if self.kind() == Kind::Extended {
+            State::Offset(first, last)
+        } else {
+            State::Granted(first, last)
+        };
     }
 
     pub(super) fn tick(&mut self, now: Timestamp) {
@@ -127,15 +149,19 @@ impl Sending {
     pub(super) fn take(&mut self, now: Timestamp) -> Option<(Pgn, [u8; FRAME_BYTES])> {
         match self.state {
             State::Begun => {
-                let [low, high, ..] = self.data.len().to_le_bytes();
-                let control = if self.to == SourceAddress::GLOBAL { BAM } else { RTS };
-                self.state = if control == BAM {
-                    State::Broadcast(1, now.plus_us(PACKET_GAP_US))
+                let [b0, b1, b2, b3, ..] = self.data.len().to_le_bytes();
+                if self.to == SourceAddress::GLOBAL {
+                    self.state = State::Broadcast(1, now.plus_us(PACKET_GAP_US));
                 } else {
                     self.asked_count += 1;
-                    State::Waiting(now.plus_us(T3_US))
-                };
-                Some(self.control_frame(control, [low, high, self.packet_count(), FILL]))
+                    self.state = State::Waiting(now.plus_us(T3_US));
+                }
+                if self.kind() == Kind::Extended {
+                    return Some(self.control_frame(EXTENDED_RTS, [b0, b1, b2, b3]));
+                }
+                let control = if self.to == SourceAddress::GLOBAL { BAM } else { RTS };
+                let [packet_count, ..] = self.packet_count().to_le_bytes();
+                Some(self.control_frame(control, [b0, b1, packet_count, FILL]))
             }
             State::Broadcast(number, at) if at <= now => {
                 self.state = if number == self.packet_count() {
@@ -144,6 +170,13 @@ impl Sending {
                     State::Broadcast(number + 1, now.plus_us(PACKET_GAP_US))
                 };
                 Some(self.packet(number))
+            }
+            State::Offset(first, last) => {
+                self.offset = first - 1;
+                self.state = State::Granted(first, last);
+                let ([count, ..], [b0, b1, b2, _]) =
+                    ((last - self.offset).to_le_bytes(), self.offset.to_le_bytes());
+                Some(self.control_frame(DATA_PACKET_OFFSET, [count, b0, b1, b2]))
             }
             State::Granted(number, last) => {
                 self.state = if number == last {
@@ -165,21 +198,22 @@ impl Sending {
         match self.state {
             State::Broadcast(_, at) => Some(at),
             State::Waiting(until) => Some(until.plus_us(1)),
-            State::Begun | State::Granted(..) | State::Aborting(_) | State::Done(_) => {
+            State::Begun | State::Offset(..) | State::Granted(..) | State::Aborting(_) | State::Done(_) => {
                 Some(Timestamp(i64::MIN))
             }
         }
     }
 
-    fn packet(&self, number: u8) -> (Pgn, [u8; FRAME_BYTES]) {
+    fn packet(&self, number: u32) -> (Pgn, [u8; FRAME_BYTES]) {
         let mut frame = [FILL; FRAME_BYTES];
-        frame[0] = number;
-        let part = self.data.chunks(PACKET_BYTES).nth(usize::from(number) - 1).unwrap_or_default();
+        [frame[0], ..] = (number - self.offset).to_le_bytes();
+        let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
+        let part = self.data.chunks(PACKET_BYTES).nth(index).unwrap_or_default();
         frame[1..=part.len()].copy_from_slice(part);
-        (Pgn::TRANSPORT_DATA, frame)
+        (self.kind().data_group(), frame)
     }
 
     fn control_frame(&self, control: u8, more: [u8; 4]) -> (Pgn, [u8; FRAME_BYTES]) {
-        (Pgn::TRANSPORT_CONTROL, transport::control_frame(control, more, self.pgn))
+        (self.kind().control_group(), transport::control_frame(control, more, self.pgn))
     }
 }

@@ -1,5 +1,5 @@
 //! Long messages that other units send to this one: granted packet by packet, asked for again where
-//! one is missing, and acknowledged (J1939-21, 5.10.3).
+//! one is missing, and acknowledged (J1939-21, 5.10.3; 5.11 for those of more than 1785 bytes).
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,8 @@ use super::{
     super::{
         Header, Message, Pgn, SourceAddress,
         transport::{
-            self, ABORT, ABORT_BUSY, ABORT_TIMEOUT, CTS, END_OF_MESSAGE, RTS, T1_US, T2_US, Transport,
+            self, ABORT, ABORT_BUSY, ABORT_TIMEOUT, CTS, DATA_PACKET_OFFSET, END_OF_MESSAGE, EXTENDED_CTS,
+            EXTENDED_END_OF_MESSAGE, EXTENDED_RTS, Kind, RTS, T1_US, T2_US, Transport,
         },
     },
     FILL, FRAME_BYTES, TRANSPORT_PRIORITY,
@@ -29,13 +30,17 @@ type Urgent = VecDeque<(Header, [u8; FRAME_BYTES])>;
 
 #[derive(Debug)]
 struct Session {
+    kind: Kind,
     source: SourceAddress,
     pgn: Pgn,
-    byte_count: [u8; 2],
-    packet_count: u8,
+    /// Of the acknowledgement at its end.
+    end: [u8; 4],
+    packet_count: u32,
     /// Most packets the sender wants to be asked for at once.
     granted_max: u8,
-    granted_to: u8,
+    granted_to: u32,
+    /// The extended protocol: what is added to the packets' numbers.
+    offset: u32,
     asked_again: u8,
     deadline: Timestamp,
 }
@@ -64,41 +69,89 @@ impl Taking {
         out: &mut Urgent,
     ) {
         let Some(&[control, b1, b2, b3, b4, p0, p1, p2]) = data.first_chunk::<FRAME_BYTES>() else { return };
-        let Some(pgn) = Pgn::from_le_bytes([p0, p1, p2]) else { return };
-        match control {
-            RTS => {
-                let is_new = !self.sessions.iter().any(|s| s.source == header.source);
-                if is_new && self.sessions.len() >= TAKEN_AT_ONCE_MAX {
-                    put(out, own, header.source, ABORT, [ABORT_BUSY, FILL, FILL, FILL], pgn);
-                    return;
-                }
-                let before = self.transport.counts().malformed;
-                self.transport.receive(now, header, data);
-                if self.transport.counts().malformed != before {
-                    return;
-                }
-                // A unit has one connection to another; a new one is in place of the old.
-                self.sessions.retain(|s| s.source != header.source);
-                let (source, deadline) = (header.source, now);
-                self.sessions.push(Session {
-                    source,
+        let (Some(pgn), Some(kind)) = (Pgn::from_le_bytes([p0, p1, p2]), Kind::of(header.pgn)) else {
+            return;
+        };
+        match (control, kind) {
+            (RTS, Kind::Plain) => {
+                let session = Session {
+                    kind,
+                    source: header.source,
                     pgn,
-                    byte_count: [b1, b2],
-                    packet_count: b3,
+                    end: [b1, b2, b3, FILL],
+                    packet_count: u32::from(b3),
                     granted_max: b4.clamp(1, GRANTED_MAX),
                     granted_to: 0,
+                    offset: 0,
                     asked_again: 0,
-                    deadline,
-                });
-                let place = self.sessions.len() - 1;
-                self.grant(place, own, now, out);
+                    deadline: now,
+                };
+                self.begin(session, own, (header, data), now, out);
             }
-            ABORT => {
-                self.sessions.retain(|s| s.source != header.source || s.pgn != pgn);
+            (EXTENDED_RTS, Kind::Extended) => {
+                let end = [b1, b2, b3, b4];
+                let packet_bytes = u32::try_from(transport::PACKET_BYTES).unwrap_or(u32::MAX);
+                let session = Session {
+                    kind,
+                    source: header.source,
+                    pgn,
+                    end,
+                    packet_count: u32::from_le_bytes(end).div_ceil(packet_bytes),
+                    granted_max: GRANTED_MAX,
+                    granted_to: 0,
+                    offset: 0,
+                    asked_again: 0,
+                    deadline: now,
+                };
+                self.begin(session, own, (header, data), now, out);
+            }
+            (DATA_PACKET_OFFSET, Kind::Extended) => {
+                self.transport.receive(now, header, data);
+                if let Some(place) = self.find(kind, header.source) {
+                    self.sessions[place].offset = u32::from_le_bytes([b2, b3, b4, 0]);
+                    self.sessions[place].deadline = now.plus_us(T1_US);
+                }
+            }
+            (ABORT, _) => {
+                self.sessions.retain(|s| s.kind != kind || s.source != header.source || s.pgn != pgn);
                 self.transport.receive(now, header, data);
             }
             _ => {}
         }
+    }
+
+    fn find(&self, kind: Kind, source: SourceAddress) -> Option<usize> {
+        self.sessions.iter().position(|s| s.kind == kind && s.source == source)
+    }
+
+    /// Takes what a sender announces, if there is room, and grants it its first packets.
+    fn begin(
+        &mut self,
+        session: Session,
+        own: SourceAddress,
+        (header, data): (&Header, &[u8]),
+        now: Timestamp,
+        out: &mut Urgent,
+    ) {
+        let (kind, source) = (session.kind, session.source);
+        let is_full = self.find(kind, source).is_none() && self.sessions.len() >= TAKEN_AT_ONCE_MAX;
+        let before = self.transport.counts();
+        if !is_full {
+            self.transport.receive(now, header, data);
+        }
+        let after = self.transport.counts();
+        if is_full || after.refused != before.refused {
+            self.sessions.retain(|s| s.kind != kind || s.source != source);
+            put(out, (own, &session), ABORT, [ABORT_BUSY, FILL, FILL, FILL]);
+            return;
+        }
+        if after.malformed != before.malformed {
+            return;
+        }
+        // A unit has one connection of a kind to another; a new one is in place of the old.
+        self.sessions.retain(|s| s.kind != kind || s.source != source);
+        self.sessions.push(session);
+        self.grant(self.sessions.len() - 1, own, now, out);
     }
 
     /// A packet for this node; the message, if it is whole now.
@@ -110,15 +163,18 @@ impl Taking {
         now: Timestamp,
         out: &mut Urgent,
     ) -> Option<Message> {
-        let place = self.sessions.iter().position(|s| s.source == header.source)?;
+        let place = self.find(Kind::of(header.pgn)?, header.source)?;
         let whole = self.transport.receive(now, header, data);
         let session = self.sessions.get_mut(place)?;
         session.deadline = now.plus_us(T1_US);
         if whole.is_some() {
-            let Session { source, pgn, byte_count: [low, high], packet_count, .. } =
-                self.sessions.swap_remove(place);
-            put(out, own, source, END_OF_MESSAGE, [low, high, packet_count, FILL], pgn);
-        } else if data.first() == Some(&session.granted_to) {
+            let session = self.sessions.swap_remove(place);
+            let control = match session.kind {
+                Kind::Plain => END_OF_MESSAGE,
+                Kind::Extended => EXTENDED_END_OF_MESSAGE,
+            };
+            put(out, (own, &session), control, session.end);
+        } else if data.first().map(|number| session.offset + u32::from(*number)) == Some(session.granted_to) {
             self.grant(place, own, now, out);
         }
         whole
@@ -150,36 +206,45 @@ impl Taking {
     /// Grants the next packets, from the first that is missing.
     fn grant(&mut self, place: usize, own: SourceAddress, now: Timestamp, out: &mut Urgent) {
         let Some(session) = self.sessions.get_mut(place) else { return };
-        let Some(first) = self.transport.first_missing(session.source, own) else {
+        let Some(first) = self.transport.first_missing(session.kind, session.source, own) else {
             // Its sender has begun another.
             self.give_up(place, own, out);
             return;
         };
-        let count = session.granted_max.min(session.packet_count - (first - 1));
-        session.granted_to = first + (count - 1);
+        let left = session.packet_count.saturating_sub(first - 1);
+        let count = session.granted_max.min(u8::try_from(left).unwrap_or(u8::MAX)).max(1);
+        session.granted_to = first + u32::from(count) - 1;
         session.deadline = now.plus_us(T2_US);
-        let (to, pgn) = (session.source, session.pgn);
-        let (header, data) = put(out, own, to, CTS, [count, first, FILL, FILL], pgn);
+        let [b0, b1, b2, _] = first.to_le_bytes();
+        let (control, more) = match session.kind {
+            Kind::Plain => (CTS, [count, b0, FILL, FILL]),
+            Kind::Extended => (EXTENDED_CTS, [count, b0, b1, b2]),
+        };
+        let (header, data) = put(out, (own, &*session), control, more);
         // The book follows what is granted, also by this node itself.
         self.transport.receive(now, &header, &data);
     }
 
     fn give_up(&mut self, place: usize, own: SourceAddress, out: &mut Urgent) {
         let session = self.sessions.swap_remove(place);
-        put(out, own, session.source, ABORT, [ABORT_TIMEOUT, FILL, FILL, FILL], session.pgn);
+        put(out, (own, &session), ABORT, [ABORT_TIMEOUT, FILL, FILL, FILL]);
     }
 }
 
+/// A control frame to the sender of a session.
 fn put(
     out: &mut Urgent,
-    source: SourceAddress,
-    destination: SourceAddress,
+    (own, session): (SourceAddress, &Session),
     control: u8,
     more: [u8; 4],
-    pgn: Pgn,
 ) -> (Header, [u8; FRAME_BYTES]) {
-    let header = Header { priority: TRANSPORT_PRIORITY, pgn: Pgn::TRANSPORT_CONTROL, source, destination };
-    let data = transport::control_frame(control, more, pgn);
+    let header = Header {
+        priority: TRANSPORT_PRIORITY,
+        pgn: session.kind.control_group(),
+        source: own,
+        destination: session.source,
+    };
+    let data = transport::control_frame(control, more, session.pgn);
     out.push_back((header, data));
     (header, data)
 }

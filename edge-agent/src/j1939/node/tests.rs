@@ -153,6 +153,41 @@ fn a_long_message_is_granted_in_parts_and_acknowledged() {
 }
 
 #[test]
+fn a_message_of_more_than_1785_bytes_goes_by_the_extended_protocol() {
+    let mut bus = Bus::settled();
+    let payload = bytes(1786);
+    bus.nodes[0].send(Pgn::DM2, SourceAddress(GATEWAY), &payload).unwrap();
+    bus.run(400);
+    assert_eq!(bus.message(1), Some(payload));
+    assert!(bus.nodes[0].is_idle());
+    assert_eq!(bus.nodes[1].wake_at(), None);
+    let control = bus.of_group(Pgn::EXTENDED_TRANSPORT_CONTROL);
+    // 256 packets in parts of 16, each with its grant and its offset.
+    assert_eq!(control.len(), 1 + 2 * 16 + 1);
+    assert_eq!(control[0], [20, 0xFA, 0x06, 0, 0, 0xCB, 0xFE, 0]);
+    assert_eq!(control[1], [21, 16, 1, 0, 0, 0xCB, 0xFE, 0]);
+    assert_eq!(control[2], [22, 16, 0, 0, 0, 0xCB, 0xFE, 0]);
+    assert_eq!(control[31], [21, 16, 241, 0, 0, 0xCB, 0xFE, 0]);
+    assert_eq!(control[32], [22, 16, 240, 0, 0, 0xCB, 0xFE, 0]);
+    assert_eq!(control[33], [23, 0xFA, 0x06, 0, 0, 0xCB, 0xFE, 0]);
+    let packets = bus.of_group(Pgn::EXTENDED_TRANSPORT_DATA);
+    assert_eq!((packets.len(), packets[16][0], packets[255][0]), (256, 1, 16));
+    assert_eq!(bus.of_group(Pgn::TRANSPORT_CONTROL).len() + bus.of_group(Pgn::TRANSPORT_DATA).len(), 0);
+}
+
+#[test]
+fn a_longer_message_than_a_node_takes_is_refused_at_once() {
+    let mut bus = Bus::settled();
+    let id = crate::frame::FrameId { raw: 0x1CC8_2500, is_extended: true };
+    let data = [20, 1, 0, 1, 0, 0xCB, 0xFE, 0];
+    let frame = Frame::new(Timestamp(bus.now), Arc::from("vbus0"), id, FrameKind::Data, &data).unwrap();
+    bus.nodes[1].observe(&frame);
+    bus.run(5);
+    assert_eq!(bus.of_group(Pgn::EXTENDED_TRANSPORT_CONTROL), [[255, 1, 0xFF, 0xFF, 0xFF, 0xCB, 0xFE, 0]]);
+    assert_eq!(bus.nodes[1].wake_at(), None);
+}
+
+#[test]
 fn a_broadcast_has_its_pauses() {
     let mut bus = Bus::settled();
     bus.nodes[0].send(Pgn::DM1, SourceAddress::GLOBAL, &bytes(30)).unwrap();
@@ -226,6 +261,8 @@ fn a_node_holds_no_more_than_its_bounds() {
     assert_eq!(node.send(Pgn::DM1, SourceAddress::GLOBAL, &[0; 8]), Err(SendRefusal::Full));
     assert_eq!(node.send(Pgn::DM1, SourceAddress::GLOBAL, &[]), Err(SendRefusal::Length));
     assert_eq!(node.send(Pgn::DM1, SourceAddress::GLOBAL, &[0; 1786]), Err(SendRefusal::Length));
+    let long = vec![0; EXTENDED_PAYLOAD_BYTES_MAX + 1];
+    assert_eq!(node.send(Pgn::DM1, SourceAddress(3), &long), Err(SendRefusal::Length));
 }
 
 proptest! {
@@ -235,7 +272,7 @@ proptest! {
     /// and a sender that was not told otherwise was heard.
     #[test]
     fn what_comes_is_what_was_sent(
-        there in 1_usize..1786, back in 1_usize..1786, lost in prop::collection::vec(0_usize..600, 0..6),
+        there in 1_usize..4000, back in 1_usize..4000, lost in prop::collection::vec(0_usize..1200, 0..6),
     ) {
         let mut bus = Bus::settled();
         bus.lost = lost;
@@ -263,7 +300,8 @@ proptest! {
         let mut bus = Bus::settled();
         for (raw, data) in frames {
             // Mostly of the transport protocol and to the gateway.
-            let raw = if raw % 4 == 0 { raw & 0x1FFF_FFFF } else { 0x1CEB_2500 | (raw % 2) << 16 | (raw >> 8) & 0xFF };
+            let group = [0, 0x1CEB_2500, 0x1CEC_2500, 0x1CC7_2500, 0x1CC8_2500][raw as usize % 5];
+            let raw = if group == 0 { raw & 0x1FFF_FFFF } else { group | (raw >> 8) & 0xFF };
             let id = crate::frame::FrameId { raw, is_extended: true };
             let time = Timestamp(bus.now);
             if let Some(frame) = Frame::new(time, Arc::from("vbus0"), id, FrameKind::Data, &data) {

@@ -137,19 +137,24 @@ pub(super) fn gearbox() -> SimulatedEcu {
     ecu
 }
 
-/// A battery's control unit: UDS alone.
+/// A battery's control unit: UDS alone; slow to take, in blocks of 2 with 5 ms between.
 pub(super) fn battery() -> (SimulatedEcu, PollSettings) {
+    battery_in(LinkSettings { block_size: 2, st_min_code: 5, ..LinkSettings::default() })
+}
+
+/// The same, by whatever link.
+pub(super) fn battery_in(link: LinkSettings) -> (SimulatedEcu, PollSettings) {
     let id = |raw| FrameId { raw, is_extended: false };
     let address = Address::normal(id(0x7E4), id(0x7EC));
     let mut ecu_settings = EcuSettings::engine(Arc::from("vbus0"));
     ecu_settings.address = address.turned();
     ecu_settings.functional_id = None;
-    // Slow to take, in blocks of 2 with 5 ms between.
-    ecu_settings.link = LinkSettings { block_size: 2, st_min_code: 5, ..LinkSettings::default() };
+    ecu_settings.link = link;
     let mut settings = PollSettings { pids: Vec::new(), obd_faults_every: None, ..settings() };
     settings.ecus.push(EcuPoll {
         name: "bms".to_owned(),
         address,
+        frames: EcuFrames::Classic,
         faults_every: Some(Duration::from_secs(20)),
         status_mask: 0x0D,
         session: Some(3),

@@ -153,3 +153,24 @@ fn it_says_who_it_is_and_what_it_does_not_know() {
     bench.run(3000);
     assert_eq!(bench.events.len(), before);
 }
+
+#[test]
+fn more_faults_than_the_transport_protocol_carries_go_by_the_extended_one() {
+    let mut bench = Bench::new();
+    for spn in 1..=600 {
+        bench.unit.raise(Spn(spn), 1);
+        bench.unit.heal(Spn(spn), 1);
+    }
+    bench.ask(Pgn::DM2, 0);
+    let codes = bench.codes(FaultList::Previous);
+    assert_eq!((codes.len(), codes[599].as_str()), (600, "SPN 600 FMI 1"));
+    assert_eq!(bench.listener.counts().completed, 1);
+    // The asker has it whole too, and has told the unit so.
+    let is_it =
+        |event: &NodeEvent| matches!(event, NodeEvent::Message(message) if message.data.len() == 2402);
+    assert_eq!(bench.answers.iter().filter(|event| is_it(event)).count(), 1);
+    assert!(bench.unit.node.is_idle());
+    // There is no broadcast of so much: everyone is told nothing.
+    bench.ask(Pgn::DM2, 255);
+    assert_eq!(bench.reports(FaultList::Previous).len(), 1);
+}

@@ -122,3 +122,16 @@ fn a_receiver_is_named_by_an_address_or_a_path() {
     }
     assert!(Receiver::is_rate(115_200) && !Receiver::is_rate(1));
 }
+
+#[test]
+fn lines_that_are_there_already_make_the_frames_a_connection_would() {
+    let lines = RecordedLines::new().unwrap();
+    let address = "127.0.0.1:2947".to_owned();
+    let tpv = b"{\"class\":\"TPV\",\"mode\":2,\"lat\":51.5,\"lon\":-0.25}\nno JSON\n{\"class\":\"SKY\"}";
+    let (frames, damaged) = lines.read(&Receiver::Gpsd(address.clone()), tpv, Timestamp(7));
+    // Position, motion and fix.
+    assert_eq!((frames.len(), damaged), (3, 1));
+    assert!(frames.iter().all(|frame| frame.id.is_own() && frame.time == Timestamp(7)));
+    // The same lines are no sentences of NMEA: they are the rest of one that was cut.
+    assert_eq!(lines.read(&Receiver::NmeaTcp(address), tpv, Timestamp(7)), (Vec::new(), 0));
+}

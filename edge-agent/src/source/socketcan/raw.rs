@@ -10,6 +10,8 @@ use crate::frame::{FRAME_BYTES_MAX, Frame, FrameId, FrameKind};
 pub(crate) const CLASSIC_BYTES: usize = 16;
 /// Bytes of an FD frame, `CANFD_MTU`.
 pub(crate) const FD_BYTES: usize = 72;
+/// `CANFD_BRS` of an FD frame's flags, its sixth byte: the data go at the faster rate.
+const RATE_SWITCH_FLAG: u8 = 0x01;
 /// Bytes before the data, in both.
 const HEAD_BYTES: usize = 8;
 
@@ -67,6 +69,9 @@ pub(crate) fn build(frame: &Frame) -> ([u8; FD_BYTES], usize) {
     let len = frame.data().len().min(most);
     bytes[..4].copy_from_slice(&id.to_ne_bytes());
     bytes[4] = u8::try_from(len).unwrap_or(8);
+    if frame.is_rate_switched() {
+        bytes[5] = RATE_SWITCH_FLAG;
+    }
     bytes[HEAD_BYTES..HEAD_BYTES + len].copy_from_slice(&frame.data()[..len]);
     (bytes, if is_fd { FD_BYTES } else { CLASSIC_BYTES })
 }
@@ -108,6 +113,17 @@ mod tests {
                 prop_assert!(bytes.len() == CLASSIC_BYTES || bytes.len() == FD_BYTES);
             }
         }
+    }
+
+    #[test]
+    fn only_a_frame_of_can_fd_switches_its_rate() {
+        let of = |kind| {
+            let id = FrameId { raw: 0x7E0, is_extended: false };
+            let frame = Frame::new(Timestamp(0), "can0".into(), id, kind, &[1, 2]).unwrap();
+            [false, true].map(|is_switched| build(&frame.clone().rate_switched(is_switched)).0[5])
+        };
+        assert_eq!(of(FrameKind::Fd), [0, 1]);
+        assert_eq!(of(FrameKind::Data), [0, 0]);
     }
 
     #[test]
