@@ -17,9 +17,8 @@ use ingest::{
 use lake::{
     Lake, TableKind, Whose,
     maintenance::{
-        CompactionPolicy,
+        CompactionPolicy, Tries,
         expire::{ShortRetention, days_of, keeps_history},
-        past_conflicts,
     },
 };
 use service::{SharedClock, clock::SystemClock, config::Loaded};
@@ -228,7 +227,13 @@ impl Admin {
         let mut all = Vec::new();
         for kind in self.tables(tables).await? {
             let mut table = self.lake.open_table(kind).await?;
-            let done = past_conflicts(async || table.compact(&policy, self.now_ms()).await).await?;
+            let mut tries = Tries::default();
+            let done = loop {
+                match table.compact(&policy, self.now_ms()).await {
+                    Err(error) if tries.again(&error) => {}
+                    other => break other?,
+                }
+            };
             all.push((kind.name(), done));
         }
         if self.is_json { show::json(&show::by_table(&all)) } else { show::compacted(&all) }
@@ -261,9 +266,13 @@ impl Admin {
                 continue;
             }
             let mut table = self.lake.open_table(kind).await?;
-            let done =
-                past_conflicts(async || table.erase_before(whose, before.0, policy, self.now_ms()).await)
-                    .await?;
+            let mut tries = Tries::default();
+            let done = loop {
+                match table.erase_before(whose, before.0, policy, self.now_ms()).await {
+                    Err(error) if tries.again(&error) => {}
+                    other => break other?,
+                }
+            };
             all.push((kind.name(), done));
         }
         if self.is_json { show::json(&show::by_table(&all)) } else { show::erased(&all) }

@@ -9,9 +9,8 @@ use std::{future::Future, sync::Arc};
 use lake::{
     Lake, LakeTable, TableKind,
     maintenance::{
-        Compacted, MaintenanceError,
+        Compacted, MaintenanceError, Tries,
         expire::{ShortRetention, keeps_history},
-        past_conflicts,
     },
 };
 use service::{SharedClock, logs::chain, tasks::TaskError};
@@ -106,7 +105,13 @@ impl Maintenance {
 
     async fn compact(&self, kind: TableKind) -> Result<Compacted, MaintenanceError> {
         let mut table = self.lake.open_table(kind).await?;
-        let done = past_conflicts(async || table.compact(&self.settings.policy, self.now_ms()).await).await?;
+        let mut tries = Tries::default();
+        let done = loop {
+            match table.compact(&self.settings.policy, self.now_ms()).await {
+                Err(error) if tries.again(&error) => {}
+                other => break other?,
+            }
+        };
         let status = table.status(&self.settings.policy, self.now_ms()).await?;
         metrics::table_files(kind.name(), &status);
         Ok(done)

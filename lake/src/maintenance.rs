@@ -91,18 +91,17 @@ impl Compacted {
     }
 }
 
-/// Does it again when another maintenance was faster with the same files, a few times.
-pub async fn past_conflicts<T>(
-    mut work: impl AsyncFnMut() -> Result<T, MaintenanceError>,
-) -> Result<T, MaintenanceError> {
-    const TRIES: u32 = 5;
-    for _ in 1..TRIES {
-        match work().await {
-            Err(MaintenanceError::Conflict { .. }) => {}
-            other => return other,
-        }
+/// Counts how often work lost its files to another maintenance, so that it gives up at last.
+#[derive(Debug, Default)]
+pub struct Tries(u32);
+
+impl Tries {
+    /// Whether to try again after this error.
+    pub fn again(&mut self, error: &MaintenanceError) -> bool {
+        const MOST: u32 = 5;
+        self.0 += 1;
+        self.0 < MOST && matches!(error, MaintenanceError::Conflict { .. })
     }
-    work().await
 }
 
 /// Why maintenance did not happen. The table reads as before.
