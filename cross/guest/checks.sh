@@ -116,9 +116,17 @@ awake() { # bus: a node that says something every second, as on a bus that is aw
     while cansend "$1" 100#010203; do sleep 1; done 2> /dev/null &
     awake=$!
 }
-record() { # bus, file: all that is on the bus
+receivers() { # bus: of all that is on it
+    grep -c "^ *$1 .* raw" /proc/net/can/rcvlist_all
+}
+are_receivers() { # bus, count
+    [ "$(receivers "$1")" = "$2" ]
+}
+record() { # bus, file: all that is on the bus from now on
+    listening=$(receivers "$1")
     candump -L "$1" > "$2" &
     dump=$!
+    eventually are_receivers "$1" $((listening + 1))
 }
 ecu() { # name, bus, further arguments: control units of ours, that answer
     name=$1 bus=$2

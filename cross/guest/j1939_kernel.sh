@@ -67,25 +67,25 @@ ecu ours vcan10 --j1939 0 --vin WRLZZZSVH00000007 --spn 94-18 --spn 95-1 --spn 9
 eventually grep -q ' 18EEFF00#' asked.candump
 printf '\xcb\xfe\x00' > request.dm2
 printf '\xec\xfe\x00' > request.vin
-is_answered() { # file: asks by the kernel's stack, and waits for what it took
+is_answered() { # what: asks by the kernel's stack, and waits for what it took
     j1939cat -i "request.$1" vcan10:128 :0,0xea00
     tries_here=0
-    until [ -s "$1" ] || [ $tries_here -ge 20 ]; do
+    until [ -s "$1.taken" ] || [ $tries_here -ge 20 ]; do
         tries_here=$((tries_here + 1))
         sleep 0.1
     done
-    [ -s "$1" ]
+    [ -s "$1.taken" ]
 }
-take() { # file
-    j1939cat -r vcan10:128 > "$1" 2>> taken.log &
+take() { # what
+    j1939cat -r vcan10:128 > "$1.taken" 2>> taken.log &
     taker=$!
     eventually is_answered "$1"
     stop $taker
 }
 take dm2
-check "DM2 by connection, as the kernel took it" "$(bytes dm2 | tail -c 24)" 640001016e0010016f001201
+check "DM2 by connection, as the kernel took it" "$(bytes dm2.taken | tail -c 24)" 640001016e0010016f001201
 take vin
-check "VIN by connection, as the kernel took it" "$(cat vin)" 'WRLZZZSVH00000007*'
+check "VIN by connection, as the kernel took it" "$(cat vin.taken)" 'WRLZZZSVH00000007*'
 # Connections the kernel granted, and those it acknowledged whole.
 await asked.candump ' 1[8C]EC0080#11' 2
 await asked.candump ' 1[8C]EC0080#13' 2
