@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
     catalog::{
         MemorySchemaProvider, SchemaProvider, Session, TableFunctionImpl, TableProvider, view::ViewTable,
@@ -10,15 +10,16 @@ use datafusion::{
     common::{ScalarValue, plan_err},
     datasource::provider_as_source,
     error::{DataFusionError, Result},
-    logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType},
+    logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, cast},
     physical_plan::ExecutionPlan,
     prelude::{SessionContext, col, lit},
 };
 use lake::{TableKind, Whose};
+use wire::readings::COLUMNS;
 
 use super::{Only, snapshot::Tables};
 
-/// Adds them. `signal` reads the table `signals` of the schema; `lake_at` shows rows of `whose` alone.
+/// Adds them. `signal` reads the schema's own tables; `lake_at` shows rows of `whose` alone.
 pub(crate) fn add(
     context: &SessionContext,
     schema: &Arc<MemorySchemaProvider>,
@@ -36,7 +37,7 @@ fn text(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// `signal('Vehicle.Body.…')`: vehicle, time and value of one signal.
+/// `signal('Vehicle.Body.…')`: vehicle, time and value of one signal in the unit of VSS, wherever it is kept.
 #[derive(Debug)]
 struct Signal(Arc<MemorySchemaProvider>);
 
@@ -46,12 +47,23 @@ impl TableFunctionImpl for Signal {
         let Some(path) = text(path) else {
             return plan_err!("signal takes a VSS path as text, {path} is none");
         };
+        let column = COLUMNS.iter().find(|column| column.signal == path);
+        let kind = if column.is_some() { TableKind::Readings } else { TableKind::Signals };
         // A memory schema answers at once.
-        let signals = futures::executor::block_on(self.0.table(TableKind::Signals.name()))?;
-        let Some(signals) = signals else { return plan_err!("there is no table signals here") };
-        let columns = ["vehicle_id", "ts", "date", "value", "text", "clock"].map(col);
-        let plan = LogicalPlanBuilder::scan(TableKind::Signals.name(), provider_as_source(signals), None)?
-            .filter(col("signal").eq(lit(path)))?
+        let samples = futures::executor::block_on(self.0.table(kind.name()))?;
+        let Some(samples) = samples else { return plan_err!("there is no table {} here", kind.name()) };
+        let (is_of_it, value, text) = match column {
+            Some(column) => (
+                col(column.name).is_not_null(),
+                cast(col(column.name), DataType::Float64) / lit(column.scale),
+                cast(lit(ScalarValue::Null), DataType::Utf8),
+            ),
+            None => (col("signal").eq(lit(path)), col("value"), col("text")),
+        };
+        let [vehicle_id, ts, date, clock] = ["vehicle_id", "ts", "date", "clock"].map(col);
+        let columns = [vehicle_id, ts, date, value.alias("value"), text.alias("text"), clock];
+        let plan = LogicalPlanBuilder::scan(kind.name(), provider_as_source(samples), None)?
+            .filter(is_of_it)?
             .project(columns)?
             .build()?;
         Ok(Arc::new(ViewTable::new(plan, None)))

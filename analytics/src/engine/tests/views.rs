@@ -142,6 +142,18 @@ async fn a_day_sums_its_trips_and_events() {
 }
 
 #[tokio::test]
+async fn a_signal_is_found_where_it_is_kept() {
+    let (_lake, analytics) = lake_with_readings().await;
+    let query =
+        "SELECT count(*), min(value), max(text) FROM signal('Vehicle.Speed') WHERE date = '2024-05-01'";
+    assert_eq!(analytics.sql(query, 1).await.unwrap().rows, [[json!(100), json!(36.0), Value::Null]]);
+    let query = "SELECT count(*), max(value) FROM signal('Vehicle.IsIgnitionOn')";
+    assert_eq!(analytics.sql(query, 1).await.unwrap().rows, [[json!(100), json!(1.0)]]);
+    let query = "SELECT count(*) FROM signal('Vehicle.Nowhere')";
+    assert_eq!(analytics.sql(query, 1).await.unwrap().rows, [[json!(0)]]);
+}
+
+#[tokio::test]
 async fn buckets_are_those_of_date_bin() {
     let (_lake, analytics) = lake_with_readings().await;
     let query = "SELECT count(*), min(time_bucket(INTERVAL '30 seconds', ts)) = min(date_bin(INTERVAL '30 seconds', ts)) \
