@@ -215,6 +215,8 @@ pub fn run(args: &DecodeArgs, out: impl Write, told: &mut impl Write) -> Result<
             "error: {log}: none of its {count} lines is a frame; logs are read as `candump -l` writes them, \
              as ASC and as BLF, plain or packed by gzip"
         ));
+    } else if outcome.lines_bad == 0 && !outcome.has_frames() && read.is_ok() {
+        drop(writeln!(told, "warning: {log}: there is no frame in it"));
     } else if outcome.lines_bad > lines_told {
         drop(writeln!(told, "error: {} lines in all are no frames", outcome.lines_bad));
     }

@@ -151,11 +151,13 @@ pub enum SourceError {
         source: std::io::Error,
     },
     /// The bytes end or cannot be read or unpacked; nothing follows.
-    #[error("{log}:{line}: cannot read on after this line; the file may be cut short, so fetch it again")]
+    #[error(
+        "{log}:{line}: cannot read on from here; the file may be cut short or damaged, so fetch it again"
+    )]
     Read {
         /// Name of the log.
         log: String,
-        /// The last line that was read.
+        /// The last line that was read, or in a BLF log the last object.
         line: u64,
         /// Why.
         source: std::io::Error,

@@ -162,3 +162,10 @@ fn arguments_without_a_log_or_a_dbc_file_or_with_two_logs_are_told() {
     let logs = UsageError::Logs("one.log".into(), "two.log".into());
     assert_eq!(inputs(&["a.dbc", "one.log", "two.log"]), Err(logs));
 }
+
+#[test]
+fn a_log_without_a_frame_is_told_and_no_failure() {
+    let (_, told, result) = decode("\n");
+    assert_eq!(told, "warning: /drive.log: there is no frame in it\n");
+    assert!(result.unwrap().is_whole());
+}

@@ -354,7 +354,9 @@ fn read_file_header(input: &mut impl Read) -> io::Result<Timestamp> {
         return Err(invalid("no file header of a BLF log"));
     }
     let rest = u64::try_from(size - FILE_HEADER_BYTES).unwrap_or(0);
-    io::copy(&mut input.take(rest), &mut io::sink())?;
+    if io::copy(&mut input.take(rest), &mut io::sink())? < rest {
+        return Err(cut_short());
+    }
     // Windows' SYSTEMTIME: year, month, day of week, day, hour, minute, second, millisecond.
     let part = |i: usize| u16_at(&head, 40 + 2 * i).unwrap_or(0);
     let text = format!(

@@ -130,6 +130,16 @@ fn a_file_that_was_cut_gives_its_frames_and_then_says_so() {
     assert_eq!(reader.next().unwrap(), None);
 }
 
+#[test]
+fn a_file_that_was_cut_in_its_header_is_no_empty_log() {
+    for len in [10, 56, 100, 143] {
+        let bytes = file(&[])[..len].to_vec();
+        let opened = BlfReader::of_input("t.blf".to_owned(), Box::new(Cursor::new(bytes)));
+        assert!(matches!(opened, Err(SourceError::Read { .. })), "{len}");
+    }
+    assert_eq!(reader(file(&[])).next().unwrap(), None);
+}
+
 /// Reads to the end; ends itself when a reader does not.
 fn drain(mut reader: BlfReader) {
     for _ in 0..100_000 {

@@ -108,7 +108,7 @@ fn gzip_is_seen_by_its_first_bytes_and_a_cut_file_is_told_once() {
     let found = read(&packed[..packed.len() / 2]);
     let errors: Vec<_> = found.iter().filter_map(|f| f.as_ref().err()).collect();
     assert_eq!(errors.len(), 1);
-    assert!(errors[0].contains("cannot read on after this line"), "{}", errors[0]);
+    assert!(errors[0].contains("cannot read on from here"), "{}", errors[0]);
 }
 
 #[test]
