@@ -219,8 +219,8 @@ fn the_period_of_readings_changes_no_trip() {
         drive.drive(600, 70.0).stand(90).drive(300, 40.0);
     }
     drive.ignition(false).stand(1800).ignition(true).drive(900, 50.0).ignition(false).stand(600);
-    let at = |period_s: usize| {
-        let readings: Vec<Reading> = drive.readings.iter().step_by(period_s).copied().collect();
+    let at = |period_s: u32| {
+        let readings: Vec<Reading> = drive.readings.iter().step_by(period_s as usize).copied().collect();
         derive(&readings, &Parameters::default()).trips
     };
     let every_second = at(1);
@@ -229,11 +229,14 @@ fn the_period_of_readings_changes_no_trip() {
         let rarer = at(period_s);
         assert_eq!(rarer.len(), 2, "{period_s} s: {rarer:?}");
         for (fine, coarse) in every_second.iter().zip(&rarer) {
-            let apart = |a: Timestamp, b: Timestamp| (secs(a, b)).unsigned_abs() as usize;
-            assert!(apart(fine.start_time, coarse.start_time) <= period_s, "{period_s} s: {coarse:?}");
-            assert!(apart(fine.end_time, coarse.end_time) <= period_s, "{period_s} s: {coarse:?}");
+            let apart = |a: Timestamp, b: Timestamp| secs(a, b).unsigned_abs();
+            assert!(
+                apart(fine.start_time, coarse.start_time) <= u64::from(period_s),
+                "{period_s} s: {coarse:?}"
+            );
+            assert!(apart(fine.end_time, coarse.end_time) <= u64::from(period_s), "{period_s} s: {coarse:?}");
             let (fine_m, coarse_m) = (fine.distance_m as f64, coarse.distance_m as f64);
-            let way_of_ends_m = 2.0 * period_s as f64 * 70.0 / 3.6;
+            let way_of_ends_m = 2.0 * f64::from(period_s) * 70.0 / 3.6;
             assert!((fine_m - coarse_m).abs() <= way_of_ends_m, "{period_s} s: {fine_m} {coarse_m}");
         }
     }
