@@ -5,7 +5,7 @@
 //! (`engine`). It only reads.
 //!
 //! A connection has a session of its own. Its tables are names: what they hold is looked up when a
-//! statement runs ([`tables`]), so that a prepared statement sees rows that came after it. A user who may see
+//! statement runs (`tables`), so that a prepared statement sees rows that came after it. A user who may see
 //! some vehicles only has tables of their rows alone (`engine::only`).
 
 mod bounds;
