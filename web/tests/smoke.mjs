@@ -13,7 +13,7 @@ import { chromium } from 'playwright-core';
 const base = (process.env.BASE_URL ?? process.argv[3] ?? '').replace(/\/$/, '');
 const folder = process.argv[2] ?? process.env.OUTPUT ?? '';
 const BROWSERS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const WAIT_MS = 30_000;
+const WAIT_MS = 90_000;
 
 const faults = [];
 let step = 'start';
