@@ -72,15 +72,7 @@ async fn bench(options: &Options, report: &mut Report) -> Result<()> {
             report.peer(&case, "deltalake (PyPI)", "ms", by_deltalake(&peers, &place, folder.path())?);
         }
         let files = lake.open_table(ROWS_TABLE).await?.file_paths()?.len();
-        let mut seconds = Vec::new();
-        for _ in 0..options.run_count.div_ceil(3) {
-            // The ingest of before is fenced by it, as by a restart.
-            let start = now();
-            committer = claim(&lake).await?;
-            // Its first batch is looked up in the lake.
-            commit(&mut committer, &batches, &mut commits).await?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
+        let seconds = restarts(options, &lake, &mut committer, &batches, &mut commits).await?;
         let case = format!("start to first commit, {files} files");
         report.ours(&case, "s", Figure::of(&seconds));
     }
@@ -90,15 +82,28 @@ async fn bench(options: &Options, report: &mut Report) -> Result<()> {
     let done = table.compact(&policy, 4_000_000_000_000).await?;
     let case = format!("compaction of {} files, {} rows", done.files_removed, done.rows);
     report.ours(&case, "s", Figure::exact(start.elapsed().as_secs_f64()));
+    let seconds = restarts(options, &lake, &mut committer, &batches, &mut commits).await?;
+    report.ours("start to first commit, after compaction", "s", Figure::of(&seconds));
+    Ok(())
+}
+
+/// Seconds from a start to its first commit, whose batch is looked up in the lake. The ingest of before is
+/// fenced by it, as by a restart.
+async fn restarts(
+    options: &Options,
+    lake: &Lake,
+    committer: &mut Committer,
+    batches: &[Verified],
+    commits: &mut u64,
+) -> Result<Vec<f64>> {
     let mut seconds = Vec::new();
     for _ in 0..options.run_count.div_ceil(3) {
         let start = now();
-        committer = claim(&lake).await?;
-        commit(&mut committer, &batches, &mut commits).await?;
+        *committer = claim(lake).await?;
+        commit(committer, batches, commits).await?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    report.ours("start to first commit, after compaction", "s", Figure::of(&seconds));
-    Ok(())
+    Ok(seconds)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a bench measures time")]

@@ -6,6 +6,7 @@
 
 mod functions;
 mod json;
+mod late;
 mod limits;
 mod only;
 mod places;
@@ -25,13 +26,14 @@ use lake::{Lake, LakeLocation, LakeSettings, OpenLakeError, TableKind};
 use service::{Clock, SharedClock};
 use wire::{ids::VehicleId, time::Timestamp};
 
+pub(crate) use late::{Find, Late};
 pub use limits::{Limits, SqlError, SqlErrorKind};
 pub(crate) use only::Only;
 pub(crate) use places::{Place, Places};
 pub(crate) use query::{Bounded, check_only_reads, timestamp_literal};
 pub(crate) use session::CATALOG;
 pub(crate) use snapshot::{Snapshot, Tables};
-pub(crate) use table_functions::{add as add_table_functions, scan_by_name};
+pub(crate) use table_functions::add as add_table_functions;
 pub(crate) use views::add as add_views;
 
 use crate::{
@@ -39,9 +41,6 @@ use crate::{
     row::{QueryResult, TripChange, VehicleState},
     trip_table,
 };
-
-/// Who asks by HTTP, in the queue; no user of another door has this name.
-const HTTP_USER: &str = "\0http";
 
 /// How far the derivation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -249,8 +248,9 @@ impl Analytics {
         Ok(())
     }
 
-    /// A place among the running queries, waited for no longer than a query may wait.
-    pub(crate) async fn place(&self, who: &str) -> Result<Place, SqlError> {
+    /// A place among the running queries, waited for no longer than a query may wait: of a named user's
+    /// share, or, for the api, which asks for everybody, of all.
+    pub(crate) async fn place(&self, who: Option<&str>) -> Result<Place, SqlError> {
         let limits = &self.shared.limits;
         let place = tokio::time::timeout(limits.queue_wait, self.shared.places.take(who)).await;
         place.ok().flatten().ok_or_else(|| SqlError::busy(limits))
@@ -260,7 +260,7 @@ impl Analytics {
     async fn bounded<T>(&self, ask: impl AsyncFnOnce(Bounded) -> Result<T, SqlError>) -> Result<T, SqlError> {
         let started_us = self.shared.clock.monotonic_us();
         let limits = &self.shared.limits;
-        let place = self.place(HTTP_USER).await?;
+        let place = self.place(None).await?;
         let bounded = Bounded { clock: Arc::clone(&self.shared.clock), started_us };
         let answer = tokio::time::timeout(limits.statement_time, ask(bounded)).await;
         drop(place);

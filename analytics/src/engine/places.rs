@@ -1,5 +1,5 @@
-//! Places among the running queries. One user never has more than half of them while others may want
-//! some, so that many queries of one do not hold up the others'.
+//! Places among the running queries. A named user has at most two thirds of them, so that many queries of
+//! one, such as a board of Grafana, do not hold up everybody's.
 
 use std::{
     collections::HashMap,
@@ -19,10 +19,9 @@ pub(crate) struct Places {
 /// A place; it is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    _of_user: OwnedSemaphorePermit,
+    // It keeps the user's count as long as one of its queries runs.
+    _of_user: Option<OwnedSemaphorePermit>,
     _of_all: OwnedSemaphorePermit,
-    // Keeps the user's count as long as one of its queries runs.
-    _user: Arc<Semaphore>,
 }
 
 impl Places {
@@ -30,12 +29,14 @@ impl Places {
         Self { all: Arc::new(Semaphore::new(count)), of_one: of_one(count), users: Mutex::default() }
     }
 
-    /// Waits for a place; `None` never comes while the engine lives.
-    pub(super) async fn take(&self, who: &str) -> Option<Place> {
-        let user = self.user(who);
-        let of_user = Arc::clone(&user).acquire_owned().await.ok()?;
+    /// Waits for a place, of a user's share where one is named; `None` never comes while the engine lives.
+    pub(super) async fn take(&self, who: Option<&str>) -> Option<Place> {
+        let of_user = match who {
+            Some(who) => Some(self.user(who).acquire_owned().await.ok()?),
+            None => None,
+        };
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some(Place { _of_user: of_user, _of_all: of_all, _user: user })
+        Some(Place { _of_user: of_user, _of_all: of_all })
     }
 
     /// Places that nobody has.
@@ -56,9 +57,9 @@ impl Places {
     }
 }
 
-/// More than half, so that two users can always both work; all of a single one.
+/// A third is left for others; a single place is everybody's.
 fn of_one(count: usize) -> usize {
-    count - count / 3
+    (count - count.div_ceil(3)).max(1)
 }
 
 #[cfg(test)]
@@ -75,28 +76,28 @@ mod tests {
     async fn one_user_cannot_take_every_place() {
         let places = Places::new(4);
         let mut of_one = Vec::new();
-        while let Some(place) = soon(places.take("grafana")).await {
+        while let Some(place) = soon(places.take(Some("grafana"))).await {
             of_one.push(place);
         }
-        assert_eq!(of_one.len(), 3);
-        let other = soon(places.take("analyst")).await;
-        assert!(other.is_some());
-        assert!(soon(places.take("third")).await.is_none(), "all four are taken");
+        assert_eq!(of_one.len(), 2);
+        let others = (soon(places.take(Some("analyst"))).await, soon(places.take(None)).await);
+        assert!(others.0.is_some() && others.1.is_some());
+        assert!(soon(places.take(Some("third"))).await.is_none(), "all four are taken");
         of_one.clear();
-        assert!(soon(places.take("third")).await.is_some());
-        assert_eq!(of_one_of(&places), 2, "users without queries are forgotten");
-    }
-
-    fn of_one_of(places: &Places) -> usize {
-        places.users.lock().unwrap().len()
+        assert!(soon(places.take(Some("third"))).await.is_some());
+        assert_eq!(places.users.lock().unwrap().len(), 2, "users without queries are forgotten");
     }
 
     #[tokio::test]
-    async fn a_single_place_is_everybody_s() {
+    async fn the_api_may_have_all_and_a_single_place_is_everybody_s() {
+        let places = Places::new(3);
+        let taken =
+            [soon(places.take(None)).await, soon(places.take(None)).await, soon(places.take(None)).await];
+        assert!(taken.iter().all(Option::is_some));
         let places = Places::new(1);
-        let taken = soon(places.take("a")).await;
-        assert!(taken.is_some() && soon(places.take("b")).await.is_none());
+        let taken = soon(places.take(Some("a"))).await;
+        assert!(taken.is_some() && soon(places.take(Some("b"))).await.is_none());
         drop(taken);
-        assert!(soon(places.take("b")).await.is_some());
+        assert!(soon(places.take(Some("b"))).await.is_some());
     }
 }

@@ -2,22 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::DataType;
 use datafusion::{
-    catalog::{
-        MemorySchemaProvider, SchemaProvider, Session, TableFunctionImpl, TableProvider, view::ViewTable,
-    },
+    catalog::{MemorySchemaProvider, SchemaProvider, TableFunctionImpl, TableProvider, view::ViewTable},
     common::{ScalarValue, plan_err},
     datasource::provider_as_source,
     error::{DataFusionError, Result},
-    logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, cast},
-    physical_plan::ExecutionPlan,
+    logical_expr::{Expr, LogicalPlanBuilder, cast},
     prelude::{SessionContext, col, lit},
 };
 use lake::{TableKind, Whose};
 use wire::readings::COLUMNS;
 
-use super::{Only, snapshot::Tables};
+use super::{Find, Late, Only, snapshot::Tables};
 
 /// Adds them. `signal` reads the schema's own tables; `lake_at` shows rows of `whose` alone.
 pub(crate) fn add(
@@ -89,76 +86,24 @@ impl TableFunctionImpl for LakeAt {
         let Expr::Literal(ScalarValue::Int64(Some(version)), _) = version else {
             return plan_err!("lake_at takes a version as a number, {version} is none");
         };
-        let then = Arc::new(TableThen {
-            kind,
-            version: *version,
-            schema: kind.schema(),
-            tables: Arc::clone(&self.tables),
-        });
+        let then = Then { tables: Arc::clone(&self.tables), version: *version };
+        let then = Arc::new(Late { kind, schema: kind.schema(), place: Arc::new(then) });
         let Some(whose) = &self.whose else { return Ok(then) };
         Ok(Arc::new(Only { table: then, whose: whose.clone() }))
     }
 }
 
-/// A table at a version, which is looked for when it is scanned.
+/// Tables at a version.
 #[derive(Debug)]
-struct TableThen {
-    kind: TableKind,
-    version: i64,
-    schema: SchemaRef,
+struct Then {
     tables: Arc<Tables>,
+    version: i64,
 }
 
 #[async_trait::async_trait]
-impl TableProvider for TableThen {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+impl Find for Then {
+    async fn find(&self, kind: TableKind) -> Result<Arc<dyn TableProvider>> {
+        let then = self.tables.pinned(kind, self.version).await;
+        Ok(then.map_err(|e| DataFusionError::Execution(e.message))?.into_provider(kind))
     }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let then = self.tables.pinned(self.kind, self.version).await;
-        let then = then.map_err(|e| DataFusionError::Execution(e.message))?.into_provider(self.kind);
-        scan_by_name(&self.schema, &then, self.kind, (state, projection, filters, limit)).await
-    }
-}
-
-/// What a scan is asked for.
-type Asked<'a> = (&'a dyn Session, Option<&'a Vec<usize>>, &'a [Expr], Option<usize>);
-
-/// Scans a table for columns of another of its versions: their places may differ.
-pub(crate) async fn scan_by_name(
-    wanted: &SchemaRef,
-    table: &Arc<dyn TableProvider>,
-    kind: TableKind,
-    (state, projection, filters, limit): Asked<'_>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let there = table.schema();
-    let all: Vec<usize> = (0..wanted.fields().len()).collect();
-    let places = projection.unwrap_or(&all).iter().map(|&place| {
-        let field = wanted.field(place);
-        match there.index_of(field.name()) {
-            Ok(found) if there.field(found).data_type() == field.data_type() => Ok(found),
-            _ => Err(DataFusionError::Execution(format!(
-                "{} has no such column {} at the version that is read; name others, or connect again for the newest",
-                kind.name(),
-                field.name(),
-            ))),
-        }
-    });
-    let places = places.collect::<Result<Vec<usize>>>()?;
-    table.scan(state, Some(&places), filters, limit).await
 }

@@ -191,7 +191,7 @@ async fn more_queries_than_places_wait_and_are_then_refused() {
     let (lake, _) = lake_with_readings().await;
     let limits = Limits { queries_max: 1, queue_wait: Duration::from_millis(50), ..Limits::default() };
     let analytics = opened(&lake, limits).await;
-    let held = analytics.place("another").await.unwrap();
+    let held = analytics.place(Some("another")).await.unwrap();
     let error = analytics.sql("SELECT 1", 1).await.unwrap_err();
     assert_eq!(error.kind, SqlErrorKind::Busy);
     drop(held);

@@ -117,8 +117,7 @@ numbered AS (
 SELECT vehicle_id, protocol, ecu, list, code, max(spn) AS spn, max(fmi) AS fmi,
        min(ts) AS start_time,
        min(ts) FILTER (WHERE event IN ('clear', 'gone')) AS end_time,
-       CASE WHEN count(*) FILTER (WHERE event = 'clear') > 0 THEN 'clear'
-            WHEN count(*) FILTER (WHERE event = 'gone') > 0 THEN 'gone' END AS ended_by,
+       first_value(event ORDER BY ts, place) FILTER (WHERE event IN ('clear', 'gone')) AS ended_by,
        max(occurrences) AS occurrences,
        count(*) FILTER (WHERE event = 'change') AS change_count,
        first_value(freeze_frame ORDER BY ts) FILTER (WHERE freeze_frame IS NOT NULL) AS freeze_frame

@@ -123,7 +123,7 @@ impl Statements {
     /// A place among the statements that run.
     async fn place<C: ClientInfo>(&self, client: &C) -> PgWireResult<Arc<Running>> {
         let who = client.metadata().get(METADATA_USER).map_or("", String::as_str);
-        let place = self.analytics.place(who).await.map_err(told)?;
+        let place = self.analytics.place(Some(who)).await.map_err(told)?;
         let running = Running::new(place, *self.analytics.limits());
         self.cancels.know(client, &self.pending);
         self.pending.add(&running);

@@ -14,7 +14,7 @@ use datafusion_postgres::pgwire::{
             },
         },
     },
-    error::{PgWireError, PgWireResult},
+    error::{ErrorInfo, PgWireError, PgWireResult},
     messages::{PgWireBackendMessage, PgWireFrontendMessage},
 };
 use futures::Sink;
@@ -24,12 +24,17 @@ use uuid::Uuid;
 use super::PostgresSettings;
 
 /// What a connection begins with.
-pub(super) enum Login {
+pub(super) struct Login {
+    who: Who,
+    is_tls_only: bool,
+}
+
+enum Who {
     Anybody(Anybody),
     Users(SASLAuthStartupHandler<DefaultServerParameterProvider>),
 }
 
-pub(super) struct Anybody(Arc<ConnectionManager>);
+struct Anybody(Arc<ConnectionManager>);
 
 impl NoopStartupHandler for Anybody {
     fn connection_manager(&self) -> Option<Arc<ConnectionManager>> {
@@ -39,6 +44,12 @@ impl NoopStartupHandler for Anybody {
 
 impl Login {
     pub(super) fn new(settings: &Arc<PostgresSettings>, connections: &Arc<ConnectionManager>) -> Self {
+        Self { who: Who::new(settings, connections), is_tls_only: settings.tls.is_some() }
+    }
+}
+
+impl Who {
+    fn new(settings: &Arc<PostgresSettings>, connections: &Arc<ConnectionManager>) -> Self {
         if settings.users.is_empty() {
             return Self::Anybody(Anybody(Arc::clone(connections)));
         }
@@ -68,9 +79,17 @@ impl StartupHandler for Login {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        match self {
-            Self::Anybody(anybody) => anybody.on_startup(client, message).await,
-            Self::Users(users) => users.on_startup(client, message).await,
+        // pgwire offers TLS and also takes who does not want it.
+        if self.is_tls_only && !client.is_secure() {
+            let message =
+                "this server speaks TLS only; set sslmode=require, or better verify-full".to_owned();
+            // invalid_authorization_specification
+            let refusal = ErrorInfo::new("FATAL".to_owned(), "28000".to_owned(), message);
+            return Err(PgWireError::UserError(Box::new(refusal)));
+        }
+        match &self.who {
+            Who::Anybody(anybody) => anybody.on_startup(client, message).await,
+            Who::Users(users) => users.on_startup(client, message).await,
         }
     }
 }

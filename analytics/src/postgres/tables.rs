@@ -5,16 +5,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use arrow::datatypes::SchemaRef;
 use datafusion::{
     catalog::{
         CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
-        MemorySchemaProvider, SchemaProvider, Session, TableProvider,
+        MemorySchemaProvider, SchemaProvider, TableProvider,
     },
     error::{DataFusionError, Result},
     execution::SessionStateBuilder,
-    logical_expr::{Expr, TableProviderFilterPushDown, TableType},
-    physical_plan::ExecutionPlan,
     prelude::SessionContext,
 };
 use datafusion_postgres::datafusion_pg_catalog::{
@@ -25,7 +22,7 @@ use lake::{TableKind, Whose};
 use super::settings::current_setting;
 use crate::{
     Analytics,
-    engine::{CATALOG, Only, add_table_functions, add_views, scan_by_name},
+    engine::{CATALOG, Find, Late, Only, add_table_functions, add_views},
 };
 
 /// The schema that Postgres' tools look in.
@@ -47,7 +44,10 @@ impl StatementTables {
     pub(super) fn begin(&self) {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
 
+#[async_trait::async_trait]
+impl Find for StatementTables {
     async fn find(&self, kind: TableKind) -> Result<Arc<dyn TableProvider>> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
         if let Some(found) = found {
@@ -61,41 +61,6 @@ impl StatementTables {
     }
 }
 
-/// A table by its name: its rows are looked up when it is scanned.
-#[derive(Debug)]
-struct LakeTable {
-    kind: TableKind,
-    schema: SchemaRef,
-    tables: Arc<StatementTables>,
-}
-
-#[async_trait::async_trait]
-impl TableProvider for LakeTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // The table of then may prune by them; they are applied above in any case.
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let newest = self.tables.find(self.kind).await?;
-        scan_by_name(&self.schema, &newest, self.kind, (state, projection, filters, limit)).await
-    }
-}
-
 /// A session over the newest tables; with `whose`, over these vehicles' rows alone.
 pub(super) async fn session(
     analytics: &Analytics,
@@ -104,10 +69,10 @@ pub(super) async fn session(
 ) -> Result<SessionContext> {
     let schema = Arc::new(MemorySchemaProvider::new());
     for kind in TableKind::ALL {
-        let table = Arc::new(LakeTable {
+        let table = Arc::new(Late {
             kind,
             schema: tables.find(kind).await?.schema(),
-            tables: Arc::clone(tables),
+            place: Arc::clone(tables) as Arc<dyn Find>,
         });
         let seen: Arc<dyn TableProvider> = match whose {
             None => table,

@@ -68,6 +68,8 @@ async fn a_fault_has_an_episode_for_each_time_it_was_there() {
         // The same code of another list goes its own way.
         (7, "seen", "active", b),
         (50, "seen", "active", b),
+        // It acknowledges what had gone by itself.
+        (8, "clear", "active", a),
     ];
     table.append(diagnostics(&rows), &AppTransaction { app_id: "t".to_owned(), version: 1 }).await.unwrap();
     let analytics = opened(&lake, Limits::default()).await;
@@ -79,7 +81,7 @@ async fn a_fault_has_an_episode_for_each_time_it_was_there() {
     let found = analytics.sql(&query, 100).await.unwrap().rows;
     let expected = [
         // At 50 the unit's list is without SPN 100, which was cleared already; at 7 it had not been told of it.
-        json!(["active", "SPN 100 FMI 1", 0, 7, "gone", 0, 0]),
+        json!(["active", "SPN 100 FMI 1", 0, 7, "gone", 0, 8]),
         json!(["active", "SPN 100 FMI 1", 10, 30, "clear", 2, 30]),
         json!(["active", "SPN 100 FMI 1", 90, null, null, 0, 90]),
         json!(["active", "SPN 200 FMI 2", 7, null, null, 0, 50]),
@@ -115,7 +117,7 @@ async fn a_day_sums_its_trips_and_events() {
     assert_eq!(found.len(), 1);
     assert_eq!(Value::Array(found[0].clone()), expected);
 
-    // As it was before the second revision there is nothing to be seen of it.
+    // As it was before the third trip there is nothing to be seen of it.
     trips
         .append(
             crate::trip_table::to_batch(&[row("trp_3", 1, 5_000, None)]).unwrap(),

@@ -110,6 +110,9 @@ async fn another_s_vehicles_are_nowhere_to_be_found() {
     ];
     let ask: Vec<Value> = ways.iter().map(|sql| json!([sql, null, "extended"])).collect();
     let answers = open.ask("psycopg", "acme", "disable", Value::Array(ask)).await.unwrap();
+    let counted = json!([["SELECT count(*) FROM readings", null, "simple"]]);
+    let counted = open.ask("psycopg", "acme", "disable", counted).await.unwrap();
+    assert_eq!(counted[0].rows(), [[json!(100)]]);
     let mut seen = 0;
     for (way, answer) in ways.iter().zip(&answers) {
         if way.contains("'7') AS INT) = 7") {
