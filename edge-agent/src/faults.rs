@@ -94,3 +94,16 @@ pub struct FaultReport {
     /// Its codes; none when there is no fault.
     pub codes: Vec<FaultCode>,
 }
+
+/// What a control unit was like when some of its faults appeared, told apart from their list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreezeReport {
+    /// When it was on the bus.
+    pub time: Timestamp,
+    /// How.
+    pub protocol: Protocol,
+    /// Whose.
+    pub ecu: String,
+    /// Of which code ([`FaultCode::code`]), and the frame ([`FaultCode::freeze_frame`]).
+    pub frames: Vec<(String, String)>,
+}

@@ -2,7 +2,7 @@
 //!
 //! [`Listener`] takes the frames of every bus and gives [`Event`]s; it only listens, and never
 //! asks a control unit for anything. Below it: [`transport`] puts long messages together,
-//! [`dm`] reads the diagnostic messages, [`address`] follows who has which source address.
+//! [`dm`] and [`freeze`] read the diagnostic messages, [`address`] follows who has which source address.
 //! [`node`] is a unit that takes part: polling is one where it may, and simulated units are.
 //!
 //! Bounds: [`BUS_COUNT_MAX`] interfaces, each with [`transport::SESSION_COUNT_MAX`] long messages
@@ -15,6 +15,7 @@ use crate::frame::{Frame, FrameId, FrameKind};
 
 pub mod address;
 pub mod dm;
+pub mod freeze;
 mod listener;
 pub mod node;
 pub mod transport;
@@ -50,12 +51,18 @@ impl Pgn {
     pub const DM2: Pgn = Pgn(0xFECB);
     /// DM3, clear of previously active trouble codes (J1939-73, 5.7.3).
     pub const DM3: Pgn = Pgn(0xFECC);
+    /// DM4, freeze frames of values fixed by the standard (J1939-73, 5.7.4).
+    pub const DM4: Pgn = Pgn(0xFECD);
     /// Component identification (J1939-71, 5.3.24).
     pub const COMPONENT_IDENTIFICATION: Pgn = Pgn(0xFEEB);
     /// Vehicle identification (J1939-71, 5.3.25).
     pub const VEHICLE_IDENTIFICATION: Pgn = Pgn(0xFEEC);
     /// DM11, clear of active trouble codes (J1939-73, 5.7.11).
     pub const DM11: Pgn = Pgn(0xFED3);
+    /// DM24, which parameters a unit tells, and those of its DM25 (J1939-73, 5.7.24).
+    pub const DM24: Pgn = Pgn(0xFDB6);
+    /// DM25, freeze frames of values that the unit chooses (J1939-73, 5.7.25).
+    pub const DM25: Pgn = Pgn(0xFDB7);
 
     /// A number of at most 18 bits; of a group with a destination the last byte is zero.
     pub fn new(number: u32) -> Option<Self> {

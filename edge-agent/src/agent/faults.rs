@@ -60,6 +60,10 @@ impl FaultWatch {
             match event {
                 Event::Message(message) => visit(&message),
                 Event::Faults(report) => self.report(&report, cuts),
+                Event::FreezeFrames(report) => {
+                    self.book.freeze_frames(&report, &mut self.events);
+                    self.cut(cuts);
+                }
                 Event::Cleared { time, ecu, list } => {
                     self.book.cleared(time, (Protocol::J1939, &ecu, list), &mut self.events);
                     self.cut(cuts);

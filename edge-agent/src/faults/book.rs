@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use wire::time::Timestamp;
 
-use super::{FaultCode, FaultList, FaultReport, Protocol};
+use super::{FaultCode, FaultList, FaultReport, FreezeReport, Protocol};
 
 /// Lists that are followed: more than any vehicle has.
 pub const LIST_COUNT_MAX: usize = 1024;
@@ -98,6 +98,23 @@ struct Open {
     absent_count: u32,
 }
 
+impl Open {
+    /// Takes what its list says of it now; whether that is new. A list without freeze frames
+    /// takes none away.
+    fn take(&mut self, now: &FaultCode) -> bool {
+        let freeze_frame = now.freeze_frame.as_ref().or(self.code.freeze_frame.as_ref());
+        let is_same = self.code.freeze_frame.as_ref() == freeze_frame
+            && self.code.spn == now.spn
+            && self.code.fmi == now.fmi
+            && self.code.occurrences == now.occurrences
+            && self.code.status_bits == now.status_bits;
+        if !is_same {
+            self.code = FaultCode { freeze_frame: freeze_frame.cloned(), ..now.clone() };
+        }
+        !is_same
+    }
+}
+
 impl FaultBook {
     /// A book that knows of no fault.
     pub fn new(settings: FaultSettings) -> Self {
@@ -132,11 +149,11 @@ impl FaultBook {
             let kind = match open.get_mut(&code.code) {
                 Some(known) => {
                     known.absent_count = 0;
-                    if known.code == *code {
+                    if !known.take(code) {
                         continue;
                     }
-                    known.code.clone_from(code);
-                    EventKind::Change
+                    out.push(tell(EventKind::Change, Some(known.code.clone())));
+                    continue;
                 }
                 None if !has_room => {
                     self.codes_beyond += 1;
@@ -160,6 +177,24 @@ impl FaultBook {
             }
             is_open
         });
+    }
+
+    /// Takes freeze frames that were told apart from the lists: each changes the open fault it is
+    /// of, the active one before one that was. Those of faults that are not known are passed over.
+    pub fn freeze_frames(&mut self, report: &FreezeReport, out: &mut Vec<FaultEvent>) {
+        for (code, frame) in &report.frames {
+            for list in [FaultList::Active, FaultList::Previous] {
+                let key = (report.protocol, report.ecu.clone(), list);
+                let Some(fault) = self.lists.get_mut(&key).and_then(|open| open.get_mut(code)) else { continue };
+                if fault.code.freeze_frame.as_ref() != Some(frame) {
+                    fault.code.freeze_frame = Some(frame.clone());
+                    let (time, protocol, ecu, code) =
+                        (report.time, report.protocol, report.ecu.clone(), Some(fault.code.clone()));
+                    out.push(FaultEvent { time, protocol, ecu, list, kind: EventKind::Change, code });
+                }
+                break;
+            }
+        }
     }
 
     /// Takes a unit's word that it has cleared a list: all of it is cleared at once. What is

@@ -116,7 +116,7 @@ pub struct Dtc {
 }
 
 impl Dtc {
-    fn parse(bytes: [u8; DTC_BYTES], conversion: SpnConversion) -> Self {
+    pub(super) fn parse(bytes: [u8; DTC_BYTES], conversion: SpnConversion) -> Self {
         let [b1, b2, b3, b4] = bytes;
         let three = u32::from(b3 >> 5);
         let little = u32::from(b1) | u32::from(b2) << 8;
@@ -150,24 +150,28 @@ impl Dtc {
     }
 
     /// Zeros say that there is none; older units fill with ones (J1939-73, 5.7.1).
-    fn is_none(bytes: [u8; DTC_BYTES]) -> bool {
+    pub(super) fn is_none(bytes: [u8; DTC_BYTES]) -> bool {
         bytes == [0; DTC_BYTES] || bytes == [0xFF; DTC_BYTES] || {
             let dtc = Self::parse(bytes, SpnConversion::Version3);
             dtc.spn == Some(Spn(0)) && dtc.fmi == 0
         }
     }
 
-    /// As technicians write it, and as the lake keeps it.
-    pub fn code(&self, lamps: Lamps) -> FaultCode {
-        let code = match self.spn {
+    /// As technicians write it.
+    pub fn text(&self) -> String {
+        match self.spn {
             Some(Spn(spn)) => format!("SPN {spn} FMI {}", self.fmi),
             None => {
                 let [b1, b2, b3, _] = self.bytes;
                 format!("SPN ? ({b1:02X}{b2:02X}{:02X}) FMI {}", b3 & 0xE0, self.fmi)
             }
-        };
+        }
+    }
+
+    /// As the lake keeps it.
+    pub fn code(&self, lamps: Lamps) -> FaultCode {
         FaultCode {
-            code,
+            code: self.text(),
             spn: self.spn.map(|spn| spn.0),
             fmi: Some(self.fmi),
             occurrences: self.occurrences,

@@ -1,15 +1,18 @@
 //! From frames to events: what a J1939 bus says of itself.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use serde_json::json;
 use wire::time::Timestamp;
 
 use super::{
     Dm, Header, Message, Name, Pgn, SourceAddress, SpnConversion, Transport, TransportCounts,
-    address::AddressBook, header_of,
+    address::AddressBook,
+    freeze::{self, Place},
+    header_of,
 };
 use crate::{
-    faults::{FaultList, FaultReport, Protocol},
+    faults::{FaultList, FaultReport, FreezeReport, Protocol},
     frame::Frame,
 };
 
@@ -49,6 +52,8 @@ pub enum Event {
     Message(Message),
     /// A unit has told one of its lists of faults.
     Faults(FaultReport),
+    /// A unit has told what it was like when its faults appeared (DM4, DM25).
+    FreezeFrames(FreezeReport),
     /// A unit has acknowledged a request to clear one of its lists (DM11, DM3).
     Cleared {
         /// When.
@@ -72,6 +77,8 @@ pub struct Listener {
 struct Bus {
     transport: Transport,
     addresses: AddressBook,
+    /// What the freeze frames of a unit have in them, by its DM24.
+    layouts: BTreeMap<SourceAddress, Vec<Place>>,
 }
 
 impl Listener {
@@ -150,6 +157,13 @@ impl Listener {
         Some(bus.addresses.called(source))
     }
 
+    /// What the freeze frames (DM25) of the unit at an address have in them, once it has told;
+    /// nothing when it has none.
+    pub fn freeze_layout(&self, interface: &str, source: SourceAddress) -> Option<&[Place]> {
+        let (_, bus) = self.buses.iter().find(|(name, _)| **name == *interface)?;
+        bus.layouts.get(&source).map(Vec::as_slice)
+    }
+
     /// The name of the unit at an address of an interface, once it has claimed it.
     pub fn name(&self, interface: &str, source: SourceAddress) -> Option<Name> {
         let (_, bus) = self.buses.iter().find(|(name, _)| **name == *interface)?;
@@ -178,6 +192,26 @@ impl Bus {
                         codes: dm.dtcs.iter().map(|dtc| dtc.code(dm.lamps)).collect(),
                     }));
                 }
+                true
+            }
+            Pgn::DM24 => {
+                self.layouts.insert(source, freeze::parse_layout(data));
+                true
+            }
+            Pgn::DM4 | Pgn::DM25 => {
+                let frames = if pgn == Pgn::DM4 {
+                    freeze::parse_basic(data, settings.spn_conversion)
+                } else {
+                    let layout = self.layouts.get(&source).map(Vec::as_slice).unwrap_or_default();
+                    freeze::parse_expanded(data, layout, settings.spn_conversion)
+                };
+                let of = |frame: freeze::FreezeFrame| (frame.dtc.text(), json!(frame.values).to_string());
+                out.push(Event::FreezeFrames(FreezeReport {
+                    time,
+                    protocol: Protocol::J1939,
+                    ecu: self.addresses.called(source),
+                    frames: frames.into_iter().map(of).collect(),
+                }));
                 true
             }
             Pgn::ADDRESS_CLAIMED => {
@@ -214,6 +248,9 @@ fn is_read(pgn: Pgn) -> bool {
             | Pgn::EXTENDED_TRANSPORT_DATA
             | Pgn::DM1
             | Pgn::DM2
+            | Pgn::DM4
+            | Pgn::DM24
+            | Pgn::DM25
             | Pgn::ADDRESS_CLAIMED
             | Pgn::ACKNOWLEDGEMENT
     )

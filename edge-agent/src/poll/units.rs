@@ -1,6 +1,8 @@
-//! Asking the units of a J1939 bus: faults they had (DM2), who the vehicle is, and to clear.
+//! Asking the units of a J1939 bus: faults they had (DM2), what they were like when a fault appeared
+//! (DM25 or DM4), who the vehicle is, and to clear.
 //!
-//! DM1 is told by every unit itself and needs no asking. For the rest the agent takes part on the
+//! DM1 is told by every unit itself and needs no asking; when it names other faults than before,
+//! the unit is asked for its freeze frames. For the rest the agent takes part on the
 //! bus with an address of its own, claimed before the first request. One request is under way at a
 //! time, within the same share of the bus as all polling; a unit that does not answer is left
 //! alone for longer and longer. What is answered is read off the bus by a listener, as everything
@@ -40,6 +42,10 @@ const SKIPPED_MAX: u32 = 16;
 const IDENTITY_ASKED_MAX: u32 = 3;
 /// Time between two of them.
 const IDENTITY_AGAIN_US: i64 = 30_000_000;
+/// Time between two requests for a unit's freeze frames, however its faults flicker.
+const FREEZE_AGAIN_US: i64 = 10_000_000;
+/// Requests for them without an answer, after which the unit counts as one that has none.
+const SILENT_FREEZES_MAX: u32 = 3;
 /// Frames an answer is expected to take.
 const ANSWER_FRAMES: u32 = 5;
 
@@ -52,10 +58,45 @@ struct Ask {
     is_ordered: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Unit {
     due: Timestamp,
     silent_count: u32,
+    freeze: Freeze,
+    /// The faults that its last DM1 named.
+    active: Vec<String>,
+    /// When its freeze frames are asked for next, if they are.
+    freeze_due: Option<Timestamp>,
+    freeze_asked: Option<Timestamp>,
+    freeze_silent_count: u32,
+}
+
+/// Which freeze frames a unit has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freeze {
+    /// To be found out by its DM24.
+    Unknown,
+    /// Those of DM25.
+    Expanded,
+    /// Those of DM4, as far as is known.
+    Basic,
+    /// None.
+    None,
+}
+
+impl Freeze {
+    fn pgn(self) -> Option<Pgn> {
+        match self {
+            Freeze::Unknown => Some(Pgn::DM24),
+            Freeze::Expanded => Some(Pgn::DM25),
+            Freeze::Basic => Some(Pgn::DM4),
+            Freeze::None => None,
+        }
+    }
+
+    fn is_pgn(pgn: Pgn) -> bool {
+        matches!(pgn, Pgn::DM24 | Pgn::DM25 | Pgn::DM4)
+    }
 }
 
 /// The units of one bus.
@@ -112,9 +153,6 @@ impl Units {
         self.node.observe(frame);
         let mut events = Vec::new();
         self.listener.receive(frame, &mut events);
-        if !is_own && header.pgn == Pgn::DM1 && header.source.0 < SourceAddress::NULL.0 {
-            self.meet(header.source, frame.time);
-        }
         if let Some((ask, until)) = self.current.as_mut().filter(|(ask, _)| header.source == ask.of) {
             let begins_long = header.pgn == Pgn::TRANSPORT_CONTROL
                 && frame.data().get(5..8).is_some_and(|bytes| bytes == &ask.pgn.number().to_le_bytes()[..3]);
@@ -127,8 +165,18 @@ impl Units {
             }
         }
         for event in events {
+            if let Event::Faults(report) = &event
+                && report.list == FaultList::Active
+                && !is_own
+                && header.source.0 < SourceAddress::NULL.0
+            {
+                // One with several faults tells them in many frames only.
+                self.meet(header.source, frame.time);
+                self.note_active(header.source, report, frame.time);
+            }
             self.take(event, counts);
         }
+        self.freeze_came(header.pgn, header.source, counts);
         while let Some(event) = self.node.take_event() {
             if let NodeEvent::Acknowledged { pgn, by, how } = event {
                 self.acknowledged(pgn, by, how, counts);
@@ -139,7 +187,69 @@ impl Units {
 
     fn meet(&mut self, source: SourceAddress, now: Timestamp) {
         if self.known.len() < UNITS_MAX {
-            self.known.entry(source).or_insert(Unit { due: now, silent_count: 0 });
+            self.known.entry(source).or_insert(Unit {
+                due: now,
+                silent_count: 0,
+                freeze: Freeze::Unknown,
+                active: Vec::new(),
+                freeze_due: None,
+                freeze_asked: None,
+                freeze_silent_count: 0,
+            });
+        }
+    }
+
+    /// Other faults than before have other freeze frames.
+    fn note_active(&mut self, source: SourceAddress, report: &FaultReport, now: Timestamp) {
+        let Some(unit) = self.known.get_mut(&source) else { return };
+        let is_same = unit.active.iter().eq(report.codes.iter().map(|code| &code.code));
+        if is_same {
+            return;
+        }
+        unit.active = report.codes.iter().map(|code| code.code.clone()).collect();
+        let is_asked = self.settings.faults_every.is_some() && unit.freeze.pgn().is_some();
+        if is_asked && !unit.active.is_empty() {
+            let again = unit.freeze_asked.map_or(now, |asked| asked.plus_us(FREEZE_AGAIN_US));
+            unit.freeze_due = Some(now.max(again));
+        }
+    }
+
+    /// A message about freeze frames is whole: it may be the answer.
+    fn freeze_came(&mut self, pgn: Pgn, source: SourceAddress, counts: &mut PollCounts) {
+        let is_answer = self.current.is_some_and(|(ask, _)| ask.pgn == pgn && ask.of == source);
+        if !Freeze::is_pgn(pgn) || !is_answer {
+            return;
+        }
+        self.end(true, counts);
+        if let Some(unit) = self.known.get_mut(&source) {
+            unit.freeze_silent_count = 0;
+        }
+        if pgn == Pgn::DM24 {
+            let layout = self.listener.freeze_layout(&self.interface, source);
+            let has_layout = layout.is_some_and(|layout| !layout.is_empty());
+            self.freeze_goes_on(source, if has_layout { Freeze::Expanded } else { Freeze::Basic });
+        }
+    }
+
+    /// A unit that does not tell them in one way is asked in the next.
+    fn freeze_refused(&mut self, ask: Ask) {
+        let next = if ask.pgn == Pgn::DM4 { Freeze::None } else { Freeze::Basic };
+        self.freeze_goes_on(ask.of, next);
+    }
+
+    fn freeze_later(&mut self, of: SourceAddress) {
+        if let Some(unit) = self.known.get_mut(&of) {
+            unit.freeze_due = unit.freeze_asked.map(|asked| asked.plus_us(FREEZE_AGAIN_US));
+        }
+    }
+
+    fn freeze_goes_on(&mut self, of: SourceAddress, next: Freeze) {
+        if let Some(unit) = self.known.get_mut(&of) {
+            unit.freeze = next;
+            unit.freeze_silent_count = 0;
+            if let Some(pgn) = next.pgn() {
+                self.asks.push_front(Ask { pgn, of, is_ordered: false });
+            }
         }
     }
 
@@ -165,9 +275,8 @@ impl Units {
                     self.end(true, counts);
                 }
             }
-            // One with several faults tells them in many frames only.
-            Event::Message(message) if message.pgn == Pgn::DM1 => self.meet(message.source, message.time),
-            Event::Message(_) | Event::Cleared { .. } => {}
+            Event::Message(message) => self.freeze_came(message.pgn, message.source, counts),
+            Event::FreezeFrames(_) | Event::Cleared { .. } => {}
         }
     }
 
@@ -186,7 +295,13 @@ impl Units {
             return;
         }
         self.end(how == Acknowledgement::Positive, counts);
-        if !is_clear && let Some(unit) = self.known.get_mut(&ask.of) {
+        if Freeze::is_pgn(pgn) {
+            if how == Acknowledgement::CannotRespond {
+                self.freeze_later(ask.of);
+            } else {
+                self.freeze_refused(ask);
+            }
+        } else if !is_clear && let Some(unit) = self.known.get_mut(&ask.of) {
             // It does not have it: as good as silent, so it is asked less and less.
             unit.silent_count += 1;
         }
@@ -237,7 +352,18 @@ impl Units {
             let cleared = Cleared { ecu: self.called(ask.of), result: Err(ClearFault::Silent) };
             keep(&mut self.cleared, cleared, TAKEN_MAX);
         }
-        if let Some(unit) = self.known.get_mut(&ask.of) {
+        if Freeze::is_pgn(ask.pgn) {
+            let unit = self.known.get_mut(&ask.of);
+            let silent_count = unit.map_or(SILENT_FREEZES_MAX, |unit| {
+                unit.freeze_silent_count += 1;
+                unit.freeze_silent_count
+            });
+            if silent_count < SILENT_FREEZES_MAX {
+                self.freeze_later(ask.of);
+            } else {
+                self.freeze_refused(ask);
+            }
+        } else if let Some(unit) = self.known.get_mut(&ask.of) {
             unit.silent_count += 1;
         }
     }
@@ -254,6 +380,14 @@ impl Units {
             let periods = i64::from(1 + unit.silent_count.min(SKIPPED_MAX));
             unit.due = now.plus_us(micros(every).max(1).saturating_mul(periods));
             self.asks.push_back(Ask { pgn: Pgn::DM2, of: *of, is_ordered: false });
+        }
+        for (of, unit) in &mut self.known {
+            if unit.freeze_due.take_if(|due| *due <= now).is_some()
+                && let Some(pgn) = unit.freeze.pgn()
+            {
+                unit.freeze_asked = Some(now);
+                self.asks.push_back(Ask { pgn, of: *of, is_ordered: false });
+            }
         }
     }
 
@@ -299,14 +433,19 @@ impl Units {
     /// Falls silent: what was asked is forgotten.
     pub(super) fn rest(&mut self) {
         self.node.rest();
-        self.asks.clear();
-        self.current = None;
+        let under_way = self.current.take().map(|(ask, _)| ask);
+        for ask in self.asks.drain(..).chain(under_way).filter(|ask| Freeze::is_pgn(ask.pgn)) {
+            if let Some(unit) = self.known.get_mut(&ask.of) {
+                unit.freeze_due = unit.freeze_asked;
+            }
+        }
     }
 
     /// When `tick` has something to do without a frame from the bus.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let until = self.current.as_ref().map(|(_, until)| until.plus_us(1));
         let units = self.settings.faults_every.and(self.known.values().map(|unit| unit.due).min());
-        [self.node.wake_at(), until, units].into_iter().flatten().min()
+        let freezes = self.known.values().filter_map(|unit| unit.freeze_due).min();
+        [self.node.wake_at(), until, units, freezes].into_iter().flatten().min()
     }
 }

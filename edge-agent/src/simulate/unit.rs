@@ -11,6 +11,7 @@ use crate::{
     j1939::{
         Acknowledgement, Dm, Dtc, Node, NodeEvent, NodeSettings, Pgn, SourceAddress, Spn,
         dm::{LampKind, Lamps},
+        freeze::{self, Place},
     },
 };
 
@@ -18,6 +19,17 @@ use crate::{
 const DM1_US: i64 = 1_000_000;
 /// Lamps of a unit without a fault: all off, none of them flashing.
 const LAMPS_OFF: Lamps = Lamps { states: 0, flashes: 0xFF };
+/// What DM4 tells of a unit that was told nothing else: torque mode 1, 120 kPa, 1500 rpm, 40 %,
+/// 85 °C, 64 km/h.
+const BASIC_VALUES: [u8; 8] = [1, 60, 0xE0, 0x2E, 40, 125, 0x00, 0x40];
+
+/// What a fault found.
+#[derive(Debug)]
+struct Frozen {
+    dtc: Dtc,
+    basic: Vec<u8>,
+    expanded: Vec<u8>,
+}
 
 /// A simulated unit.
 #[derive(Debug)]
@@ -27,6 +39,10 @@ pub struct SimulatedUnit {
     is_on: bool,
     active: Vec<Dtc>,
     previous: Vec<Dtc>,
+    /// The newest frame of each fault that is or was there: the values DM4 and DM25 have of it.
+    freezes: Vec<Frozen>,
+    layout: Vec<Place>,
+    now: (Vec<u8>, Vec<u8>),
     refused: Vec<Pgn>,
     next_dm1: Option<Timestamp>,
     requests: u64,
@@ -41,6 +57,9 @@ impl SimulatedUnit {
             is_on: true,
             active: Vec::new(),
             previous: Vec::new(),
+            freezes: Vec::new(),
+            layout: Vec::new(),
+            now: (BASIC_VALUES.to_vec(), Vec::new()),
             refused: Vec::new(),
             next_dm1: None,
             requests: 0,
@@ -60,13 +79,24 @@ impl SimulatedUnit {
         self.refused.push(pgn);
     }
 
+    /// The values that faults from now on find: those of DM4, and those of DM25 with their layout,
+    /// which is empty in a unit that has none.
+    pub fn set_values(&mut self, basic: &[u8], layout: &[Place], expanded: &[u8]) {
+        self.now = (basic.to_vec(), expanded.to_vec());
+        self.layout = layout.to_vec();
+    }
+
     /// A fault appears, or appears again.
     pub fn raise(&mut self, spn: Spn, fmi: u8) {
         let is_it = |dtc: &Dtc| dtc.spn == Some(spn) && dtc.fmi == fmi;
         let before = self.previous.iter().position(is_it).map(|i| self.previous.swap_remove(i));
         let count = before.and_then(|dtc| dtc.occurrences).unwrap_or(0);
         if !self.active.iter().any(is_it) {
-            self.active.push(Dtc::new(spn, fmi, Some(count.saturating_add(1))));
+            let dtc = Dtc::new(spn, fmi, Some(count.saturating_add(1)));
+            self.active.push(dtc);
+            self.freezes.retain(|frozen| !is_it(&frozen.dtc));
+            let (basic, expanded) = self.now.clone();
+            self.freezes.push(Frozen { dtc, basic, expanded });
         }
     }
 
@@ -139,16 +169,29 @@ impl SimulatedUnit {
             match pgn {
                 Pgn::DM1 => return self.say(pgn, to, &self.dm(&self.active)),
                 Pgn::DM2 => return self.say(pgn, to, &self.dm(&self.previous)),
+                Pgn::DM4 => {
+                    let frames = self.freezes.iter().map(|frozen| (frozen.dtc, frozen.basic.clone()));
+                    return self.say(pgn, to, &freeze::encode(&frames.collect::<Vec<_>>()));
+                }
+                Pgn::DM24 if !self.layout.is_empty() => {
+                    return self.say(pgn, to, &freeze::encode_layout(&self.layout));
+                }
+                Pgn::DM25 if !self.layout.is_empty() => {
+                    let frames = self.freezes.iter().map(|frozen| (frozen.dtc, frozen.expanded.clone()));
+                    return self.say(pgn, to, &freeze::encode(&frames.collect::<Vec<_>>()));
+                }
                 Pgn::VEHICLE_IDENTIFICATION => {
                     let text = format!("{}*", self.vin);
                     return self.say(pgn, to, text.as_bytes());
                 }
                 Pgn::DM11 => {
                     self.active.clear();
+                    self.freezes.retain(|frozen| self.previous.iter().any(|dtc| dtc.bytes[..3] == frozen.dtc.bytes[..3]));
                     return self.acknowledge(pgn, by, is_global, Acknowledgement::Positive);
                 }
                 Pgn::DM3 => {
                     self.previous.clear();
+                    self.freezes.retain(|frozen| self.active.iter().any(|dtc| dtc.bytes[..3] == frozen.dtc.bytes[..3]));
                     return self.acknowledge(pgn, by, is_global, Acknowledgement::Positive);
                 }
                 _ => {}

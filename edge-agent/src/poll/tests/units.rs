@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    faults::FaultReport,
+    faults::{EventKind, FaultBook, FaultEvent, FaultReport},
     j1939::{
         Acknowledgement, Event, Header, J1939Settings, Listener, Name, NodeSettings, Pgn, SourceAddress, Spn,
-        SpnConversion,
+        SpnConversion, freeze::Place,
     },
     simulate::unit::SimulatedUnit,
 };
@@ -38,6 +38,8 @@ struct Truck {
     writer: VirtualWriter,
     listener: Listener,
     heard: Vec<FaultReport>,
+    book: FaultBook,
+    events: Vec<FaultEvent>,
     sent: Vec<Frame>,
     now: i64,
 }
@@ -58,6 +60,8 @@ impl Truck {
             node,
             listener: Listener::new(J1939Settings::default()),
             heard: Vec::new(),
+            book: FaultBook::default(),
+            events: Vec::new(),
             sent: Vec::new(),
             now: 0,
             bus,
@@ -84,10 +88,16 @@ impl Truck {
                 self.poller.observe(&frame);
                 self.listener.receive(&frame, &mut events);
             }
-            self.heard.extend(events.into_iter().filter_map(|event| match event {
-                Event::Faults(report) => Some(report),
-                _ => None,
-            }));
+            for event in events {
+                match event {
+                    Event::Faults(report) => {
+                        self.book.report(&report, &mut self.events);
+                        self.heard.push(report);
+                    }
+                    Event::FreezeFrames(report) => self.book.freeze_frames(&report, &mut self.events),
+                    _ => {}
+                }
+            }
             self.poller.tick(now);
             for frame in self.poller.take_outgoing() {
                 self.writer.send(&frame).unwrap();
@@ -248,4 +258,87 @@ fn a_unit_that_tells_its_faults_in_long_messages_only_is_asked_too() {
     assert!(truck.heard.iter().any(|report| report.list == FaultList::Active && report.codes.len() == 3));
     let previous = truck.previous("engine-1 (SA 0)");
     assert_eq!(previous.first().map(|report| report.codes[0].code.as_str()), Some("SPN 94 FMI 18"));
+}
+
+/// What each event of the truck's faults says: kind, code, freeze frame.
+fn followed(truck: &Truck) -> Vec<(EventKind, String, Option<serde_json::Value>)> {
+    let told = |event: &FaultEvent| {
+        let code = event.code.clone().unwrap();
+        let frame = code.freeze_frame.map(|frame| serde_json::from_str(&frame).unwrap());
+        (event.kind, code.code, frame)
+    };
+    truck.events.iter().filter(|event| event.code.is_some()).map(told).collect()
+}
+
+#[test]
+fn a_fault_comes_with_what_the_engine_did_when_it_appeared() {
+    let settings = asking(Some(Duration::from_secs(60)));
+    let mut truck = Truck::new(settings, VirtualBusSettings::default(), vec![unit(0)]);
+    truck.run(5);
+    assert_eq!(truck.requests(Pgn::DM24, 0), 0);
+    truck.unit().raise(Spn(94), 18);
+    truck.run(20);
+    // It has no list of its own, and its frames are those of the standard.
+    assert_eq!((truck.requests(Pgn::DM24, 0), truck.requests(Pgn::DM4, 0)), (1, 1));
+    let events = followed(&truck);
+    assert_eq!((events[0].0, &*events[0].1, &events[0].2), (EventKind::Raise, "SPN 94 FMI 18", &None));
+    assert_eq!((events[1].0, &*events[1].1), (EventKind::Change, "SPN 94 FMI 18"));
+    let frame = events[1].2.as_ref().unwrap();
+    assert_eq!((&frame["EngineSpeed_rpm"], &frame["VehicleSpeed_kmh"]), (&1500.0.into(), &64.0.into()));
+    // DM1, which is told each second and has no frames, changes nothing.
+    assert_eq!(events.len(), 2);
+    // Another fault: only its own frame is new.
+    truck.unit().set_values(&[1, 60, 0, 0, 0, 125, 0, 0], &[], &[]);
+    truck.unit().raise(Spn(100), 1);
+    truck.run(20);
+    assert_eq!((truck.requests(Pgn::DM24, 0), truck.requests(Pgn::DM4, 0)), (1, 2));
+    let events = followed(&truck);
+    assert_eq!(events.len(), 4, "{events:?}");
+    assert_eq!((events[3].0, &*events[3].1), (EventKind::Change, "SPN 100 FMI 1"));
+    assert_eq!(events[3].2.as_ref().unwrap()["EngineSpeed_rpm"], 0.0);
+}
+
+#[test]
+fn a_unit_with_frames_of_its_own_choice_is_asked_for_those() {
+    let layout = [(92, 1), (190, 2), (3216, 2)].map(|(spn, bytes)| Place { spn: Spn(spn), bytes });
+    let mut engine = unit(0);
+    engine.set_values(&[0xFF; 8], &layout, &[55, 0x80, 0x25, 0x34, 0x12]);
+    for spn in [94, 100, 110] {
+        engine.raise(Spn(spn), 1);
+    }
+    let settings = asking(Some(Duration::from_secs(60)));
+    let mut truck = Truck::new(settings, VirtualBusSettings::default(), vec![engine]);
+    truck.run(30);
+    let asked = [Pgn::DM24, Pgn::DM25, Pgn::DM4].map(|pgn| truck.requests(pgn, 0));
+    assert_eq!(asked, [1, 1, 0]);
+    let events = followed(&truck);
+    let expected =
+        serde_json::json!({"EngineLoad_percent": 55.0, "EngineSpeed_rpm": 1200.0, "SPN 3216": 0x1234});
+    let frozen: Vec<_> = events.iter().filter(|(_, _, frame)| frame.as_ref() == Some(&expected)).collect();
+    assert_eq!(frozen.len(), 3, "{events:?}");
+}
+
+#[test]
+fn a_unit_without_freeze_frames_is_asked_once() {
+    let mut engine = unit(0);
+    [Pgn::DM4, Pgn::DM24, Pgn::DM25].into_iter().for_each(|pgn| engine.refuse(pgn));
+    let settings = asking(Some(Duration::from_secs(5)));
+    let mut truck = Truck::new(settings, VirtualBusSettings::default(), vec![engine]);
+    for fmi in 1..6 {
+        truck.unit().raise(Spn(94), fmi);
+        truck.run(20);
+    }
+    let asked = [Pgn::DM24, Pgn::DM25, Pgn::DM4].map(|pgn| truck.requests(pgn, 0));
+    assert_eq!(asked, [1, 0, 1]);
+    // Nor is it asked less for the rest.
+    assert!(truck.requests(Pgn::DM2, 0) >= 17, "{}", truck.requests(Pgn::DM2, 0));
+}
+
+#[test]
+fn on_a_bus_that_loses_frames_a_freeze_frame_still_comes() {
+    let flaws = VirtualBusSettings { loss: 0.1, seed: 3, ..VirtualBusSettings::default() };
+    let mut truck = Truck::new(asking(Some(Duration::from_secs(30))), flaws, vec![unit(0)]);
+    truck.unit().raise(Spn(94), 18);
+    truck.run(120);
+    assert!(followed(&truck).iter().any(|(_, _, frame)| frame.is_some()));
 }
