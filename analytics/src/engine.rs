@@ -5,6 +5,7 @@
 //! which the result names; memory, time and rows are capped, and only reading statements pass.
 
 mod functions;
+mod geo;
 mod json;
 mod late;
 mod limits;
@@ -15,6 +16,7 @@ mod session;
 mod snapshot;
 mod table_functions;
 mod views;
+mod windows;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,8 @@ ask_j1939 9465 vcan5
 # Both units answer the request for the VIN, which went to everyone; DM1 of the brakes comes by
 # broadcast, DM2 of the engine by connection.
 answered_j1939 9465 WRLZZZSVH00000002
+# Of six faults that are there and three that were, a freeze frame each (DM4).
+eventually is_counted 9465 'roadlake_edge_fault_events_total{event="change"}' 9
 await asks.log 'told its identity.*ecu="engine-1 (SA 0)"'
 await asks.log 'told its identity.*ecu="brakes (SA 11)"'
 stop_agent

@@ -20,9 +20,17 @@ mod watch;
 mod worker;
 mod writer;
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{self, Read},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use service::{SharedClock, Tasks};
+use sha2::{Digest, Sha256};
 use tracing::info;
 use wire::{catalog::Catalog, ids::VehicleId, time::Timestamp};
 
@@ -38,7 +46,7 @@ use crate::{
     obd::ValueReaderError,
     poll::PollSettings,
     simulate::{SimulateError, SimulateSettings},
-    source::{OwnFramesError, SourceError, replay::Pace},
+    source::{LogReader, OwnFramesError, SourceError, replay::Pace},
     spool::{OpenFolderError, SpoolError, SpoolSettings},
     unit::{
         UnitSettings,
@@ -73,6 +81,47 @@ impl NamedBytes {
     /// Of a file.
     pub fn open(path: &std::path::Path) -> io::Result<Self> {
         Ok(Self::new(&path.display().to_string(), fs::read(path)?))
+    }
+}
+
+/// A log to replay: a file, which is read as it is replayed however long it is, or bytes.
+#[derive(Debug, Clone)]
+pub enum ReplayLog {
+    /// A file.
+    File(PathBuf),
+    /// Compiled in, or made.
+    Bytes(NamedBytes),
+}
+
+impl From<NamedBytes> for ReplayLog {
+    fn from(log: NamedBytes) -> Self {
+        Self::Bytes(log)
+    }
+}
+
+impl ReplayLog {
+    pub(crate) fn open(&self) -> Result<LogReader, SourceError> {
+        match self {
+            Self::File(path) => LogReader::open(path),
+            Self::Bytes(log) => LogReader::new(log.name.clone(), io::Cursor::new(Arc::clone(&log.bytes))),
+        }
+    }
+
+    /// SHA-256 of its content.
+    fn digest(&self) -> Result<[u8; 32], SourceError> {
+        let path = match self {
+            Self::Bytes(log) => return Ok(Sha256::digest(&log.bytes).into()),
+            Self::File(path) => path,
+        };
+        let failed = |source| SourceError::Open { path: path.clone(), source };
+        let (mut file, mut digest) = (fs::File::open(path).map_err(failed)?, Sha256::new());
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            match file.read(&mut piece).map_err(failed)? {
+                0 => return Ok(digest.finalize().into()),
+                count => digest.update(piece.get(..count).unwrap_or_default()),
+            }
+        }
     }
 }
 
@@ -151,7 +200,7 @@ pub enum SourceSettings {
 #[derive(Debug, Clone)]
 pub struct ReplaySettings {
     /// The log, candump, ASC or BLF, gzip or not.
-    pub log: NamedBytes,
+    pub log: ReplayLog,
     /// How fast.
     pub pace: Pace,
     /// Moves the log in time, so that its first frame is at this moment.

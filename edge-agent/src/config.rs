@@ -141,10 +141,14 @@ pub fn check(loaded: Loaded<Config>, now: Timestamp) -> Result<Settings, ConfigE
             (dbcs, maps) = (vec![simulate::dbc()], vec![simulate::map(settings.powertrain)]);
         }
         (Some(SourceSettings::Live(live)), _) if live.interfaces.is_empty() => {}
+        // What answers to OBD requests mean the agent knows by itself, and faults need no file.
+        (_, SourceKind::SocketCan) if dbcs.is_empty() && maps.is_empty() && config.poll.enabled => {}
         (_, SourceKind::Replay | SourceKind::SocketCan) => {
             for (key, files) in [("dbc_files", &config.dbc_files), ("map_files", &config.map_files)] {
                 if files.is_empty() {
-                    faults.add(key, "is empty; name at least one file, or nothing can be decoded");
+                    let advice = "is empty; name at least one file, or nothing can be decoded (a vehicle that is \
+                                  only asked, by [poll], needs neither DBC nor map)";
+                    faults.add(key, advice);
                 }
             }
         }
@@ -340,6 +344,28 @@ mod tests {
                 Err(error) => assert!(!key.is_empty() && error.to_string().contains(key), "{error}"),
             }
         }
+    }
+
+    #[test]
+    fn a_vehicle_that_is_only_asked_needs_no_files() {
+        let asked = |enabled| {
+            let mut loaded = sample();
+            let config = &mut loaded.config;
+            (config.dbc_files, config.map_files) = (Vec::new(), Vec::new());
+            config.source = SourceConfig {
+                kind: SourceKind::SocketCan,
+                interfaces: vec!["can0".to_owned()],
+                ..SourceConfig::default()
+            };
+            config.poll.enabled = enabled;
+            let period = DurationText(Duration::from_secs(1));
+            config.poll.obd = vec![crate::poll::config::ObdConfig { pids: vec![0x0D], period }];
+            check(loaded, Timestamp(0)).map_err(|error| error.to_string())
+        };
+        let settings = asked(true).unwrap();
+        let decoder = crate::agent::decoder(&settings).unwrap();
+        assert!(decoder.catalog().columns.iter().any(|column| column.signal == "Vehicle.Speed"));
+        assert!(asked(false).unwrap_err().contains("[poll]"));
     }
 
     #[test]

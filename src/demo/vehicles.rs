@@ -71,7 +71,7 @@ type Parts = (SourceSettings, Vec<NamedBytes>, Vec<NamedBytes>);
 
 fn real_car(plan: &Plan) -> Parts {
     let log = NamedBytes::new("00000164.candump.log.gz", LOG);
-    let replay = ReplaySettings { log, pace: Pace::Recorded(plan.speed), shift_to: None };
+    let replay = ReplaySettings { log: log.into(), pace: Pace::Recorded(plan.speed), shift_to: None };
     let dbcs = vec![NamedBytes::new("OBD-v4.4.dbc", DBC_OBD), NamedBytes::new("canmod-gps.dbc", DBC_GNSS)];
     (SourceSettings::Replay(replay), dbcs, vec![NamedBytes::new("css-car-obd-gnss.toml", MAP)])
 }

@@ -6,13 +6,19 @@ use arrow::{
     array::{AsArray, Float64Array},
     datatypes::{DataType, Float64Type},
 };
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion::{
+    logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf},
+    prelude::SessionContext,
+};
 
+use super::{geo, windows};
 use crate::trips::{Fix, haversine_m};
 
-/// Every function added to DataFusion's own.
-pub(super) fn all() -> Vec<ScalarUDF> {
-    vec![haversine(), time_bucket()]
+/// Adds every function of ours to DataFusion's own.
+pub(super) fn add(context: &SessionContext) {
+    [haversine(), time_bucket()].into_iter().chain(geo::scalars()).for_each(|udf| context.register_udf(udf));
+    geo::aggregates().into_iter().for_each(|udaf| context.register_udaf(udaf));
+    windows::all().into_iter().for_each(|udwf| context.register_udwf(udwf));
 }
 
 /// `time_bucket(interval, ts)`: DataFusion's `date_bin` by the name that TimescaleDB gave it.

@@ -51,9 +51,7 @@ pub(super) fn base(limits: &Limits) -> Result<SessionState> {
         .with_default_features()
         .build();
     let context = SessionContext::new_with_state(state);
-    for function in functions::all() {
-        context.register_udf(function);
-    }
+    functions::add(&context);
     Ok(context.state())
 }
 

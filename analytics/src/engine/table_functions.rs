@@ -1,4 +1,4 @@
-//! Table functions: one signal's samples, and a table as it was at a version.
+//! Table functions: one signal's samples, a table as it was at a version, and visits to areas.
 
 use std::sync::Arc;
 
@@ -8,15 +8,16 @@ use datafusion::{
     common::{ScalarValue, plan_err},
     datasource::provider_as_source,
     error::{DataFusionError, Result},
+    execution::SessionState,
     logical_expr::{Expr, LogicalPlanBuilder, cast},
     prelude::{SessionContext, col, lit},
 };
 use lake::{TableKind, Whose};
 use wire::readings::COLUMNS;
 
-use super::{Find, Late, Only, snapshot::Tables};
+use super::{Find, Late, Only, geo::Areas, snapshot::Tables};
 
-/// Adds them. `signal` reads the schema's own tables; `lake_at` shows rows of `whose` alone.
+/// Adds them. `signal` and `geofence_visits` read the session's own tables; `lake_at` shows rows of `whose` alone.
 pub(crate) fn add(
     context: &SessionContext,
     schema: &Arc<MemorySchemaProvider>,
@@ -24,6 +25,8 @@ pub(crate) fn add(
     whose: Option<&Whose>,
 ) {
     context.register_udtf("signal", Arc::new(Signal(Arc::clone(schema))));
+    let visits = GeofenceVisits { state: context.state() };
+    context.register_udtf("geofence_visits", Arc::new(visits));
     context.register_udtf("lake_at", Arc::new(LakeAt { tables: Arc::clone(tables), whose: whose.cloned() }));
 }
 
@@ -66,6 +69,72 @@ impl TableFunctionImpl for Signal {
         Ok(Arc::new(ViewTable::new(plan, None)))
     }
 }
+
+/// Readings outside an area for less than this between two inside are no end of a visit: a receiver
+/// near its border.
+const ABSENCE_MIN_S: i64 = 60;
+
+/// `geofence_visits('<GeoJSON>' [, absence_min_s])`: from when to when each vehicle was in each area.
+#[derive(Debug)]
+struct GeofenceVisits {
+    state: SessionState,
+}
+
+impl TableFunctionImpl for GeofenceVisits {
+    fn call(&self, args: &[Expr]) -> Result<Arc<dyn TableProvider>> {
+        let (areas, absence_min_s) = match args {
+            [areas] => (areas, ABSENCE_MIN_S),
+            [areas, Expr::Literal(ScalarValue::Int64(Some(seconds)), _)] if (0..=86_400).contains(seconds) => {
+                (areas, *seconds)
+            }
+            _ => {
+                return plan_err!(
+                    "geofence_visits takes areas as GeoJSON, and seconds (0 to 86400) that a vehicle is away \
+                     at least: geofence_visits('{{\"type\": …}}', 60)"
+                );
+            }
+        };
+        let Some(areas) = text(areas) else {
+            return plan_err!("geofence_visits takes areas as a text of GeoJSON, {areas} is none");
+        };
+        if let Err(what) = Areas::parse(areas) {
+            return plan_err!("geofence_visits: {what}");
+        }
+        let query = VISITS
+            .replace("$absence_min_s", &absence_min_s.to_string())
+            .replace("$areas", &areas.replace('\'', "''"));
+        // The session's tables are in memory, so planning waits for nothing.
+        let plan = futures::executor::block_on(self.state.create_logical_plan(&query))?;
+        Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+}
+
+/// Runs of readings inside: a visit goes on while no reading in between is outside for long. A vehicle
+/// that tells nothing has not left. It ends with the first reading outside.
+const VISITS: &str = "
+WITH placed AS (
+  SELECT vehicle_id, ts, latitude, longitude,
+         row_number() OVER (PARTITION BY vehicle_id ORDER BY ts) AS place,
+         lead(ts) OVER (PARTITION BY vehicle_id ORDER BY ts) AS next_ts
+  FROM readings WHERE latitude IS NOT NULL AND longitude IS NOT NULL),
+inside AS (
+  SELECT vehicle_id, ts, place, next_ts, unnest(areas_at(latitude, longitude, '$areas')) AS geofence
+  FROM placed),
+followed AS (
+  SELECT *, lag(place) OVER (PARTITION BY vehicle_id, geofence ORDER BY ts, place) AS place_before,
+         lag(next_ts) OVER (PARTITION BY vehicle_id, geofence ORDER BY ts, place) AS left_at
+  FROM inside),
+numbered AS (
+  SELECT *, sum(CASE WHEN place_before IS NULL
+                       OR (place > place_before + 1 AND ts - left_at >= INTERVAL '$absence_min_s seconds')
+                     THEN 1 ELSE 0 END)
+            OVER (PARTITION BY vehicle_id, geofence ORDER BY ts, place
+                  ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS visit
+  FROM followed)
+SELECT vehicle_id, geofence, min(ts) AS enter_time, last_value(next_ts ORDER BY ts, place) AS exit_time,
+       extract(epoch FROM last_value(next_ts ORDER BY ts, place) - min(ts)) AS duration_s,
+       count(*) AS reading_count
+FROM numbered GROUP BY vehicle_id, geofence, visit";
 
 /// `lake_at('trips', 12)`: the table as it was at a version.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use service::SharedClock;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use wire::{
     batch::Table,
@@ -33,7 +32,7 @@ use crate::{
     map::{MappedDecoder, SignalMap},
     obd,
     simulate::Simulator,
-    source::{LogReader, Source},
+    source::Source,
     spool::{CatchUp, DiskStorage, Lane, Spool},
     uplink::Uplink,
 };
@@ -212,9 +211,9 @@ fn open_source(
             })
         }
         SourceSettings::Replay(replay) => {
-            let log = std::io::Cursor::new(Arc::clone(&replay.log.bytes));
-            let source = LogReader::new(replay.log.name.clone(), log)?;
-            let ids = Lane::ALL.map(|lane| replay_stream(settings, replay, columns, lane));
+            let source = replay.log.open()?;
+            let content = replay.log.digest()?;
+            let ids = Lane::ALL.map(|lane| replay_stream(settings, (replay, &content), columns, lane));
             Ok(OpenedSource {
                 source: Box::new(source),
                 keeper: Keeper::replay(replay.pace, replay.shift_to),
@@ -244,8 +243,13 @@ fn open_source(
 
 /// The stream of a recorded log: a function of everything its batches depend on (`columns`: the
 /// catalogue and the campaigns), so that a second replay makes the same ones.
-fn replay_stream(settings: &Settings, replay: &ReplaySettings, columns: &[u8], lane: Lane) -> StreamId {
-    let mut source = Sha256::digest(&replay.log.bytes).to_vec();
+fn replay_stream(
+    settings: &Settings,
+    (replay, content): (&ReplaySettings, &[u8]),
+    columns: &[u8],
+    lane: Lane,
+) -> StreamId {
+    let mut source = content.to_vec();
     source.extend_from_slice(columns);
     source.extend_from_slice(lane.table().name().as_bytes());
     if lane.table() == Table::Signals && lane != Lane::SIGNALS {

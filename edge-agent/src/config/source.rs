@@ -8,7 +8,7 @@ use wire::time::Timestamp;
 
 use super::read;
 use crate::{
-    agent::{FrameFilter, LiveSettings, ReplaySettings, SourceSettings},
+    agent::{FrameFilter, LiveSettings, ReplayLog, ReplaySettings, SourceSettings},
     clock::ClockSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::{gnss::Receiver, replay::Pace},
@@ -105,7 +105,9 @@ impl SourceConfig {
                     faults.add("source.log_file", "is missing; name the log to replay");
                     return None;
                 };
-                let log = read(faults, "source.log_file", path)?;
+                let opened = ReplayLog::File(path.clone());
+                let readable = opened.open().map_err(|e| service::logs::chain(&e).to_string());
+                let log = faults.check("source.log_file", readable.map(|_| opened))?;
                 Some(SourceSettings::Replay(ReplaySettings { log, pace: pace?, shift_to: self.shift_to }))
             }
             SourceKind::Simulate => {
