@@ -8,6 +8,7 @@ use crate::{
     testing::{TestLake, run},
 };
 
+mod geo;
 mod views;
 
 const START_S: i64 = 1_714_550_400;
