@@ -70,28 +70,30 @@ async fn a_place_is_in_the_areas_that_hold_it() {
 #[tokio::test]
 async fn a_track_is_a_line_in_the_order_asked_for_and_can_be_simpler() {
     let (_lake, analytics) = lake_with_readings().await;
-    let track = |order: &str| {
-        format!(
-            "SELECT track_geojson(y, x ORDER BY t {order}) FROM (VALUES (3, 50.0, 10.002), (1, 50.0, 10.0),
-             (2, 50.00001, 10.001), (4, NULL, 10.5), (5, 50.01, 10.002)) AS places(t, y, x)"
-        )
-    };
+    let track = "SELECT track_geojson(y, x, to_timestamp(t)) FROM (VALUES (3, 50.0, 10.002), (1, 50.0, 10.0),
+        (2, 50.00001, 10.001), (4, NULL, 10.5), (5, 50.01, 10.002)) AS places(t, y, x)";
     let line = |text: &Value| serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap();
-    let there = line(&only(&analytics, &track("")).await[0]);
+    let there = line(&only(&analytics, track).await[0]);
     let places = json!([[10.0, 50.0], [10.001, 50.00001], [10.002, 50.0], [10.002, 50.01]]);
     assert_eq!(there, json!({"type": "LineString", "coordinates": places}));
-    let back = line(&only(&analytics, &track("DESC")).await[0]);
-    assert_eq!(back["coordinates"][0], json!([10.002, 50.01]));
+    // In parts, a group by itself, of the table's own rows.
+    let query = "SELECT vehicle_id, track_geojson(latitude, longitude, ts) FROM readings GROUP BY vehicle_id";
+    let whole = line(&only(&analytics, query).await[1]);
+    let whole = whole["coordinates"].as_array().unwrap();
+    assert_eq!(whole.len(), 100);
+    assert!(whole.is_sorted_by_key(|place| place[0].as_f64()));
     // The second place lies 1.1 m beside the way from the first to the third.
     for (tolerance_m, count) in [(0.5, 4), (2.0, 3), (1e6, 2)] {
-        let query = format!("SELECT simplify(t, {tolerance_m}) FROM ({}) AS tracks(t)", track(""));
+        let query = format!("SELECT simplify(t, {tolerance_m}) FROM ({track}) AS tracks(t)");
         let simple = line(&only(&analytics, &query).await[0]);
         let kept = simple["coordinates"].as_array().unwrap();
         assert_eq!((kept.len(), &kept[0]), (count, &places[0]), "{simple}");
         assert_eq!(kept.last(), places.as_array().unwrap().last());
     }
-    let query = "SELECT track_geojson(latitude, longitude ORDER BY ts) FROM readings WHERE speed_kmh > 999";
+    let query = "SELECT track_geojson(latitude, longitude, ts) FROM readings WHERE speed_kmh > 999";
     assert_eq!(only(&analytics, query).await, [Value::Null]);
+    let told = refusal(&analytics, "SELECT track_geojson(latitude, longitude) FROM readings").await;
+    assert!(told.contains("track_geojson(latitude, longitude, ts)"), "{told}");
     assert!(refusal(&analytics, "SELECT simplify('{}', 10)").await.contains("LineString"));
     assert!(refusal(&analytics, "SELECT simplify(NULL, -1), simplify('{}', -1)").await.contains("0 m or more"));
 }
