@@ -33,9 +33,14 @@ export function quantity(value: Maybe, kind: Quantity, digits = 0): string {
   return Number.isFinite(shown) ? `${number(shown, digits)} ${label}` : MISSING;
 }
 
-/** A bare number, grouped; `digits` at most behind the point. */
-export function number(value: Maybe, digits = 0): string {
-  return absent(value) ? MISSING : new Intl.NumberFormat(LOCALE, { maximumFractionDigits: digits }).format(value);
+/** A bare number, grouped; `digits` at most behind the point, and `least` at least. */
+export function number(value: Maybe, digits = 0, least = 0): string {
+  return absent(value) ? MISSING : new Intl.NumberFormat(LOCALE, { minimumFractionDigits: least, maximumFractionDigits: digits }).format(value);
+}
+
+/** A number beside an axis: `40`, `0.25`, `150k`. */
+export function axis(value: number): string {
+  return Math.abs(value) < 10_000 ? number(value, 4) : new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 }).format(value).toLowerCase();
 }
 
 /** Seconds as `42 s`, `7 min 05 s`, `1 h 04 min` or `2 d 3 h`. */
