@@ -98,6 +98,11 @@ export function minute(iso: string | null | undefined, timeZone?: string): strin
   return stamp(iso, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' }, timeZone);
 }
 
+/** The time of day alone, where the day is known. */
+export function clockTime(iso: string | null | undefined, timeZone?: string): string {
+  return stamp(iso, { hour: '2-digit', minute: '2-digit', second: '2-digit' }, timeZone);
+}
+
 /** A calendar day in a zone that matters, such as an invoice's. */
 export function day(iso: string | null | undefined, timeZone?: string): string {
   return stamp(iso, { day: 'numeric', month: 'short', year: 'numeric' }, timeZone);

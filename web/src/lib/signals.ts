@@ -21,15 +21,16 @@ export interface Signal {
   points: Point[];
 }
 
-export const STEPS = 120;
+const STEPS = 120;
 
-/** Whole seconds, so that a span gives at most `STEPS` steps. */
-export const stepSeconds = (spanMs: number): number => Math.max(1, Math.ceil(spanMs / 1000 / STEPS));
+/** Whole seconds, so that a span gives at most so many steps. */
+export const stepSeconds = (spanMs: number, steps = STEPS): number => Math.max(1, Math.ceil(spanMs / 1000 / steps));
 
 interface Span {
   vehicleId: string;
   fromMs: number;
   toMs: number;
+  steps?: number;
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -42,13 +43,13 @@ function where({ vehicleId, fromMs, toMs }: Span): string {
 }
 
 export function readingsQuery(span: Span): string {
-  const step = stepSeconds(span.toMs - span.fromMs);
+  const step = stepSeconds(span.toMs - span.fromMs, span.steps);
   const columns = READING_COLUMNS.map(([name]) => `last_value(${name} ORDER BY ts) FILTER (WHERE ${name} IS NOT NULL) AS ${name}`);
   return `SELECT time_bucket(INTERVAL '${step} seconds', ts) AS step, max(ts) AS last_ts,\n       ${columns.join(',\n       ')}\nFROM readings\nWHERE ${where(span)}\nGROUP BY step\nORDER BY step`;
 }
 
 export function signalsQuery(span: Span): string {
-  const step = stepSeconds(span.toMs - span.fromMs);
+  const step = stepSeconds(span.toMs - span.fromMs, span.steps);
   return `SELECT signal, time_bucket(INTERVAL '${step} seconds', ts) AS step, last_value(value ORDER BY ts) AS value\nFROM signals\nWHERE ${where(span)}\n  AND value IS NOT NULL\nGROUP BY signal, step\nORDER BY signal, step`;
 }
 
