@@ -1,5 +1,6 @@
 // Calls to /v1. Every failure becomes an ApiError with words a person can act on.
 
+import { Gate } from './gate';
 import type { Evidence, FleetItem, Invoice, InvoiceWithLines, Page, Position, QueryResult, Trip, Vehicle } from './types';
 
 const TIMEOUT_MS = 20_000;
@@ -50,6 +51,7 @@ function query(values: Record<string, string | number | null | undefined>): stri
 }
 
 const segment = encodeURIComponent;
+const queries = new Gate(2);
 
 export const api = {
   fleet: () => call<{ data: FleetItem[]; as_of: string }>('/v1/fleet/status'),
@@ -65,15 +67,19 @@ export const api = {
   invoice: (id: string) => call<InvoiceWithLines>(`/v1/invoices/${segment(id)}`),
   evidence: (invoice: string, line: string) =>
     call<Evidence>(`/v1/invoices/${segment(invoice)}/lines/${segment(line)}/evidence`),
-  sql: (text: string, { maxRows = 1000, signal }: { maxRows?: number; signal?: AbortSignal } = {}) =>
-    call<QueryResult>(
-      '/v1/sql',
-      {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ query: text, max_rows: maxRows }),
-        signal,
-      },
-      SQL_TIMEOUT_MS,
-    ),
+  /** `now` goes past the queue: what a person waits for, not what a page asks by itself. */
+  sql: (text: string, { maxRows = 1000, signal, turn = 'queue' }: { maxRows?: number; signal?: AbortSignal; turn?: 'queue' | 'now' } = {}) => {
+    const ask = (): Promise<QueryResult> =>
+      call<QueryResult>(
+        '/v1/sql',
+        {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ query: text, max_rows: maxRows }),
+          signal,
+        },
+        SQL_TIMEOUT_MS,
+      );
+    return turn === 'now' ? ask() : queries.run(ask, signal);
+  },
 };
