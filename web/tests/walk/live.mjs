@@ -36,7 +36,7 @@ export async function live(walk, page) {
 export async function reconnect(walk) {
   walk.step = 'a lost connection';
   const way = await cuttable(walk.base);
-  walk.expected = new RegExp(`^${way.base}/v1/`);
+  walk.expected = new RegExp(`^${way.base}/`);
   try {
     const page = await walk.page({}, way.base);
     await page.goto(`${way.base}/`);
