@@ -14,5 +14,5 @@ export default defineConfig({
     assetsInlineLimit: 2048,
   },
   server: { proxy: { '/v1': api, '/docs': api } },
-  test: { include: ['tests/**/*.test.ts'] },
+  test: { include: ['tests/**/*.test.{ts,mjs}'] },
 });

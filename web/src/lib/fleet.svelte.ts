@@ -28,6 +28,8 @@ class Fleet {
   /** Where each vehicle has been since the page was opened. */
   trails = $state.raw<ReadonlyMap<string, [number, number][]>>(new Map());
   link = $state<Link>('connecting');
+  /** When the stream was lost, by this machine's clock; null while it flows. */
+  lostAt = $state<number | null>(null);
   loaded = $state(false);
   error = $state.raw<ApiError | null>(null);
   /** This machine's clock minus the server's: ages are told by the server's clock. */
@@ -67,10 +69,11 @@ class Fleet {
       if (opened) void this.#snapshot().catch(() => undefined);
       opened = true;
       this.link = 'live';
+      this.lostAt = null;
       this.#retryMs = FIRST_RETRY_MS;
     };
     source.onerror = () => {
-      this.link = 'reconnecting';
+      this.#lost();
       if (source.readyState === EventSource.CLOSED) this.#later();
     };
     const take = (event: MessageEvent<string>): void => this.#take(event.data);
@@ -108,8 +111,20 @@ class Fleet {
     this.trails = new Map(this.#trails);
   }
 
-  #later(): void {
+  /** Ask at once instead of at the next try. */
+  retry(): void {
+    this.#retryMs = FIRST_RETRY_MS;
+    void this.#open();
+  }
+
+  #lost(): void {
     this.link = 'reconnecting';
+    this.lostAt ??= Date.now();
+  }
+
+  #later(): void {
+    this.#lost();
+    clearTimeout(this.#retryTimer);
     this.#retryTimer = setTimeout(() => void this.#open(), this.#retryMs);
     this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2);
   }

@@ -1,5 +1,8 @@
-// Words and numbers as people read them: metric units, the reader's time zone, exact money.
-// Pure functions; nothing here reads a clock or the network.
+// Words and numbers as people read them: the reader's units and time zone, exact money.
+// Nothing here reads a clock or the network; units and zone are the reader's (prefs.svelte.ts).
+
+import { prefs, zone } from './prefs.svelte';
+import { type Quantity, unit } from './units';
 
 const LOCALE = 'en-GB';
 const MISSING = '–';
@@ -13,12 +16,31 @@ const twoDigits = decimal(2);
 type Maybe = number | null | undefined;
 const absent = (value: Maybe): value is null | undefined => value == null || !Number.isFinite(value);
 
-/** Metres as `840 m`, `12.4 km` or `1,204 km`. */
+/** Metres as `840 m`, `12.4 km` or `1,204 km`; in imperial units as feet below a fifth of a mile, then miles. */
 export function distance(metres: Maybe): string {
   if (absent(metres)) return MISSING;
-  if (Math.abs(metres) < 1000) return `${whole.format(metres)} m`;
-  const km = metres / 1000;
-  return `${(Math.abs(km) < 100 ? oneDigit : whole).format(km)} km`;
+  const short = prefs.units === 'imperial' ? 320 : 1000;
+  if (Math.abs(metres) < short) return `${whole.format(unit('m').of(metres))} ${unit('m').label}`;
+  const far = unit('km').of(metres / 1000);
+  return `${(Math.abs(far) < 100 ? oneDigit : whole).format(far)} ${unit('km').label}`;
+}
+
+/** A number of the server's unit in the reader's: `63 km/h`, `17.5 l`. */
+export function quantity(value: Maybe, kind: Quantity, digits = 0): string {
+  if (absent(value)) return MISSING;
+  const { label, of } = unit(kind);
+  const shown = of(value);
+  return Number.isFinite(shown) ? `${number(shown, digits)} ${label}` : MISSING;
+}
+
+/** A bare number, grouped; `digits` at most behind the point, and `least` at least. */
+export function number(value: Maybe, digits = 0, least = 0): string {
+  return absent(value) ? MISSING : new Intl.NumberFormat(LOCALE, { minimumFractionDigits: least, maximumFractionDigits: digits }).format(value);
+}
+
+/** A number beside an axis: `40`, `0.25`, `150k`. */
+export function axis(value: number): string {
+  return Math.abs(value) < 10_000 ? number(value, 4) : new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 }).format(value).toLowerCase();
 }
 
 /** Seconds as `42 s`, `7 min 05 s`, `1 h 04 min` or `2 d 3 h`. */
@@ -32,16 +54,17 @@ export function duration(seconds: Maybe): string {
   return `${Math.floor(total / 86_400)} d ${Math.floor((total % 86_400) / 3600)} h`;
 }
 
-export const speed = (kmh: Maybe): string => (absent(kmh) ? MISSING : `${whole.format(kmh)} km/h`);
-export const percent = (value: Maybe): string => (absent(value) ? MISSING : `${whole.format(value)} %`);
-export const rpm = (value: Maybe): string => (absent(value) ? MISSING : `${whole.format(value)} rpm`);
-export const kilometres = (value: Maybe): string => (absent(value) ? MISSING : `${oneDigit.format(value)} km`);
+export const speed = (kmh: Maybe): string => quantity(kmh, 'kmh');
+export const percent = (value: Maybe): string => quantity(value, 'pct');
+export const share = (value: Maybe): string => (absent(value) ? MISSING : percent(value * 100));
+export const rpm = (value: Maybe): string => quantity(value, 'rpm');
+export const kilometres = (km: Maybe): string => (absent(km) ? MISSING : `${oneDigit.format(unit('km').of(km))} ${unit('km').label}`);
 export const count = (value: Maybe): string => (absent(value) ? MISSING : whole.format(value));
 
 /** What a trip used: fuel, energy, or both for a plug-in hybrid. */
 export function consumption(fuelLitres: Maybe, energyKwh: Maybe): string {
   const parts: string[] = [];
-  if (!absent(fuelLitres)) parts.push(`${twoDigits.format(fuelLitres)} l`);
+  if (!absent(fuelLitres)) parts.push(`${twoDigits.format(unit('l').of(fuelLitres))} ${unit('l').label}`);
   if (!absent(energyKwh)) parts.push(`${twoDigits.format(energyKwh)} kWh`);
   return parts.length ? parts.join(' + ') : MISSING;
 }
@@ -75,6 +98,11 @@ export function minute(iso: string | null | undefined, timeZone?: string): strin
   return stamp(iso, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' }, timeZone);
 }
 
+/** The time of day alone, where the day is known. */
+export function clockTime(iso: string | null | undefined, timeZone?: string): string {
+  return stamp(iso, { hour: '2-digit', minute: '2-digit', second: '2-digit' }, timeZone);
+}
+
 /** A calendar day in a zone that matters, such as an invoice's. */
 export function day(iso: string | null | undefined, timeZone?: string): string {
   return stamp(iso, { day: 'numeric', month: 'short', year: 'numeric' }, timeZone);
@@ -83,7 +111,7 @@ export function day(iso: string | null | undefined, timeZone?: string): string {
 function stamp(iso: string | null | undefined, options: Intl.DateTimeFormatOptions, timeZone?: string): string {
   const at = iso ? Date.parse(iso) : NaN;
   if (Number.isNaN(at)) return MISSING;
-  return new Intl.DateTimeFormat(LOCALE, { ...options, hourCycle: 'h23', timeZone }).format(at);
+  return new Intl.DateTimeFormat(LOCALE, { ...options, hourCycle: 'h23', timeZone: timeZone ?? zone() }).format(at);
 }
 
 /** The half-open period `[start, end)` as its first and last day. */

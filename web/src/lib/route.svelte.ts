@@ -6,6 +6,8 @@ export type Route =
   | { page: 'trip'; id: string }
   | { page: 'invoices' }
   | { page: 'invoice'; id: string }
+  | { page: 'vehicle'; id: string }
+  | { page: 'reports'; board: string }
   | { page: 'sql' }
   | { page: 'missing'; path: string };
 
@@ -16,6 +18,8 @@ export function parse(path: string): Route {
     if (first === '') return { page: 'live' };
     if (first === 'trips') return second ? { page: 'trip', id: second } : { page: 'trips' };
     if (first === 'invoices') return second ? { page: 'invoice', id: second } : { page: 'invoices' };
+    if (first === 'vehicles' && second) return { page: 'vehicle', id: second };
+    if (first === 'reports') return { page: 'reports', board: second ?? '' };
     if (first === 'sql' && second === undefined) return { page: 'sql' };
   }
   return { page: 'missing', path };

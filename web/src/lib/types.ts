@@ -29,8 +29,12 @@ export interface Vehicle {
   vehicle_id: string;
   name: string;
   organization_id: string | null;
+  odometer_km: number | null;
   trip_count: number;
   distance_m: number;
+  last_seen: string | null;
+  state: VehicleStatus | null;
+  created_at: string;
 }
 
 export interface Trip {
@@ -42,6 +46,14 @@ export interface Trip {
   end_time: string;
   distance_m: number;
   distance_source: string;
+  start_latitude: number | null;
+  start_longitude: number | null;
+  end_latitude: number | null;
+  end_longitude: number | null;
+  odometer_start_km: number | null;
+  odometer_end_km: number | null;
+  gnss_distance_m: number | null;
+  speed_distance_m: number | null;
   duration_s: number;
   moving_s: number;
   idle_s: number;
@@ -53,6 +65,9 @@ export interface Trip {
   jump_count: number;
   end_reason: string;
   algorithm_version: number;
+  parameters_version: number;
+  readings_version: number;
+  derived_at: string;
   lake_version: number;
 }
 

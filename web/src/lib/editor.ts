@@ -1,0 +1,113 @@
+// The editor of the workbench: CodeMirror with SQL, in the colours of the design system. A chunk of
+// its own, loaded when the workbench is first opened.
+
+import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete';
+import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
+import { PostgreSQL, sql } from '@codemirror/lang-sql';
+import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
+import { Compartment, EditorState, Prec, StateEffect, StateField } from '@codemirror/state';
+import { Decoration, type DecorationSet, drawSelection, EditorView, keymap, lineNumbers } from '@codemirror/view';
+import { tags } from '@lezer/highlight';
+import type { ErrorPlace } from './sql';
+import type { Table } from './workbench.svelte';
+
+export interface Editor {
+  set: (text: string) => void;
+  insert: (text: string) => void;
+  setTables: (tables: readonly Table[]) => void;
+  setError: (place: ErrorPlace | null) => void;
+  focus: () => void;
+  destroy: () => void;
+}
+
+const look = EditorView.theme({
+  '&': { color: 'var(--ink)', backgroundColor: 'transparent', fontSize: 'var(--text-m)', height: '100%' },
+  '&.cm-focused': { outline: '2px solid var(--focus)', outlineOffset: '-2px' },
+  '.cm-scroller': { fontFamily: 'var(--mono)', lineHeight: '1.6' },
+  '.cm-content': { caretColor: 'var(--ink)', padding: '10px 0' },
+  '.cm-cursor': { borderLeftColor: 'var(--ink)' },
+  '.cm-gutters': { backgroundColor: 'transparent', color: 'var(--ink-3)', border: 'none' },
+  '.cm-selectionBackground, &.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground': { backgroundColor: 'var(--selected)' },
+  '&.cm-focused .cm-matchingBracket': { backgroundColor: 'var(--selected)', outline: '1px solid var(--line-strong)' },
+  '.cm-tooltip': { backgroundColor: 'var(--raised)', color: 'var(--ink)', border: '1px solid var(--line-strong)', borderRadius: 'var(--radius-s)', boxShadow: 'var(--shadow)' },
+  '.cm-tooltip-autocomplete ul li[aria-selected]': { backgroundColor: 'var(--accent)', color: 'var(--accent-ink)' },
+  '.cm-completionDetail': { color: 'inherit', opacity: '0.75', fontStyle: 'normal', marginLeft: '1em' },
+  '.cm-fault': { textDecoration: 'underline wavy var(--bad)', textUnderlineOffset: '3px', backgroundColor: 'var(--bad-soft)' },
+});
+
+const colours = HighlightStyle.define([
+  { tag: tags.keyword, color: 'var(--accent)', fontWeight: '560' },
+  { tag: [tags.string, tags.special(tags.string)], color: 'var(--moving)' },
+  { tag: [tags.number, tags.bool, tags.null], color: 'var(--idling)' },
+  { tag: tags.comment, color: 'var(--ink-3)', fontStyle: 'italic' },
+  { tag: [tags.typeName, tags.standard(tags.name)], color: 'var(--series-4)' },
+]);
+
+const putError = StateEffect.define<ErrorPlace | null>();
+const faults = StateField.define<DecorationSet>({
+  create: () => Decoration.none,
+  update(marks, transaction) {
+    // A mark is of the text that ran: the first change takes it away.
+    let next = transaction.docChanged ? Decoration.none : marks;
+    for (const effect of transaction.effects) {
+      if (!effect.is(putError)) continue;
+      const place = effect.value;
+      const end = transaction.newDoc.length;
+      const from = place ? Math.min(place.from, Math.max(0, end - 1)) : 0;
+      const to = place ? Math.min(end, Math.max(place.to, from + 1)) : 0;
+      next = to > from ? Decoration.set([Decoration.mark({ class: 'cm-fault' }).range(from, to)]) : Decoration.none;
+    }
+    return next;
+  },
+  provide: (field) => EditorView.decorations.from(field),
+});
+
+const languageOf = (tables: readonly Table[]) =>
+  sql({
+    dialect: PostgreSQL,
+    upperCaseKeywords: true,
+    schema: Object.fromEntries(tables.map(({ name, columns }) => [name, columns.map((column) => ({ label: column.name, detail: column.type, type: 'property' }))])),
+  });
+
+export function createEditor(parent: HTMLElement, text: string, on: { change: (text: string) => void; run: () => void }): Editor {
+  const language = new Compartment();
+  const columnsOf = new Compartment();
+  const view = new EditorView({
+    parent,
+    state: EditorState.create({
+      doc: text,
+      extensions: [
+        Prec.highest(keymap.of([{ key: 'Mod-Enter', run: () => (on.run(), true) }])),
+        lineNumbers(), history(), drawSelection(), bracketMatching(), closeBrackets(), autocompletion({ icons: false }),
+        // Tab leaves the editor unless a completion is open: nobody is caught in it.
+        keymap.of([{ key: 'Tab', run: acceptCompletion }, ...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
+        language.of(languageOf([])), columnsOf.of([]), faults, look, syntaxHighlighting(colours), EditorView.lineWrapping,
+        EditorView.contentAttributes.of({ 'aria-label': 'Query', spellcheck: 'false' }),
+        EditorView.updateListener.of((update) => update.docChanged && on.change(update.state.doc.toString())),
+      ],
+    }),
+  });
+  return {
+    set: (next) => {
+      if (next !== view.state.doc.toString()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } });
+    },
+    insert: (piece) => {
+      view.dispatch(view.state.replaceSelection(piece));
+      view.focus();
+    },
+    setTables: (tables) => {
+      // Columns are offered without their table too, as a query names few tables.
+      const known = new Map(tables.flatMap((table) => table.columns.map((column) => [column.name, { label: column.name, detail: column.type, type: 'property', boost: -20 }])));
+      const source = PostgreSQL.language.data.of({
+        autocomplete: (context: { matchBefore: (pattern: RegExp) => { from: number; to: number; text: string } | null }) => {
+          const word = context.matchBefore(/[\w.]+/);
+          return !word || word.text.includes('.') ? null : { from: word.from, options: [...known.values()], validFor: /^\w*$/ };
+        },
+      });
+      view.dispatch({ effects: [language.reconfigure(languageOf(tables)), columnsOf.reconfigure(source)] });
+    },
+    setError: (place) => view.dispatch({ effects: putError.of(place), ...(place ? { selection: { anchor: Math.min(place.from, view.state.doc.length) } } : {}) }),
+    focus: () => view.focus(),
+    destroy: () => view.destroy(),
+  };
+}

@@ -1,0 +1,90 @@
+// The signals of one vehicle or trip, asked for in steps so that hours come as a hundred points each.
+
+import type { Point } from './chart';
+import { number } from './format';
+import { literal, numberOf } from './sql';
+import type { QueryResult } from './types';
+import { type Quantity, quantityOf, quantityOfSignal, unit } from './units';
+
+/** Columns of `readings` worth a line, in the order shown, each with its word. */
+export const READING_COLUMNS: readonly (readonly [column: string, word: string])[] = [
+  ['speed_kmh', 'Speed'], ['engine_speed_rpm', 'Engine speed'], ['engine_load_pct', 'Engine load'], ['coolant_temperature_c', 'Coolant'],
+  ['fuel_level_pct', 'Fuel level'], ['fuel_rate_lph', 'Fuel rate'], ['soc_pct', 'State of charge'], ['traction_power_kw', 'Traction power'],
+  ['ambient_temperature_c', 'Outside'], ['altitude_m', 'Altitude'], ['accel_x_mps2', 'Acceleration, forward'], ['accel_y_mps2', 'Acceleration, left'], ['load_kg', 'Load'],
+];
+
+export interface Signal {
+  id: string;
+  word: string;
+  quantity: Quantity | null;
+  /** In the server's unit. */
+  points: Point[];
+}
+
+const STEPS = 120;
+
+/** Whole seconds, so that a span gives at most so many steps. */
+export const stepSeconds = (spanMs: number, steps = STEPS): number => Math.max(1, Math.ceil(spanMs / 1000 / steps));
+
+interface Span {
+  vehicleId: string;
+  fromMs: number;
+  toMs: number;
+  steps?: number;
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+function where({ vehicleId, fromMs, toMs }: Span): string {
+  return (
+    `vehicle_id = ${literal(vehicleId)} AND date BETWEEN DATE '${iso(fromMs).slice(0, 10)}' AND DATE '${iso(toMs).slice(0, 10)}'\n` +
+    `  AND ts BETWEEN TIMESTAMP '${iso(fromMs)}' AND TIMESTAMP '${iso(toMs)}'`
+  );
+}
+
+export function readingsQuery(span: Span): string {
+  const step = stepSeconds(span.toMs - span.fromMs, span.steps);
+  const columns = READING_COLUMNS.map(([name]) => `last_value(${name} ORDER BY ts) FILTER (WHERE ${name} IS NOT NULL) AS ${name}`);
+  return `SELECT time_bucket(INTERVAL '${step} seconds', ts) AS step, max(ts) AS last_ts,\n       ${columns.join(',\n       ')}\nFROM readings\nWHERE ${where(span)}\nGROUP BY step\nORDER BY step`;
+}
+
+export function signalsQuery(span: Span): string {
+  const step = stepSeconds(span.toMs - span.fromMs, span.steps);
+  return `SELECT signal, time_bucket(INTERVAL '${step} seconds', ts) AS step, last_value(value ORDER BY ts) AS value\nFROM signals\nWHERE ${where(span)}\n  AND value IS NOT NULL\nGROUP BY signal, step\nORDER BY signal, step`;
+}
+
+/** The columns that hold anything, as signals. */
+export function fromReadings(result: QueryResult): Signal[] {
+  const at = (name: string): number => result.columns.findIndex((column) => column.name === name);
+  const step = at('step');
+  return READING_COLUMNS.flatMap(([column, word]) => {
+    const index = at(column);
+    const points = result.rows.map((row) => ({ x: Date.parse(String(row[step])), y: numberOf(row[index]) })).filter(({ y }) => y != null);
+    return index >= 0 && points.length ? [{ id: column, word, quantity: quantityOf(column), points }] : [];
+  });
+}
+
+/** A VSS path by its last two parts: `Transmission CurrentGear` as `Transmission current gear`. */
+export function signalWord(path: string): string {
+  const parts = path.split('.').slice(-2).join(' ').replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();
+  return parts.charAt(0).toUpperCase() + parts.slice(1);
+}
+
+export function fromSignals(result: QueryResult): Signal[] {
+  const found = new Map<string, Signal>();
+  for (const [path, step, value] of result.rows) {
+    const id = String(path);
+    const signal = found.get(id) ?? { id, word: signalWord(id), quantity: quantityOfSignal(id), points: [] };
+    signal.points.push({ x: Date.parse(String(step)), y: numberOf(value) });
+    found.set(id, signal);
+  }
+  return [...found.values()];
+}
+
+/** In the reader's unit. */
+export function shown(signal: Signal): { points: Point[]; label: string; last: string } {
+  const { of, label } = signal.quantity ? unit(signal.quantity) : { of: (value: number) => value, label: '' };
+  const points = signal.points.map(({ x, y }) => ({ x, y: y == null ? null : of(y) }));
+  const last = points.at(-1)?.y ?? null;
+  return { points, label, last: last == null ? '–' : `${number(last, Math.abs(last) < 20 ? 1 : 0)}${label ? ` ${label}` : ''}` };
+}

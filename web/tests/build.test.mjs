@@ -1,0 +1,41 @@
+// What a first visit downloads, read from the build: `npm run build` comes first (scripts/build-web).
+
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+
+const DIST = fileURLToPath(new URL('../dist', import.meta.url));
+const FIRST_LOAD_BYTES_MAX = 400_000;
+const EDITOR_BYTES_MAX = 250_000;
+
+const gzip = (path) => gzipSync(readFileSync(path)).length;
+
+/** The files that the page names, and those they import at once. */
+function firstLoad() {
+  const page = readFileSync(join(DIST, 'index.html'), 'utf8');
+  const found = new Set([...page.matchAll(/(?:src|href)="\/(assets\/[^"]+)"/g)].map((match) => match[1] ?? ''));
+  for (const name of found) {
+    if (!name.endsWith('.js')) continue;
+    const text = readFileSync(join(DIST, name), 'utf8');
+    for (const match of text.matchAll(/(?:import|from)\s*"\.\/([\w.-]+\.js)"/g)) found.add(`assets/${match[1]}`);
+  }
+  return found;
+}
+
+describe('the build', () => {
+  it('is there: scripts/build-web makes it', () => expect(existsSync(join(DIST, 'index.html'))).toBe(true));
+  it('asks little of a first visit: the map library and the editor come when they are needed', () => {
+    const files = [...firstLoad()];
+    expect(files.some((name) => name.endsWith('.js'))).toBe(true);
+    const bytes = gzip(join(DIST, 'index.html')) + files.reduce((sum, name) => sum + gzip(join(DIST, name)), 0);
+    expect(bytes).toBeLessThan(FIRST_LOAD_BYTES_MAX);
+    for (const name of files) expect(name).not.toMatch(/maplibre|editor/);
+  });
+  it('keeps the editor in a chunk of its own', () => {
+    const editor = readdirSync(join(DIST, 'assets')).filter((name) => /^editor-.*\.js$/.test(name));
+    expect(editor).toHaveLength(1);
+    expect(gzip(join(DIST, 'assets', editor[0] ?? ''))).toBeLessThan(EDITOR_BYTES_MAX);
+  });
+});

@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest';
+import { boards, PERIODS, workbenchLink } from '../src/lib/boards';
+import { explain } from '../src/lib/faults';
+import { fromReadings, fromSignals, readingsQuery, shown, signalsQuery, signalWord, stepSeconds } from '../src/lib/signals';
+import { changes, dayAfter, dayStart, type DrivingEvent, eventDetail, toGeoJson, toGpx, toTrackCsv } from '../src/lib/trip';
+import type { Position, Trip } from '../src/lib/types';
+
+const trip = { id: 'trp_1', revision: 1, vehicle_id: 'v', status: 'completed', start_time: '2026-01-01T10:00:00Z', distance_m: 1000, fuel_used_l: null, readings_version: 3 } as unknown as Trip;
+const positions: Position[] = [
+  { ts: '2026-01-01T10:00:00Z', latitude: 56.1, longitude: 10.2, speed_kmh: 30, heading_deg: null, altitude_m: 12.5 },
+  { ts: '2026-01-01T10:00:01Z', latitude: 56.2, longitude: 10.3, speed_kmh: null, heading_deg: 90, altitude_m: null },
+];
+
+describe('days of a zone', () => {
+  it('begin at its midnight, also where clocks change', () => {
+    expect(dayStart('2026-01-15', 'UTC')).toBe('2026-01-15T00:00:00.000Z');
+    expect(dayStart('2026-03-29', 'Europe/Copenhagen')).toBe('2026-03-28T23:00:00.000Z');
+    expect(dayStart('2026-03-30', 'Europe/Copenhagen')).toBe('2026-03-29T22:00:00.000Z');
+    expect(dayStart('2026-10-25', 'America/New_York')).toBe('2026-10-25T04:00:00.000Z');
+    expect(dayStart('', 'UTC')).toBeNull();
+    expect(dayStart('nonsense')).toBeNull();
+  });
+  it('end where the next begins', () => {
+    expect(dayAfter('2026-02-28')).toBe('2026-03-01');
+    expect(dayAfter('')).toBe('');
+  });
+});
+
+describe('revisions', () => {
+  it('tell what changed in words and units, not the bookkeeping', () => {
+    const after = { ...trip, revision: 2, distance_m: 2500, fuel_used_l: 1.5, readings_version: 9 };
+    expect(changes(trip, after)).toEqual([
+      { field: 'Distance', before: '1.0 km', after: '2.5 km' },
+      { field: 'Fuel used', before: '–', after: '1.5 l' },
+    ]);
+    expect(changes(trip, { ...trip, revision: 2 })).toEqual([]);
+  });
+});
+
+describe('a track as a file', () => {
+  it('GPX has a point each, and no altitude that is not known', () => {
+    const gpx = toGpx('Van <1> & "co"', positions);
+    expect(gpx).toContain('<name>Van &#60;1&#62; &#38; &#34;co&#34;</name>');
+    expect(gpx.match(/<trkpt /g)).toHaveLength(2);
+    expect(gpx.match(/<ele>/g)).toHaveLength(1);
+    expect(gpx).toContain('<trkpt lat="56.1" lon="10.2"><ele>12.5</ele><time>2026-01-01T10:00:00Z</time></trkpt>');
+  });
+  it('GeoJSON has longitude first', () => {
+    const { features } = JSON.parse(toGeoJson(trip, positions));
+    expect(features[0].geometry.coordinates).toEqual([[10.2, 56.1, 12.5], [10.3, 56.2]]);
+    expect(features[0].properties.speeds_kmh).toEqual([30, null]);
+  });
+  it('CSV has an empty cell for what is not known', () => {
+    expect(toTrackCsv(positions)).toBe('ts,latitude,longitude,speed_kmh,heading_deg,altitude_m\r\n2026-01-01T10:00:00Z,56.1,10.2,30,,12.5\r\n2026-01-01T10:00:01Z,56.2,10.3,,90,\r\n');
+  });
+});
+
+describe('words for codes and events', () => {
+  it('say what the standard says, and what the maker defines', () => {
+    expect(explain('P0301')).toBe('Powertrain: ignition or misfire');
+    expect(explain('P1234')).toContain('the maker defines');
+    expect(explain('U0100')).toBe('Network');
+    expect(explain('SPN 980 FMI 9')).toBe('Parameter 980 is told as: update rate wrong');
+    expect(explain('SPN 110 FMI 0')).toBe('Parameter 110 is above the normal range, most severe');
+    expect(explain('something')).toBe('');
+  });
+  it('an event in a few words', () => {
+    const event = { kind: 'harsh_braking', severity: 'low', peak_mps2: -5.2, speed_kmh: 35.3, level_start_pct: null, fuel_l: null, energy_kwh: null } as DrivingEvent;
+    expect(eventDetail(event)).toBe('low, 5.2 m/s², at 35 km/h');
+  });
+});
+
+describe('signals', () => {
+  const span = { vehicleId: "o'neil", fromMs: Date.parse('2026-01-01T22:00:00Z'), toMs: Date.parse('2026-01-02T04:00:00Z') };
+  it('are asked for in at most so many steps, on the days they are on', () => {
+    expect(stepSeconds(6 * 3_600_000)).toBe(180);
+    expect(stepSeconds(1000)).toBe(1);
+    for (const query of [readingsQuery(span), signalsQuery(span)]) {
+      expect(query).toContain("vehicle_id = 'o''neil'");
+      expect(query).toContain("date BETWEEN DATE '2026-01-01' AND DATE '2026-01-02'");
+    }
+  });
+  it('leave out what was never told', () => {
+    const found = fromReadings({
+      columns: ['step', 'last_ts', 'speed_kmh', 'soc_pct'].map((name) => ({ name, data_type: 'Float64' })),
+      rows: [['2026-01-01T00:00:00Z', '', 10, null], ['2026-01-01T00:01:00Z', '', 100, null]], is_truncated: false, lake_versions: {}, elapsed_ms: 1,
+    });
+    expect(found.map(({ id }) => id)).toEqual(['speed_kmh']);
+    expect(found[0] && shown(found[0]).last).toBe('100 km/h');
+  });
+  it('of a path each', () => {
+    const rows = [['Vehicle.A.CurrentGear', '2026-01-01T00:00:00Z', 3], ['Vehicle.A.CurrentGear', '2026-01-01T00:01:00Z', 4], ['Vehicle.B.X', '2026-01-01T00:00:00Z', 1]];
+    expect(fromSignals({ columns: [], rows, is_truncated: false, lake_versions: {}, elapsed_ms: 1 }).map(({ points }) => points.length)).toEqual([2, 1]);
+    expect(signalWord('Vehicle.Powertrain.Transmission.CurrentGear')).toBe('Transmission current gear');
+  });
+});
+
+describe('boards', () => {
+  it('each chart is one query that only reads, and opens as it is shown', () => {
+    for (const period of PERIODS) {
+      for (const chart of boards(period).flatMap(({ charts }) => charts)) {
+        expect(chart.sql).toMatch(/^SELECT /);
+        for (const [column] of chart.y) expect(chart.sql).toContain(column);
+        const link = new URL(workbenchLink(chart), 'http://x');
+        expect(link.searchParams.get('query')).toBe(chart.sql);
+      }
+    }
+  });
+  it('have names of their own', () => {
+    const ids = boards('30').flatMap(({ id, charts }) => charts.map((chart) => `${id}/${chart.id}`));
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+});

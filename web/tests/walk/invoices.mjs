@@ -1,0 +1,26 @@
+// Invoices: the list, one, and the evidence of a line.
+
+import { check } from './browser.mjs';
+
+export async function invoices(walk, page) {
+  walk.step = 'invoices';
+  await page.goto(`${walk.base}/invoices`);
+  await page.waitForSelector('tbody tr');
+  await walk.shot(page, 'invoices');
+  await walk.accessible(page);
+
+  walk.step = 'an invoice';
+  await page.locator('tbody tr a').first().click();
+  await page.waitForSelector('button[data-line]');
+  check(await page.getByText('Total', { exact: true }).isVisible(), 'the invoice shows its total');
+  const lines = await page.locator('button[data-line]').count();
+
+  walk.step = 'the evidence of a line';
+  await page.locator('button[data-line]').nth(Math.min(1, lines - 1)).click();
+  await page.waitForSelector('[data-agrees]');
+  check((await page.locator('[data-agrees]').getAttribute('data-agrees')) === 'true', 'the evidence agrees with the line');
+  check((await page.locator('aside pre').innerText()).toUpperCase().includes('SELECT'), 'the evidence shows its query');
+  await walk.shot(page, 'invoice');
+  await walk.accessible(page);
+  return `${lines} lines on the first invoice`;
+}

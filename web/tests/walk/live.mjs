@@ -1,0 +1,95 @@
+// The live map: vehicles, one of them, its own page; a link that is cut and comes back; a phone; the dark.
+
+import { check, cuttable } from './browser.mjs';
+
+export async function live(walk, page) {
+  walk.step = 'live map';
+  await page.goto(`${walk.base}/`, { waitUntil: 'load' });
+  await page.waitForSelector('.list .row');
+  await page.waitForSelector('[data-link="live"]');
+  await page.waitForSelector('[data-map="ready"]');
+  check(await page.getByText('Natural Earth').first().isVisible(), 'the basemap names its source');
+  const vehicles = await page.locator('.list .row').count();
+  check(vehicles > 0, 'at least one vehicle is listed');
+  await walk.mapDrawn(page);
+  await walk.shot(page, 'map');
+  await walk.accessible(page);
+
+  walk.step = 'a vehicle on the map';
+  await page.locator('.list .row').first().click();
+  await page.waitForSelector('aside >> text=Vehicle clock');
+  check(page.url().includes('vehicle='), 'the chosen vehicle is in the URL');
+
+  walk.step = 'a vehicle';
+  await page.getByRole('link', { name: 'Details' }).click();
+  await page.waitForSelector('[data-signals]:not([data-signals="-1"])');
+  check(/\/vehicles\//.test(page.url()), 'a vehicle has a page of its own');
+  check((await page.locator('section[aria-label="Signals"] li').count()) > 2, 'its signals are shown');
+  await page.waitForSelector('[data-faults]:not([data-faults="-1"])');
+  await page.waitForSelector('section[aria-label="Trips"] :is(tbody tr, .none)');
+  await page.waitForSelector('[data-chart="mileage"][data-state="shown"]');
+  await walk.shot(page, 'vehicle');
+  await walk.accessible(page);
+  return `${vehicles} vehicles`;
+}
+
+export async function reconnect(walk) {
+  walk.step = 'a lost connection';
+  const way = await cuttable(walk.base);
+  walk.expected = new RegExp(`^${way.base}/`);
+  try {
+    const page = await walk.page({}, way.base);
+    await page.goto(`${way.base}/`);
+    await page.waitForSelector('.list .row');
+    await page.waitForSelector('[data-link="live"]');
+    way.cut();
+    await page.waitForSelector('[data-link="reconnecting"]');
+    await page.getByText('The connection was lost').waitFor();
+    check((await page.locator('.list .row').count()) > 0, 'what was known stays in view');
+    way.mend();
+    await page.getByRole('button', { name: 'Try now' }).click().catch(() => undefined);
+    await page.waitForSelector('[data-link="live"]');
+    await page.getByText('The connection was lost').waitFor({ state: 'detached' });
+    await page.context().close();
+  } finally {
+    way.close();
+    walk.expected = null;
+  }
+}
+
+export async function phone(walk) {
+  walk.step = 'phone';
+  const page = await walk.page({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  await page.goto(`${walk.base}/`);
+  await page.waitForSelector('.list .row');
+  await walk.mapDrawn(page);
+  await walk.fits(page);
+  await walk.shot(page, 'phone');
+  for (const path of ['/trips', '/sql']) {
+    await page.goto(`${walk.base}${path}`);
+    await page.waitForSelector('h1');
+    await walk.fits(page);
+  }
+  await page.context().close();
+}
+
+export async function preferences(walk, page) {
+  walk.step = 'preferences';
+  await page.goto(`${walk.base}/`);
+  await page.waitForSelector('.list .row');
+  await page.getByRole('button', { name: 'Settings' }).press('Enter');
+  await page.getByRole('radio', { name: 'Dark' }).check({ force: true });
+  check((await page.locator('html').getAttribute('data-theme')) === 'dark', 'the page is dark at once');
+  await page.getByRole('radio', { name: 'Imperial' }).check({ force: true });
+  await page.getByLabel('Time zone').fill('Asia/Tokyo');
+  await page.getByLabel('Time zone').press('Enter');
+  await page.keyboard.press('Escape');
+  await walk.mapDrawn(page);
+  await walk.shot(page, 'dark');
+  await walk.accessible(page);
+
+  await page.goto(`${walk.base}/trips`);
+  await page.waitForSelector('tbody tr');
+  check(/\d (mi|ft)\b/.test(await page.locator('tbody tr').first().innerText()), 'miles are kept over a reload');
+  await page.evaluate(() => localStorage.clear());
+}
