@@ -114,7 +114,7 @@ impl From<DomainError> for ApiError {
             DomainError::Db(_) if status == StatusCode::CONFLICT => {
                 "somebody else changed it at the same moment; read it again and repeat".to_owned()
             }
-            DomainError::Db(_) => "the database is busy; try again".to_owned(),
+            DomainError::Db(_) => "the database is busy or away; try again".to_owned(),
             other => other.to_string(),
         };
         let faults = match error {

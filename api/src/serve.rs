@@ -50,7 +50,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The database cannot be used.
-    #[error("cannot use the api's database; set `database` to a file that may be written")]
+    #[error("cannot use the api's database")]
     Database(#[from] DbError),
 }
 
@@ -93,7 +93,7 @@ pub async fn start(
         _ => StartError::Listen { listen, source },
     })?;
     let addr = listener.local_addr().map_err(|source| StartError::Listen { listen, source })?;
-    let db = Db::open(&settings.database).await?;
+    let db = Db::open(settings.database.clone()).await?;
     let health = Health::default();
     health.set(follow::HEALTH_PART, State::Starting("the first look at the lake".to_owned()));
 
