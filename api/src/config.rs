@@ -33,7 +33,7 @@ pub struct Config {
     pub lake: LakeLocation,
     /// How the bucket of such a lake is reached.
     pub s3: S3Config,
-    /// File whose first line is the key every `/v1` call must carry; needed beyond loopback.
+    /// File whose first line is the operator's key; needed beyond loopback.
     pub api_key_file: Option<PathBuf>,
     /// File with the URL of the Redis that ingest shares last states by; the `api` program alone reads it.
     pub redis_url_file: Option<PathBuf>,
@@ -49,6 +49,8 @@ pub struct Config {
     pub body_bytes_max: ByteSize,
     /// Most rows of one answer of `/v1/sql`.
     pub sql_rows_max: usize,
+    /// Requests a second that one key may send, twice as many at once; 0 for no limit.
+    pub requests_per_second_max: u32,
 }
 
 impl Default for Config {
@@ -67,6 +69,7 @@ impl Default for Config {
             request_timeout: DurationText(Duration::from_secs(30)),
             body_bytes_max: ByteSize(1 << 20),
             sql_rows_max: 10_000,
+            requests_per_second_max: 100,
         }
     }
 }
@@ -96,6 +99,8 @@ pub struct Settings {
     pub body_bytes_max: u64,
     /// Most rows of an SQL answer.
     pub sql_rows_max: usize,
+    /// Requests a second of one key; 0 for no limit.
+    pub requests_per_second_max: u32,
 }
 
 /// Loads `file` (or defaults) and `ROADLAKE_API__…`, and checks it.
@@ -169,6 +174,7 @@ impl Settings {
             request_timeout: config.request_timeout.0,
             body_bytes_max: config.body_bytes_max.0,
             sql_rows_max: config.sql_rows_max,
+            requests_per_second_max: config.requests_per_second_max,
         });
         faults.finish(settings)
     }

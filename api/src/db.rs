@@ -22,19 +22,18 @@ mod schema;
 use std::time::Duration;
 
 use sqlx::{
-    Any, AnyConnection, AnyPool, Connection, Executor, Transaction, any::AnyPoolOptions, migrate::MigrateError,
-    pool::PoolConnection,
+    Any, AnyConnection, AnyPool, Connection, Executor, Transaction, any::AnyPoolOptions,
+    migrate::MigrateError, pool::PoolConnection,
 };
 
-use crate::fault::Kind;
+use crate::{audit, fault::Kind};
 pub use location::{DatabaseLocation, URL_VARIABLE};
 
 /// Connections that read beside the one that writes.
 const READER_COUNT: u32 = 4;
-/// How long a request waits for a connection before it is told to come back: for its turn to write
-/// in a file, or for a server that may be away.
-const FILE_WAIT: Duration = Duration::from_secs(10);
-const SERVER_WAIT: Duration = Duration::from_secs(5);
+/// How long a request waits for a connection before it is told to come back: for its turn to write,
+/// or for a server that is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server that does not answer is waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The writers' lock in PostgreSQL: any number that no other program takes in this database.
@@ -167,14 +166,14 @@ impl Db {
             }
             source => DbError::Migrate { place: place.clone(), source },
         })?;
-        let (engine, wait) = match location {
-            DatabaseLocation::File(_) => (Engine::Sqlite, FILE_WAIT),
-            DatabaseLocation::Postgres(_) => (Engine::Postgres, SERVER_WAIT),
+        let engine = match location {
+            DatabaseLocation::File(_) => Engine::Sqlite,
+            DatabaseLocation::Postgres(_) => Engine::Postgres,
         };
         let pool = |count: u32| {
             AnyPoolOptions::new()
                 .max_connections(count)
-                .acquire_timeout(wait)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
                 .after_connect(|conn, _| Box::pin(prepare(conn)))
                 .connect_with(options.clone())
         };
@@ -184,16 +183,19 @@ impl Db {
         Ok(Self { writer, reader, engine })
     }
 
-    /// Begins a transaction that may write: the only one until it ends.
+    /// Begins a transaction that may write: the only one until it ends. Within a request it carries
+    /// the row of the audit log.
     pub async fn write(&self) -> Result<Tx, DbError> {
-        match self.engine {
-            Engine::Sqlite => Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?),
+        let mut tx = match self.engine {
+            Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
             Engine::Postgres => {
                 let mut tx = self.writer.begin().await?;
                 tx.execute(TAKE_WRITERS_LOCK).await?;
-                Ok(tx)
+                tx
             }
-        }
+        };
+        audit::note(&mut tx).await?;
+        Ok(tx)
     }
 
     /// A connection to read with.

@@ -150,7 +150,8 @@ mod tests {
         let url = location("postgres://fleet:s3cret@db.example:6432/roadlake?sslmode=require");
         assert_eq!(format!("{url} {url:?}"), format!("{0} {0}", "postgres://fleet@db.example:6432/roadlake"));
         let file = Secret::from("p@ss w/rd".to_owned());
-        let DatabaseLocation::Postgres(with) = location("postgres://fleet@db/x").checked(Some(&file)).unwrap()
+        let DatabaseLocation::Postgres(with) =
+            location("postgres://fleet@db/x").checked(Some(&file)).unwrap()
         else {
             panic!("still a URL");
         };
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_told_without_quoting_it() {
-        for bad in ["mysql://u:s3cret@h/x", "postgres://u:s3cret@h:port/x", "postgres://u:s3cret@h/x?port=y"] {
+        for bad in ["mysql://u:s3cret@h/x", "postgres://u:s3cret@h:port/x", "postgres://u:s3cret@h/x?port=y"]
+        {
             let message = location(bad).checked(None).unwrap_err();
             assert!(message.contains("postgres://user@host:5432/name"), "{message}");
             assert!(!message.contains("s3cret") && !format!("{:?}", location(bad)).contains("s3cret"));

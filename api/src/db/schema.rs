@@ -7,7 +7,10 @@ use sqlx::{
 };
 
 /// Number, name and text of each, in order.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "first", include_str!("../../migrations/0001_first.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (2, "access", include_str!("../../migrations/0002_access.sql")),
+];
 
 /// The number of the newest.
 pub(super) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;

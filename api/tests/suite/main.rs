@@ -15,10 +15,12 @@ mod server_lost;
 mod sqlite {
     pub(crate) type Server = crate::server::ServerOn<crate::place::Sqlite>;
 
+    mod access;
     mod billing;
     mod follow;
     mod manners;
     mod resources;
+    mod roles;
     mod two_writers;
 }
 
@@ -26,9 +28,11 @@ mod sqlite {
 mod postgres {
     pub(crate) type Server = crate::server::ServerOn<crate::place::Postgres>;
 
+    mod access;
     mod billing;
     mod follow;
     mod manners;
     mod resources;
+    mod roles;
     mod two_writers;
 }

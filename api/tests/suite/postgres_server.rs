@@ -127,9 +127,13 @@ fn keeper(bin: &Path, user: Option<(u32, u32)>, dir: &Path) -> Child {
     let mut command = as_user(Path::new("/bin/sh"), user);
     command.args(["-c", KEEPER]).arg(bin).args(["-D", "data", "-k"]).arg(dir);
     // No port, only the socket; and nothing here must survive a power cut.
-    for setting in
-        ["listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
-    {
+    for setting in [
+        "listen_addresses=",
+        "fsync=off",
+        "synchronous_commit=off",
+        "full_page_writes=off",
+        "max_connections=200",
+    ] {
         command.args(["-c", setting]);
     }
     command.current_dir(dir).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -166,4 +170,3 @@ fn newest_bin() -> PathBuf {
     let major = |bin: &PathBuf| -> Option<u32> { bin.parent()?.file_name()?.to_str()?.parse().ok() };
     bins.max_by_key(major).expect("PostgreSQL's server: scripts/setup --tests installs it")
 }
-

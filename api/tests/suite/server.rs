@@ -26,6 +26,8 @@ pub(crate) struct ServerOn<E> {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) tasks: Tasks,
     pub(crate) place: Place,
+    /// Sent with every request that names no other.
+    pub(crate) key: Option<String>,
     engine: PhantomData<E>,
 }
 
@@ -58,11 +60,18 @@ impl<E: Engine> ServerOn<E> {
         let clock = ManualClock::at(Timestamp::parse(NOW).unwrap().0);
         let tasks = Tasks::new();
         let handle = api::start(settings, &tasks, clock.clone(), lake.clone()).await.unwrap();
-        Self { handle, lake, clock, tasks, place, engine: PhantomData }
+        Self { handle, lake, clock, tasks, place, key: None, engine: PhantomData }
     }
 
     pub(crate) async fn send(&self, what: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
-        send(self.handle.addr, what, headers, body).await
+        let bearer = self.key.as_ref().map(|key| format!("Bearer {key}"));
+        let mut headers = headers.to_vec();
+        if let Some(bearer) = &bearer
+            && !headers.iter().any(|(name, _)| *name == "authorization")
+        {
+            headers.push(("authorization", bearer));
+        }
+        send(self.handle.addr, what, &headers, body).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -73,6 +82,11 @@ impl<E: Engine> ServerOn<E> {
         let answer = self.get(path).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.json()
+    }
+
+    /// With another key.
+    pub(crate) async fn by(&self, key: &str, what: &str, body: Option<&Value>) -> Answer {
+        self.send(what, &[("authorization", &format!("Bearer {key}"))], body).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {

@@ -40,7 +40,7 @@ async fn each_thing_is_made_once_and_the_log_has_no_holes() {
     let (one, two) = two().await;
     let servers = [&one, &two];
     let new = |id: String| json!({ "vehicle_id": id });
-    let registering = (0..20).flat_map(|i| {
+    let registering = (0..8).flat_map(|i| {
         servers.map(|server| async move {
             let own = format!("car-{i}-{}", server.handle.addr.port());
             let made = server.post("/v1/vehicles", new(own)).await;
@@ -49,7 +49,7 @@ async fn each_thing_is_made_once_and_the_log_has_no_holes() {
         })
     });
     let answers = join_all(registering).await;
-    for i in 0..20 {
+    for i in 0..8 {
         let of_both: Vec<Answer> = answers.iter().filter(|(n, _)| *n == i).map(|(_, a)| a.clone()).collect();
         assert_eq!(statuses(&of_both), [201, 409], "car-{i}: {of_both:?}");
     }
@@ -61,9 +61,9 @@ async fn each_thing_is_made_once_and_the_log_has_no_holes() {
 
     let events = all_events(&two).await;
     let positions: Vec<i64> = events.iter().map(|e| e["position"].as_i64().unwrap()).collect();
-    assert_eq!(positions, (1..=61).collect::<Vec<_>>());
+    assert_eq!(positions, (1..=25).collect::<Vec<_>>());
     let ids: BTreeSet<_> = events.iter().map(|e| e["event_id"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), 61);
+    assert_eq!(ids.len(), 25);
 }
 
 #[tokio::test]
@@ -97,10 +97,8 @@ async fn one_key_is_one_act_and_invoice_numbers_have_no_holes() {
             billed.count() == 3
         })
         .await;
-    let drafts: Vec<String> = page["data"].as_array().unwrap()[..3]
-        .iter()
-        .map(|i| i["id"].as_str().unwrap().to_owned())
-        .collect();
+    let drafts: Vec<String> =
+        page["data"].as_array().unwrap()[..3].iter().map(|i| i["id"].as_str().unwrap().to_owned()).collect();
     let finalizing = drafts.iter().enumerate().map(|(i, id)| {
         let server = [&one, &two][i % 2];
         async move {
