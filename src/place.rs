@@ -28,6 +28,9 @@ impl PlaceArguments {
     /// The server's configuration with these flags.
     pub(crate) fn load(&self) -> Result<Loaded<Config>, ConfigError> {
         let mut loaded = service::config::load::<Config>("serve", self.config.as_deref())?;
+        if loaded.config.api.database.is_none() {
+            loaded.config.api.database = api::db::DatabaseLocation::from_environment();
+        }
         match (&self.data, &self.config) {
             (Some(data), _) => loaded.config.set_data_dir(data),
             (None, None) => loaded.config.set_data_dir(Path::new(DATA_DIR)),

@@ -26,9 +26,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Puts the api's database below a folder, and the lake unless it is in a bucket.
+    /// Puts the api's database below a folder unless it is a server's, and the lake unless it is in a bucket.
     pub(crate) fn set_data_dir(&mut self, data_dir: &Path) {
-        self.api.database = data_dir.join("api.db");
+        if !matches!(self.api.database, Some(api::db::DatabaseLocation::Postgres(_))) {
+            self.api.database = Some(data_dir.join("api.db").into());
+        }
         if !matches!(self.lake, Some(LakeLocation::S3 { .. })) {
             self.lake = Some(LakeLocation::Folder(data_dir.join("lake")));
         }

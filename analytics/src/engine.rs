@@ -24,7 +24,7 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use datafusion::execution::SessionState;
-use lake::{Lake, LakeLocation, LakeSettings, OpenLakeError, TableKind};
+use lake::{Lake, LakeLocation, LakeSettings, OpenLakeError, TableKind, Whose};
 use service::{Clock, SharedClock};
 use wire::{ids::VehicleId, time::Timestamp};
 
@@ -127,10 +127,21 @@ impl Analytics {
     /// Runs a user's query on the newest tables; at most `max_rows` rows, and never more than
     /// the limit.
     pub async fn sql(&self, query: &str, max_rows: usize) -> Result<QueryResult, SqlError> {
+        self.sql_of(None, query, max_rows).await
+    }
+
+    /// The same over the rows of some vehicles alone, where `whose` names any.
+    pub async fn sql_of(
+        &self,
+        whose: Option<&Whose>,
+        query: &str,
+        max_rows: usize,
+    ) -> Result<QueryResult, SqlError> {
         self.check_length(query)?;
         let result = self.bounded(async |bounded| {
             let snapshot = self.shared.tables.newest(&TableKind::ALL).await?;
-            bounded.run(&self.shared, snapshot, query, max_rows.min(self.shared.limits.rows_max)).await
+            let rows_max = max_rows.min(self.shared.limits.rows_max);
+            bounded.run(&self.shared, snapshot, (query, whose), rows_max).await
         });
         let result = result.await;
         crate::metrics::query_ended(result.as_ref().err().map(|e| e.kind));
@@ -141,7 +152,7 @@ impl Analytics {
     pub async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, SqlError> {
         self.bounded(async |bounded| {
             let snapshot = self.shared.tables.pinned(TableKind::Trips, trips_version).await?;
-            bounded.run(&self.shared, snapshot, query, self.shared.limits.rows_max).await
+            bounded.run(&self.shared, snapshot, (query, None), self.shared.limits.rows_max).await
         })
         .await
     }
@@ -193,7 +204,7 @@ impl Analytics {
         );
         self.bounded(async |bounded| {
             let snapshot = self.shared.tables.newest(&[TableKind::Readings]).await?;
-            bounded.run(&self.shared, snapshot, &query, max_points).await
+            bounded.run(&self.shared, snapshot, (&query, None), max_points).await
         })
         .await
     }
@@ -230,7 +241,7 @@ impl Analytics {
 
     /// Runs a query of ours, without the users' queue.
     pub(crate) async fn internal(&self, snapshot: Snapshot, query: &str) -> Result<query::Stream, SqlError> {
-        query::stream(&self.shared, snapshot, query).await
+        query::stream(&self.shared, snapshot, (query, None)).await
     }
 
     /// The bounds of queries.

@@ -36,4 +36,4 @@ pub use config::{Config, Settings};
 pub use engine::{Analytics, SqlError, SqlErrorKind};
 pub use follow::{Handle, StartError, start, watch_fleet};
 // For the api, which says where the lake is and does not know the crate.
-pub use lake::{LakeLocation, LakeSettings, S3Config};
+pub use lake::{LakeLocation, LakeSettings, S3Config, Whose};

@@ -6,7 +6,7 @@ use service::{SharedClock, health::Health};
 use tokio_util::sync::CancellationToken;
 use wire::time::Timestamp;
 
-use crate::{config::Settings, db::Db, lake_port::LakeReader};
+use crate::{config::Settings, db::Db, lake_port::LakeReader, rate::Rates, users::secret::Hashing};
 
 /// Shared state of the handlers.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub(crate) struct Parts {
     pub(crate) clock: SharedClock,
     pub(crate) health: Health,
     pub(crate) stop: CancellationToken,
+    pub(crate) hashing: Hashing,
+    pub(crate) rates: Rates,
 }
 
 impl App {
@@ -42,6 +44,15 @@ impl App {
 
     pub(crate) fn health(&self) -> &Health {
         &self.0.health
+    }
+
+    /// Where API keys are hashed.
+    pub(crate) fn hashing(&self) -> &Hashing {
+        &self.0.hashing
+    }
+
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
     }
 
     pub(crate) fn now(&self) -> Timestamp {

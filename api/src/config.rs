@@ -10,7 +10,13 @@ use analytics::{LakeLocation, LakeSettings, S3Config};
 use serde::Deserialize;
 use service::config::{self, ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
 
-use crate::trips::Registration;
+use crate::{
+    db::{DatabaseLocation, URL_VARIABLE},
+    trips::Registration,
+};
+
+/// The database where none is named.
+const FILE_DEFAULT: &str = "data/api.db";
 
 /// The configuration as written.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -18,13 +24,16 @@ use crate::trips::Registration;
 pub struct Config {
     /// Address and port; port 0 takes any free one.
     pub listen: String,
-    /// File of the api's own database (SQLite).
-    pub database: PathBuf,
+    /// The api's own database: a file (SQLite) or `postgres://user@host/name`. Where none is named,
+    /// that of `DATABASE_URL`, or else the file `data/api.db`.
+    pub database: Option<DatabaseLocation>,
+    /// File with the password of that server.
+    pub database_password_file: Option<PathBuf>,
     /// Where the lake is, a folder or `s3://bucket/prefix`; the `api` program alone reads it.
     pub lake: LakeLocation,
     /// How the bucket of such a lake is reached.
     pub s3: S3Config,
-    /// File whose first line is the key every `/v1` call must carry; needed beyond loopback.
+    /// File whose first line is the operator's key; needed beyond loopback.
     pub api_key_file: Option<PathBuf>,
     /// File with the URL of the Redis that ingest shares last states by; the `api` program alone reads it.
     pub redis_url_file: Option<PathBuf>,
@@ -40,13 +49,16 @@ pub struct Config {
     pub body_bytes_max: ByteSize,
     /// Most rows of one answer of `/v1/sql`.
     pub sql_rows_max: usize,
+    /// Requests a second that one key may send, twice as many at once; 0 for no limit.
+    pub requests_per_second_max: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
-            database: "data/api.db".into(),
+            database: None,
+            database_password_file: None,
             lake: LakeLocation::Folder("data/lake".into()),
             s3: S3Config::default(),
             api_key_file: None,
@@ -57,6 +69,7 @@ impl Default for Config {
             request_timeout: DurationText(Duration::from_secs(30)),
             body_bytes_max: ByteSize(1 << 20),
             sql_rows_max: 10_000,
+            requests_per_second_max: 100,
         }
     }
 }
@@ -66,8 +79,8 @@ impl Default for Config {
 pub struct Settings {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// File of the database.
-    pub database: PathBuf,
+    /// Where the database is, and its password.
+    pub database: DatabaseLocation,
     /// Where the lake is.
     pub lake: LakeSettings,
     /// The key of `/v1`.
@@ -86,6 +99,8 @@ pub struct Settings {
     pub body_bytes_max: u64,
     /// Most rows of an SQL answer.
     pub sql_rows_max: usize,
+    /// Requests a second of one key; 0 for no limit.
+    pub requests_per_second_max: u32,
 }
 
 /// Loads `file` (or defaults) and `ROADLAKE_API__…`, and checks it.
@@ -130,6 +145,15 @@ impl Settings {
         if !(1..=1_000_000).contains(&config.sql_rows_max) {
             faults.add("sql_rows_max", "must be 1 to 1000000");
         }
+        let database = config.database_password_file.as_deref().map(Secret::from_file).transpose();
+        let database = faults.check("database_password_file", database).and_then(|password| {
+            let (key, location) = match config.database {
+                Some(location) => ("database", Some(location)),
+                None => (URL_VARIABLE, DatabaseLocation::from_environment()),
+            };
+            let location = location.unwrap_or_else(|| DatabaseLocation::File(FILE_DEFAULT.into()));
+            faults.check(key, location.checked(password.as_ref()))
+        });
         let registration = if config.auto_register { Registration::Automatic } else { Registration::Manual };
         let lake = match LakeSettings::check(config.lake, &config.s3) {
             Ok(lake) => Some(lake),
@@ -138,9 +162,9 @@ impl Settings {
                 None
             }
         };
-        let settings = listen.zip(lake).map(|(listen, lake)| Settings {
+        let settings = listen.zip(lake).zip(database).map(|((listen, lake), database)| Settings {
             listen,
-            database: config.database,
+            database,
             lake,
             api_key,
             last_state_url,
@@ -150,6 +174,7 @@ impl Settings {
             request_timeout: config.request_timeout.0,
             body_bytes_max: config.body_bytes_max.0,
             sql_rows_max: config.sql_rows_max,
+            requests_per_second_max: config.requests_per_second_max,
         });
         faults.finish(settings)
     }

@@ -1,21 +1,43 @@
-//! The api's own database: SQLite through sqlx's `Any` driver, so that PostgreSQL is another URL.
+//! The api's own database: a file of SQLite, or a PostgreSQL server, through sqlx's `Any` driver.
 //!
-//! One connection writes: transactions queue for it and none meets `SQLITE_BUSY`. A few others
-//! read, on WAL snapshots. SQL on a domain's tables is in that domain's `store.rs` alone.
+//! *One writing transaction at a time*, on either. In SQLite it begins `IMMEDIATE`; in PostgreSQL
+//! it first takes an advisory lock of the database, also against other processes of the api. So
+//! whatever a transaction reads stays true until it commits: event positions and invoice numbers
+//! have no holes, an idempotency key is used once, a follower's version moves on once. Readers
+//! wait for nobody: they read on other connections what was committed before each statement.
+//!
+//! SQL on a domain's tables is in that domain's `store.rs` alone, and one text serves both:
+//! * types `TEXT` and `BIGINT` alone; times are microseconds (`_us`), booleans 0 and 1;
+//! * parameters `$1`, `$2` …, each bound as `String` or `i64` (or their `Option`), never left out;
+//! * `COUNT`, `MAX` and `COALESCE` of BIGINT are BIGINT; a `SUM` is cast: `CAST(SUM(x) AS BIGINT)`;
+//! * upserts by `ON CONFLICT (…) DO UPDATE SET x = excluded.x`; a column of the row that is there
+//!   is named with its table; no `OR REPLACE`, `RETURNING`, `rowid`, `now()`, JSON functions;
+//! * `LIKE` compares lower case with lower case, with an `ESCAPE`;
+//! * texts sort by the database's collation, so order and comparison are both left to it;
+//! * after a failed statement the transaction is over: nothing goes on by catching its error.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
+mod location;
+mod schema;
+
+use std::time::Duration;
+
+use sqlx::{
+    Any, AnyConnection, AnyPool, Connection, Executor, Transaction, any::AnyPoolOptions,
+    migrate::MigrateError, pool::PoolConnection,
 };
 
-use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction, any::AnyPoolOptions, pool::PoolConnection};
-
-use crate::fault::Kind;
+use crate::{audit, fault::Kind};
+pub use location::{DatabaseLocation, URL_VARIABLE};
 
 /// Connections that read beside the one that writes.
 const READER_COUNT: u32 = 4;
-/// How long a request waits for a connection before it is told to come back.
+/// How long a request waits for a connection before it is told to come back: for its turn to write,
+/// or for a server that is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server that does not answer is waited for.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The writers' lock in PostgreSQL: any number that no other program takes in this database.
+const TAKE_WRITERS_LOCK: &str = "SELECT pg_advisory_xact_lock(7236291460212)";
 
 /// A connection, inside or outside a transaction.
 pub type Conn = AnyConnection;
@@ -25,21 +47,35 @@ pub type Tx = Transaction<'static, Any>;
 /// Why the database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// The file cannot be opened.
-    #[error("cannot open database {path}; check that its folder exists and may be written")]
+    /// It cannot be opened or reached.
+    #[error("cannot open database {place}; {remedy}")]
     Open {
-        /// Which file.
-        path: PathBuf,
+        /// Which, without a password.
+        place: String,
+        /// What to do about it.
+        remedy: &'static str,
         /// Why.
         source: sqlx::Error,
     },
+    /// It was made by a newer release.
+    #[error(
+        "database {place} has schema {found} and this release knows {newest}; run the newer release, or restore a backup"
+    )]
+    Newer {
+        /// Which.
+        place: String,
+        /// The schema it has.
+        found: i64,
+        /// The newest schema known here.
+        newest: i64,
+    },
     /// The schema cannot be brought up to date.
-    #[error("cannot migrate database {path}; it may be of a newer release")]
+    #[error("cannot migrate database {place}; its user must own the tables and may create them")]
     Migrate {
-        /// Which file.
-        path: PathBuf,
+        /// Which.
+        place: String,
         /// Why.
-        source: sqlx::migrate::MigrateError,
+        source: MigrateError,
     },
     /// A statement failed.
     #[error("statement failed")]
@@ -50,10 +86,50 @@ impl DbError {
     /// What kind of failure it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Query(sqlx::Error::PoolTimedOut) => Kind::Busy,
             Self::Query(sqlx::Error::Database(e)) if e.is_unique_violation() => Kind::Conflict,
+            Self::Query(error) if is_passing(error) => Kind::Busy,
             _ => Kind::Internal,
         }
+    }
+}
+
+/// Whether the same may work later: the server is away, or somebody else was in the way.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(e) => match e.code().as_deref() {
+            // SQLite: busy, locked, and a snapshot that is too old to write upon.
+            Some("5" | "6" | "261" | "517") => true,
+            // PostgreSQL: serialization, deadlock, lock not to be had, idle too long, resources
+            // short, connection lost, shutting down or starting.
+            Some(code) => ["40001", "40P01", "55P03", "25P03", "53", "08", "57P", "57014"]
+                .iter()
+                .any(|class| code.len() == 5 && code.starts_with(class)),
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// What to do about a database that does not open.
+fn remedy(location: &DatabaseLocation, error: &sqlx::Error) -> &'static str {
+    if matches!(location, DatabaseLocation::File(_)) {
+        return "check that its folder exists and may be written";
+    }
+    match error {
+        sqlx::Error::Database(e) => match e.code().as_deref() {
+            Some("28P01") => {
+                "the server refuses the password; set database_password_file to the file that has the right one"
+            }
+            Some("28000") => "the server does not let this user in; see its pg_hba.conf",
+            Some("3D000") => "the server has no such database; make it with createdb",
+            _ => "the server refused; what it said follows",
+        },
+        sqlx::Error::Tls(_) => {
+            "no TLS as wanted could be agreed on; see sslmode and sslrootcert of the URL, and the server's certificate"
+        }
+        sqlx::Error::Configuration(_) => "its URL is not right",
+        _ => "the server does not answer; check that it runs and that host and port are right",
     }
 }
 
@@ -62,26 +138,64 @@ impl DbError {
 pub struct Db {
     writer: AnyPool,
     reader: AnyPool,
+    engine: Engine,
+}
+
+/// How writers are kept apart.
+#[derive(Debug, Clone, Copy)]
+enum Engine {
+    Sqlite,
+    Postgres,
 }
 
 impl Db {
-    /// Opens or creates the file and brings its schema up to date.
-    pub async fn open(path: &Path) -> Result<Self, DbError> {
+    /// Opens the database (a file is created) and brings its schema up to date.
+    pub async fn open(location: impl Into<DatabaseLocation>) -> Result<Self, DbError> {
         sqlx::any::install_default_drivers();
-        let open = |source| DbError::Open { path: path.to_owned(), source };
-        let url = format!("sqlite://{}?mode=rwc", percent_encoded(&path.to_string_lossy()));
-        let writer = pool(&url, 1).await.map_err(open)?;
-        sqlx::migrate!("./migrations")
-            .run(&writer)
-            .await
-            .map_err(|source| DbError::Migrate { path: path.to_owned(), source })?;
-        let reader = pool(&url, READER_COUNT).await.map_err(open)?;
-        Ok(Self { writer, reader })
+        let location = location.into();
+        let place = location.to_string();
+        let open =
+            |source| DbError::Open { place: place.clone(), remedy: remedy(&location, &source), source };
+        let options = location.options().map_err(open)?;
+        // A connection of its own first: a pool would try again, and in the end not say why.
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, AnyConnection::connect_with(&options)).await;
+        let mut first = first.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(open)?;
+        schema::migrator().run(&mut first).await.map_err(|source| match source {
+            MigrateError::VersionMissing(found) if found > schema::NEWEST => {
+                DbError::Newer { place: place.clone(), found, newest: schema::NEWEST }
+            }
+            source => DbError::Migrate { place: place.clone(), source },
+        })?;
+        let engine = match location {
+            DatabaseLocation::File(_) => Engine::Sqlite,
+            DatabaseLocation::Postgres(_) => Engine::Postgres,
+        };
+        let pool = |count: u32| {
+            AnyPoolOptions::new()
+                .max_connections(count)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .after_connect(|conn, _| Box::pin(prepare(conn)))
+                .connect_with(options.clone())
+        };
+        let writer = pool(1).await.map_err(open)?;
+        let reader = pool(READER_COUNT).await.map_err(open)?;
+        first.close().await.map_err(open)?;
+        Ok(Self { writer, reader, engine })
     }
 
-    /// Begins a transaction that may write.
+    /// Begins a transaction that may write: the only one until it ends. Within a request it carries
+    /// the row of the audit log.
     pub async fn write(&self) -> Result<Tx, DbError> {
-        Ok(self.writer.begin().await?)
+        let mut tx = match self.engine {
+            Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
+            Engine::Postgres => {
+                let mut tx = self.writer.begin().await?;
+                tx.execute(TAKE_WRITERS_LOCK).await?;
+                tx
+            }
+        };
+        audit::note(&mut tx).await?;
+        Ok(tx)
     }
 
     /// A connection to read with.
@@ -96,42 +210,25 @@ impl Db {
     }
 }
 
-async fn pool(url: &str, connection_count: u32) -> Result<AnyPool, sqlx::Error> {
-    AnyPoolOptions::new()
-        .max_connections(connection_count)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|conn, _| {
-            Box::pin(async move {
-                if conn.backend_name() == "SQLite" {
-                    // FULL: an answered finalization must survive a power cut.
-                    conn.execute(
-                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                         PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000;",
-                    )
-                    .await?;
-                }
-                Ok(())
-            })
-        })
-        .connect(url)
-        .await
-}
-
-/// A path as the part of a URL: everything but plain characters as `%XX`.
-fn percent_encoded(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+async fn prepare(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let settings = if conn.backend_name() == "SQLite" {
+        // FULL: an answered finalization must survive a power cut.
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA busy_timeout = 10000;"
+    } else {
+        // Whoever waits for the writers' lock is told to come back; a writer that is cut off, whose
+        // end the server does not see, holds it no longer than this.
+        "SET lock_timeout = '10s'; SET statement_timeout = '60s'; \
+         SET idle_in_transaction_session_timeout = '30s';"
+    };
+    conn.execute(settings).await?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[tokio::test]

@@ -26,6 +26,9 @@ pub struct Problem {
     /// Every fault of the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Fault>,
+    /// When to come back, as `Retry-After`.
+    #[serde(skip)]
+    pub(crate) retry_after_s: Option<i64>,
 }
 
 /// What a handler fails with.
@@ -41,6 +44,7 @@ impl ApiError {
             status: status.as_u16(),
             detail: detail.into(),
             errors,
+            retry_after_s: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         }))
     }
 
@@ -70,8 +74,24 @@ impl ApiError {
 
     /// No or a wrong API key.
     pub(crate) fn unauthorized() -> Self {
-        let detail = "this server asks for `Authorization: Bearer KEY`, the key of its api_key_file";
+        let detail = "this server asks for `Authorization: Bearer KEY`: an API key that is neither expired nor \
+                      revoked, or the key of its api_key_file";
         Self::of(StatusCode::UNAUTHORIZED, "unauthorized", detail, Vec::new())
+    }
+
+    /// A caller who may not.
+    pub(crate) fn denied(detail: String) -> Self {
+        Self::of(StatusCode::FORBIDDEN, "denied", detail, Vec::new())
+    }
+
+    /// A caller who asks too often.
+    pub(crate) fn too_many(retry_after_s: i64) -> Self {
+        let detail = format!(
+            "this key sends more requests than it may (requests_per_second_max); go on in {retry_after_s} s"
+        );
+        let mut error = Self::of(StatusCode::TOO_MANY_REQUESTS, "too-many", detail, Vec::new());
+        error.0.retry_after_s = Some(retry_after_s);
+        error
     }
 
     /// A request that took too long.
@@ -114,7 +134,7 @@ impl From<DomainError> for ApiError {
             DomainError::Db(_) if status == StatusCode::CONFLICT => {
                 "somebody else changed it at the same moment; read it again and repeat".to_owned()
             }
-            DomainError::Db(_) => "the database is busy; try again".to_owned(),
+            DomainError::Db(_) => "the database is busy or away; try again".to_owned(),
             other => other.to_string(),
         };
         let faults = match error {
@@ -142,8 +162,8 @@ impl IntoResponse for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.0.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

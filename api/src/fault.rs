@@ -81,6 +81,9 @@ pub enum DomainError {
         /// Its id.
         id: String,
     },
+    /// A key could not be made or hashed.
+    #[error("no randomness, memory or thread for an API key")]
+    Key,
     /// A figure that does not fit.
     #[error("rating failed")]
     Rating(#[from] crate::billing::RatingError),
@@ -96,7 +99,7 @@ impl DomainError {
             Self::Stale { .. } => Kind::Stale,
             Self::Db(e) => e.kind(),
             Self::Lake(e) => e.kind.as_kind(),
-            Self::Stored { .. } | Self::Rating(_) => Kind::Internal,
+            Self::Stored { .. } | Self::Key | Self::Rating(_) => Kind::Internal,
         }
     }
 

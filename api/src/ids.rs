@@ -105,6 +105,18 @@ prefixed_id!(
     LineId, "invoice line", "inl_"
 );
 prefixed_id!(
+    /// A person with a role.
+    UserId, "user", "usr_"
+);
+prefixed_id!(
+    /// An API key.
+    ApiKeyId, "API key", "key_"
+);
+prefixed_id!(
+    /// A row of the audit log.
+    AuditId, "audit entry", "aud_"
+);
+prefixed_id!(
     /// A domain event.
     EventId, "event", "evt_"
 );

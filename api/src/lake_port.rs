@@ -4,7 +4,10 @@ mod in_process;
 
 use std::fmt;
 
-use analytics::row::{QueryResult, TripChange, VehicleState};
+use analytics::{
+    Whose,
+    row::{QueryResult, TripChange, VehicleState},
+};
 use async_trait::async_trait;
 use tokio::sync::watch;
 use wire::{ids::VehicleId, time::Timestamp};
@@ -45,8 +48,14 @@ impl LakeErrorKind {
 /// Read access to the lake.
 #[async_trait]
 pub trait LakeReader: Send + Sync + fmt::Debug {
-    /// Runs a user's query, read-only, on the newest tables.
-    async fn sql(&self, query: &str, max_rows: usize) -> Result<QueryResult, LakeError>;
+    /// Runs a user's query, read-only, on the newest tables: of everybody's rows, or of some
+    /// vehicles' alone.
+    async fn sql(
+        &self,
+        whose: Option<&Whose>,
+        query: &str,
+        max_rows: usize,
+    ) -> Result<QueryResult, LakeError>;
 
     /// Runs a query on `trips` as of one version; no other table is there.
     async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, LakeError>;

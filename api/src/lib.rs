@@ -9,19 +9,24 @@
 //! Main path: [`trips::follow`] projects each version of the lake's `trips` table in one database
 //! transaction with its events, mileage and invoice lines, exactly once; `billing/rating.rs` makes
 //! the amounts; `billing/evidence.rs` proves a line again from the lake. Requests: [`serve`] routes
-//! them, `manners.rs` checks key and time, `extract.rs` reads them, a domain's `http.rs` answers,
-//! `error.rs` makes problem details of what failed.
+//! them, `manners.rs` limits their time, `entry.rs` says who asks and whether they may (by
+//! `permissions.rs`), `extract.rs` reads them, a domain's `http.rs` answers, `error.rs` makes
+//! problem details of what failed, and `audit.rs` keeps who changed what.
 //!
 //! Bounds: one writing connection and four reading ones (callers *block* up to 10 s, then 503);
 //! bodies 1 MiB; answers 30 s; pages 200 items; SQL answers 10,000 rows; the follower takes 64
-//! versions at a time.
+//! versions at a time; 2 keys are hashed at once and 4096 remembered; a key sends 100 requests a
+//! second (`requests_per_second_max`, *shed* with 429).
 
 mod app;
+mod audit;
 pub mod billing;
+pub mod caller;
 pub mod config;
 mod console;
 pub mod db;
 pub mod demo;
+mod entry;
 pub mod error;
 pub mod events;
 mod extract;
@@ -32,7 +37,9 @@ pub mod lake_port;
 mod manners;
 mod metrics;
 pub mod page;
+mod permissions;
 mod platform;
+mod rate;
 pub mod serve;
 mod sql;
 mod text;

@@ -17,19 +17,24 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     app::{App, Parts},
+    audit,
     billing::{self, Billing},
     config::Settings,
     console,
     db::{Db, DbError},
+    entry,
     error::ApiError,
     fault::DomainError,
     lake_port::LakeReader,
-    manners, platform, sql,
+    manners, platform,
+    rate::Rates,
+    sql,
     trips::{
         self,
         follow::{self, Follower},
     },
-    users, vehicles,
+    users::{self, secret::Hashing},
+    vehicles,
 };
 
 /// Why the api did not start.
@@ -50,7 +55,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The database cannot be used.
-    #[error("cannot use the api's database; set `database` to a file that may be written")]
+    #[error("cannot use the api's database")]
     Database(#[from] DbError),
 }
 
@@ -93,7 +98,7 @@ pub async fn start(
         _ => StartError::Listen { listen, source },
     })?;
     let addr = listener.local_addr().map_err(|source| StartError::Listen { listen, source })?;
-    let db = Db::open(&settings.database).await?;
+    let db = Db::open(settings.database.clone()).await?;
     let health = Health::default();
     health.set(follow::HEALTH_PART, State::Starting("the first look at the lake".to_owned()));
 
@@ -110,6 +115,7 @@ pub async fn start(
         Ok(())
     });
 
+    let rates = Rates::new(settings.requests_per_second_max);
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -117,6 +123,8 @@ pub async fn start(
         clock: Arc::clone(&clock),
         health: health.clone(),
         stop: tasks.stop_token(),
+        hashing: Hashing::default(),
+        rates,
     });
     let stop = tasks.stop_token();
     tasks.spawn("api http", async move {
@@ -142,7 +150,7 @@ fn router(app: App) -> Router {
         .method_not_allowed_fallback(|method: axum::http::Method, uri: axum::http::Uri| async move {
             ApiError::no_method(method.as_str(), uri.path())
         })
-        .layer(middleware::from_fn_with_state(app.clone(), manners::authorize))
+        .layer(middleware::from_fn_with_state(app.clone(), entry::enter))
         .layer(middleware::from_fn_with_state(app.clone(), manners::limit_and_count))
         .layer(CompressionLayer::new())
         .with_state(app)
@@ -161,6 +169,7 @@ fn described_routes() -> OpenApiRouter<App> {
     description.components = Some(components);
     OpenApiRouter::with_openapi(description)
         .merge(users::http::routes())
+        .merge(audit::routes())
         .merge(vehicles::http::routes())
         .merge(trips::http::routes())
         .merge(billing::http::routes())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analytics::row::QueryResult;
+use analytics::{Whose, row::QueryResult};
 use axum::{
     Json,
     extract::State,
@@ -16,10 +16,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
+    caller::Caller,
     error::{ApiError, Problem},
     extract::ApiJson,
     fault::DomainError,
     lake_port::LakeErrorKind,
+    vehicles,
 };
 
 const ROWS_DEFAULT: usize = 1_000;
@@ -81,10 +83,15 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(run))
 }
 
-/// Runs a read-only query on the lake's tables.
+/// Runs a read-only query on the lake's tables; a key of an organization sees the rows of its
+/// vehicles alone.
 #[utoipa::path(post, path = "/v1/sql", tag = "platform", request_body = SqlRequest,
     responses((status = 200, body = SqlAnswer), (status = 422, body = Problem), (status = 503, body = Problem)))]
-async fn run(State(app): State<App>, ApiJson(request): ApiJson<SqlRequest>) -> Result<Response, ApiError> {
+async fn run(
+    State(app): State<App>,
+    caller: Caller,
+    ApiJson(request): ApiJson<SqlRequest>,
+) -> Result<Response, ApiError> {
     let rows_max = app.settings().sql_rows_max;
     let max_rows = request.max_rows.unwrap_or(ROWS_DEFAULT.min(rows_max));
     if !(1..=rows_max).contains(&max_rows) {
@@ -94,7 +101,14 @@ async fn run(State(app): State<App>, ApiJson(request): ApiJson<SqlRequest>) -> R
         let message = format!("must be 1 to {QUERY_BYTES_MAX} bytes of SQL");
         return Err(DomainError::invalid("the query", "query", message).into());
     }
-    let found = app.lake().sql(&request.query, max_rows).await.map_err(|e| match e.kind {
+    let whose = match caller.organization() {
+        None => None,
+        Some(own) => {
+            let mut conn = app.db().read().await?;
+            Some(Whose::of(vehicles::names(&mut conn, Some(own)).await?.into_keys()))
+        }
+    };
+    let found = app.lake().sql(whose.as_ref(), &request.query, max_rows).await.map_err(|e| match e.kind {
         LakeErrorKind::Invalid => {
             ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, "sql", e.message, Vec::new())
         }

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{
+    caller::Caller,
     db::Conn,
     events::{self, NewEvent, json_of},
     fault::{DomainError, Faults},
@@ -106,8 +107,9 @@ pub async fn revisions(conn: &mut Conn, id: &TripId) -> Result<Vec<Trip>, Domain
     if found.is_empty() { Err(DomainError::not_found("trip", id.as_str())) } else { Ok(found) }
 }
 
-/// Trips that took place, newest start first.
-pub async fn list(conn: &mut Conn, query: &TripQuery) -> Result<Page<Trip>, DomainError> {
+/// Trips that took place, newest start first; for a caller who is of an organization, those of its
+/// vehicles.
+pub async fn list(conn: &mut Conn, caller: &Caller, query: &TripQuery) -> Result<Page<Trip>, DomainError> {
     let limit = limit_of(query.limit)?;
     let mut faults = Faults::default();
     if let Some(id) = &query.vehicle_id
@@ -132,7 +134,15 @@ pub async fn list(conn: &mut Conn, query: &TripQuery) -> Result<Page<Trip>, Doma
         None => (i64::MAX, String::new()),
     };
     let vehicle = query.vehicle_id.clone().unwrap_or_default();
-    let found = store::newest(conn, &vehicle, (from_us, to_us), (before, limit + 1)).await?;
+    let place = ((from_us, to_us), (before, limit + 1));
+    let found = match caller.organization() {
+        None => store::newest(conn, &vehicle, place).await?,
+        Some(own) => {
+            let mut ids: Vec<VehicleId> = vehicles::names(conn, Some(own)).await?.into_keys().collect();
+            ids.retain(|id| vehicle.is_empty() || id.as_str() == vehicle);
+            store::newest_of(conn, &ids, place).await?
+        }
+    };
     Ok(Page::of(found, limit, |t| Cursor { key: t.start_time.0.to_string(), id: t.id.to_string() }))
 }
 

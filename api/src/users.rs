@@ -1,9 +1,13 @@
-//! Users: organizations, their currency and time zone.
+//! Users: organizations, their currency and time zone; people and API keys, and their roles.
 //!
-//! *Owns* the table `organizations` and its events. *Does not own* vehicles, trips or money;
-//! it calls no other domain.
+//! *Owns* the tables `organizations`, `users` and `api_keys`, and their events. *Does not own*
+//! vehicles, trips or money, nor which role may what (`permissions.rs`); it calls no other domain.
 
 pub(crate) mod http;
+pub mod keys;
+pub mod people;
+pub mod role;
+pub(crate) mod secret;
 mod store;
 pub mod types;
 
@@ -11,6 +15,7 @@ use iso_currency::Currency;
 use wire::time::Timestamp;
 
 use crate::{
+    caller::{Caller, no_organization},
     db::Conn,
     events::{self, NewEvent, json_of},
     fault::{DomainError, Faults},
@@ -62,14 +67,45 @@ pub async fn get(conn: &mut Conn, id: &OrganizationId) -> Result<Organization, D
     store::by_id(conn, id).await?.ok_or_else(|| DomainError::not_found("organization", id.as_str()))
 }
 
+/// The organization that a request names, if it names one that is there.
+pub(crate) async fn check_organization(
+    conn: &mut Conn,
+    id: Option<&str>,
+    faults: &mut Faults,
+) -> Result<Option<OrganizationId>, DomainError> {
+    let Some(text) = id else { return Ok(None) };
+    let id: OrganizationId = match text.parse() {
+        Ok(id) => id,
+        Err(e) => {
+            faults.add("organization_id", format!("{e}"));
+            return Ok(None);
+        }
+    };
+    match get(conn, &id).await {
+        Ok(_) => Ok(Some(id)),
+        Err(DomainError::NotFound { .. }) => {
+            faults.add("organization_id", no_organization(id.as_str()));
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
 /// The organization of a name.
 pub async fn by_name(conn: &mut Conn, name: &str) -> Result<Option<Organization>, DomainError> {
     store::by_name(conn, name).await
 }
 
-/// Organizations by name.
-pub async fn list(conn: &mut Conn, query: &OrganizationQuery) -> Result<Page<Organization>, DomainError> {
+/// Organizations by name; for a caller who is of one, that one.
+pub async fn list(
+    conn: &mut Conn,
+    caller: &Caller,
+    query: &OrganizationQuery,
+) -> Result<Page<Organization>, DomainError> {
     let limit = limit_of(query.limit)?;
+    if let Some(own) = caller.organization() {
+        return Ok(Page { data: vec![get(conn, own).await?], next_cursor: None });
+    }
     let cursor = Cursor::decode(query.cursor.as_deref())?;
     let after = cursor.map(|c| c.key).unwrap_or_default();
     let found = store::after_name(conn, &after, limit + 1).await?;

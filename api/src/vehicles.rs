@@ -44,7 +44,8 @@ pub async fn register(conn: &mut Conn, now: Timestamp, new: NewVehicle) -> Resul
     };
     let name = new.name.as_deref().unwrap_or(&new.vehicle_id).trim().to_owned();
     check_name(&name, &mut faults);
-    let organization_id = check_organization(conn, new.organization_id.as_deref(), &mut faults).await?;
+    let organization_id =
+        users::check_organization(conn, new.organization_id.as_deref(), &mut faults).await?;
     faults.finish("the vehicle")?;
     let Some(vehicle_id) = vehicle_id else {
         return Err(DomainError::invalid("the vehicle", "vehicle_id", "is missing"));
@@ -109,7 +110,7 @@ pub async fn change(
     let mut faults = Faults::default();
     let name = patch.name.as_deref().unwrap_or(&vehicle.name).trim().to_owned();
     check_name(&name, &mut faults);
-    let asked = check_organization(conn, patch.organization_id.as_deref(), &mut faults).await?;
+    let asked = users::check_organization(conn, patch.organization_id.as_deref(), &mut faults).await?;
     faults.finish("the change")?;
     let organization_id = asked.or_else(|| vehicle.organization_id.clone());
     if name == vehicle.name && organization_id == vehicle.organization_id {
@@ -128,29 +129,6 @@ pub async fn change(
 
 fn check_name(name: &str, faults: &mut Faults) {
     faults.require((1..=120).contains(&name.chars().count()), "name", "must be 1 to 120 characters");
-}
-
-async fn check_organization(
-    conn: &mut Conn,
-    id: Option<&str>,
-    faults: &mut Faults,
-) -> Result<Option<OrganizationId>, DomainError> {
-    let Some(text) = id else { return Ok(None) };
-    let id: OrganizationId = match text.parse() {
-        Ok(id) => id,
-        Err(e) => {
-            faults.add("organization_id", format!("{e}"));
-            return Ok(None);
-        }
-    };
-    match users::get(conn, &id).await {
-        Ok(_) => Ok(Some(id)),
-        Err(DomainError::NotFound { .. }) => {
-            faults.add("organization_id", format!("there is no organization {id}; see /v1/organizations"));
-            Ok(None)
-        }
-        Err(e) => Err(e),
-    }
 }
 
 /// The vehicle of a registry id (`veh_…`) or telemetry id, without its live state.
@@ -192,9 +170,10 @@ pub async fn add_mileage(
     store::add_mileage(conn, vehicle_id, change).await
 }
 
-/// The names of all registered vehicles, by telemetry id.
+/// The names of the registered vehicles, by telemetry id: of an organization's, or of all.
 pub(crate) async fn names(
     conn: &mut Conn,
+    organization: Option<&OrganizationId>,
 ) -> Result<std::collections::HashMap<VehicleId, String>, DomainError> {
-    store::names(conn).await
+    store::names(conn, organization).await
 }

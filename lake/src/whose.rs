@@ -6,7 +6,7 @@ use datafusion::prelude::{Expr, col, lit};
 use wire::ids::{IdError, VehicleId};
 
 /// Vehicles by their ids: whole ones, and beginnings that end in `*`. Written as in a list,
-/// `acme-*,van-7`; never empty.
+/// `acme-*,van-7`, where it is never empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Whose(Vec<Pattern>);
 
@@ -26,6 +26,14 @@ impl Whose {
     /// One vehicle.
     pub fn one(vehicle_id: VehicleId) -> Self {
         Self(vec![Pattern::One(vehicle_id)])
+    }
+
+    /// These vehicles, which may be none.
+    pub fn of(vehicle_ids: impl IntoIterator<Item = VehicleId>) -> Self {
+        let mut patterns: Vec<Pattern> = vehicle_ids.into_iter().map(Pattern::One).collect();
+        patterns.sort();
+        patterns.dedup();
+        Self(patterns)
     }
 
     /// Whether this vehicle is one of them.
@@ -49,11 +57,23 @@ impl Whose {
 
     /// The condition on `vehicle_id`. Ids have no character that means something in a pattern.
     pub fn condition(&self) -> Expr {
-        let of = |pattern: &Pattern| match pattern {
-            Pattern::One(id) => col("vehicle_id").eq(lit(id.as_str())),
-            Pattern::StartsWith(beginning) => col("vehicle_id").like(lit(format!("{}%", beginning.as_str()))),
-        };
-        self.0.iter().map(of).reduce(Expr::or).unwrap_or_else(|| lit(false))
+        let mut whole = Vec::new();
+        let mut conditions = Vec::new();
+        for pattern in &self.0 {
+            match pattern {
+                Pattern::One(id) => whole.push(lit(id.as_str())),
+                Pattern::StartsWith(beginning) => {
+                    conditions.push(col("vehicle_id").like(lit(format!("{}%", beginning.as_str()))));
+                }
+            }
+        }
+        match whole.as_slice() {
+            [] => {}
+            [one] => conditions.push(col("vehicle_id").eq(one.clone())),
+            // A fleet of thousands is one list, not a tree as deep.
+            _ => conditions.push(col("vehicle_id").in_list(whole, false)),
+        }
+        conditions.into_iter().reduce(Expr::or).unwrap_or_else(|| lit(false))
     }
 }
 
@@ -104,6 +124,16 @@ mod tests {
         assert!(!acme.includes("acme") && !acme.includes("van-70") && !acme.includes("van-"));
         assert_eq!(acme.to_string(), whose("acme-*,van-7,van-7").to_string());
         assert_eq!(whose(&acme.to_string()), acme);
+    }
+
+    #[test]
+    fn a_list_of_vehicles_may_be_long_or_empty() {
+        let fleet = Whose::of((0..5_000).map(|i| format!("van-{i}").parse().unwrap()));
+        assert!(fleet.includes("van-4999") && !fleet.includes("van-5000"));
+        assert!(fleet.condition().to_string().starts_with("vehicle_id IN ("));
+        let nobody = Whose::of([]);
+        assert!(!nobody.includes("van-1") && !nobody.may_be_within(("a", "z")));
+        assert_eq!(nobody.condition(), lit(false));
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Pipeline {
         let handle = analytics::start(settings, &tasks, clock.clone(), &Health::default()).await.unwrap();
         analytics::live::follow_ingest(&handle.analytics, ingest.last_state_changes(), &tasks);
         let mut config = api::Config { listen: "127.0.0.1:0".to_owned(), ..api::Config::default() };
-        config.database = data.join("api.db");
+        config.database = Some(data.join("api.db").into());
         let settings = api::Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap();
         let api =
             api::start(settings, &tasks, clock.clone(), Arc::new(handle.analytics.clone())).await.unwrap();

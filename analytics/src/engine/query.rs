@@ -6,6 +6,7 @@ use datafusion::{
     logical_expr::LogicalPlan,
 };
 use futures::StreamExt;
+use lake::Whose;
 use service::SharedClock;
 use wire::time::Timestamp;
 
@@ -26,9 +27,13 @@ pub(crate) fn timestamp_literal(ts: Timestamp) -> String {
     format!("to_timestamp_micros({})", ts.0)
 }
 
-/// Plans and starts a statement that only reads.
-pub(super) async fn stream(shared: &Shared, snapshot: Snapshot, query: &str) -> Result<Stream, SqlError> {
-    let context = session::over(&shared.base, &shared.tables, snapshot).await?;
+/// Plans and starts a statement that only reads, of everybody's rows or of some vehicles'.
+pub(super) async fn stream(
+    shared: &Shared,
+    snapshot: Snapshot,
+    (query, whose): (&str, Option<&Whose>),
+) -> Result<Stream, SqlError> {
+    let context = session::over(&shared.base, &shared.tables, snapshot, whose).await?;
     let plan = context.state().create_logical_plan(query).await?;
     check_only_reads(&plan)?;
     Ok(context.execute_logical_plan(plan).await?.execute_stream().await?)
@@ -51,11 +56,11 @@ impl Bounded {
         &self,
         shared: &Shared,
         snapshot: Snapshot,
-        query: &str,
+        (query, whose): (&str, Option<&Whose>),
         rows_max: usize,
     ) -> Result<QueryResult, SqlError> {
         let lake_versions = snapshot.versions.clone();
-        let mut stream = stream(shared, snapshot, query).await?;
+        let mut stream = stream(shared, snapshot, (query, whose)).await?;
         let columns = stream
             .schema()
             .fields()

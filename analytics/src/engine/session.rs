@@ -18,10 +18,11 @@ use datafusion::{
     prelude::SessionConfig,
 };
 
-use lake::TableKind;
+use datafusion::catalog::TableProvider;
+use lake::{TableKind, Whose};
 
 use super::{
-    functions,
+    Only, functions,
     limits::Limits,
     snapshot::{Snapshot, Tables},
     table_functions, views,
@@ -55,16 +56,21 @@ pub(super) fn base(limits: &Limits) -> Result<SessionState> {
     Ok(context.state())
 }
 
-/// A session over one snapshot.
+/// A session over one snapshot; with `whose`, over these vehicles' rows alone.
 pub(super) async fn over(
     base: &SessionState,
     tables: &Arc<Tables>,
     snapshot: Snapshot,
+    whose: Option<&Whose>,
 ) -> Result<SessionContext> {
     let schema = Arc::new(MemorySchemaProvider::new());
     let kinds: Vec<TableKind> = snapshot.providers.iter().map(|provider| provider.0).collect();
     for (kind, provider) in snapshot.providers {
-        schema.register_table(kind.name().to_owned(), provider)?;
+        let seen: Arc<dyn TableProvider> = match whose {
+            None => provider,
+            Some(whose) => Arc::new(Only { table: provider, whose: whose.clone() }),
+        };
+        schema.register_table(kind.name().to_owned(), seen)?;
     }
     let catalog = Arc::new(MemoryCatalogProvider::new());
     catalog.register_schema(SCHEMA, Arc::clone(&schema) as Arc<dyn SchemaProvider>)?;
@@ -73,6 +79,6 @@ pub(super) async fn over(
     let state = SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(catalogs).build();
     let context = SessionContext::new_with_state(state);
     views::add(&context, &schema, &kinds).await?;
-    table_functions::add(&context, &schema, tables, None);
+    table_functions::add(&context, &schema, tables, whose);
     Ok(context)
 }

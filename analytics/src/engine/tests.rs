@@ -272,3 +272,27 @@ async fn a_folder_without_a_lake_is_named() {
     let message = service::logs::chain(&error).to_string();
     assert!(message.contains(&dir.path().display().to_string()), "{message}");
 }
+
+#[tokio::test]
+async fn a_query_over_some_vehicles_sees_their_rows_alone_in_tables_views_and_functions() {
+    let (mut lake, _) = lake_with_readings().await;
+    lake.append_of("van-1", &run(START_S, 50, 36.0), NOW).await;
+    let analytics = opened(&lake, Limits::default()).await;
+    let count = async |whose: Option<&Whose>, from: &str| {
+        let query = format!("SELECT count(*) FROM {from}");
+        analytics.sql_of(whose, &query, 10).await.unwrap().rows[0][0].clone()
+    };
+    let (van, nobody) = (Whose::of(["van-1".parse().unwrap()]), Whose::of([]));
+    let version = analytics.sql("SELECT 1", 1).await.unwrap().lake_versions["readings"];
+    for from in [
+        "readings".to_owned(),
+        format!("lake_at('readings', {version})"),
+        "signal('Vehicle.Speed')".to_owned(),
+    ] {
+        assert_eq!(count(None, &from).await, json!(150), "{from}");
+        assert_eq!(count(Some(&van), &from).await, json!(50), "{from}");
+        assert_eq!(count(Some(&nobody), &from).await, json!(0), "{from}");
+    }
+    let probing = "SELECT count(*) FROM readings WHERE vehicle_id = 'car-1' OR 1 = 1";
+    assert_eq!(analytics.sql_of(Some(&van), probing, 10).await.unwrap().rows[0][0], json!(50));
+}

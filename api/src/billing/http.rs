@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     app::App,
+    caller::Caller,
     db::Tx,
     error::{ApiError, Problem},
     extract::{ApiJson, ApiPath, ApiQuery, IfMatch, KeyedBody, read_json, tagged},
@@ -66,9 +67,18 @@ struct VersionQuery {
     responses((status = 200, body = Page<Tariff>), (status = 422, body = Problem)))]
 async fn list_tariffs(
     State(app): State<App>,
+    caller: Caller,
     ApiQuery(query): ApiQuery<TariffQuery>,
 ) -> Result<Json<Page<Tariff>>, ApiError> {
     let mut conn = app.db().read().await?;
+    if let Some(own) = caller.organization() {
+        // Others' prices are not theirs to see.
+        let data = match tariffs::of_organization(&mut conn, own).await? {
+            Some(id) => vec![tariffs::get(&mut conn, &id, None).await?],
+            None => Vec::new(),
+        };
+        return Ok(Json(Page { data, next_cursor: None }));
+    }
     Ok(Json(tariffs::list(&mut conn, query.limit, query.cursor.as_deref()).await?))
 }
 
@@ -150,8 +160,10 @@ async fn put_choice(
     responses((status = 200, body = Page<Invoice>), (status = 422, body = Problem)))]
 async fn list_invoices(
     State(app): State<App>,
-    ApiQuery(query): ApiQuery<InvoiceQuery>,
+    caller: Caller,
+    ApiQuery(mut query): ApiQuery<InvoiceQuery>,
 ) -> Result<Json<Page<Invoice>>, ApiError> {
+    query.organization_id = caller.narrowed(query.organization_id)?;
     let limit = limit_of(query.limit)?;
     let status = query.status.as_deref().unwrap_or_default();
     if !["", "draft", "finalized"].contains(&status) {

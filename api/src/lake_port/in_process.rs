@@ -1,7 +1,7 @@
 //! The lake port answered by analytics in the same process.
 
 use analytics::{
-    Analytics, SqlError, SqlErrorKind,
+    Analytics, SqlError, SqlErrorKind, Whose,
     row::{QueryResult, TripChange, VehicleState},
 };
 use async_trait::async_trait;
@@ -23,8 +23,13 @@ impl From<SqlError> for LakeError {
 
 #[async_trait]
 impl LakeReader for Analytics {
-    async fn sql(&self, query: &str, max_rows: usize) -> Result<QueryResult, LakeError> {
-        Ok(Analytics::sql(self, query, max_rows).await?)
+    async fn sql(
+        &self,
+        whose: Option<&Whose>,
+        query: &str,
+        max_rows: usize,
+    ) -> Result<QueryResult, LakeError> {
+        Ok(Analytics::sql_of(self, whose, query, max_rows).await?)
     }
 
     async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, LakeError> {

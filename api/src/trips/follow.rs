@@ -2,8 +2,8 @@
 //!
 //! A version's rows, their events, mileage, usage, invoice lines and the version reached are of
 //! one database transaction. Killed at any instant, the next start goes on at the version the
-//! database holds. A second follower on the same database loses the race for the version and its
-//! transaction is rolled back.
+//! database holds. A second follower on the same database (another process of the api) loses the
+//! race for the version, its transaction is rolled back, and it looks again at its next tick.
 
 use std::{sync::Arc, time::Duration};
 
@@ -82,19 +82,21 @@ impl Follower {
             if change.version <= from_version {
                 continue;
             }
-            self.project(from_version, change).await?;
+            if !self.project(from_version, change).await? {
+                return Ok(0);
+            }
             from_version = change.version;
         }
         Ok(changes.len())
     }
 
-    async fn project(&self, from_version: i64, change: &TripChange) -> Result<(), DomainError> {
+    /// Whether it was still to be projected.
+    async fn project(&self, from_version: i64, change: &TripChange) -> Result<bool, DomainError> {
         let now = Timestamp(self.clock.now_us());
         let mut tx = self.db.write().await?;
         if !store::advance(&mut tx, FOLLOWER, (from_version, change.version)).await? {
-            return Err(DomainError::Conflict(
-                "another process follows the same database; let only one run with follow_trips".to_owned(),
-            ));
+            tracing::debug!(version = change.version, "another process followed it");
+            return Ok(false);
         }
         let mut stored_count = 0;
         for row in &change.trips {
@@ -113,7 +115,7 @@ impl Follower {
         tx.commit().await?;
         metrics::trips_followed(stored_count, change.version);
         tracing::debug!(version = change.version, count = stored_count, "trips followed");
-        Ok(())
+        Ok(true)
     }
 
     /// Lets the observer go on with what had to wait.

@@ -13,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::types::{Position, PositionQuery, Positions, Revisions, Trip, TripQuery};
 use crate::{
     app::App,
+    caller::Caller,
     error::{ApiError, Problem},
     extract::{ApiPath, ApiQuery, tagged},
     fault::DomainError,
@@ -36,10 +37,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     responses((status = 200, body = Page<Trip>), (status = 422, body = Problem)))]
 async fn list(
     State(app): State<App>,
+    caller: Caller,
     ApiQuery(query): ApiQuery<TripQuery>,
 ) -> Result<Json<Page<Trip>>, ApiError> {
     let mut conn = app.db().read().await?;
-    Ok(Json(super::list(&mut conn, &query).await?))
+    Ok(Json(super::list(&mut conn, &caller, &query).await?))
 }
 
 /// The latest revision of a trip.

@@ -1,6 +1,7 @@
 //! SQL on `trip_revisions`, `trips` and `lake_followers`.
 
-use sqlx::{Row, any::AnyRow};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use wire::ids::VehicleId;
 
 use super::types::Trip;
 use crate::{db::Conn, events::json_of, fault::DomainError, ids::TripId};
@@ -21,12 +22,54 @@ pub(super) async fn revisions(conn: &mut Conn, id: &TripId) -> Result<Vec<Trip>,
     rows.iter().map(trip).collect()
 }
 
+/// Vehicles of one statement: each is a parameter, of which databases take some tens of thousands.
+const VEHICLES_MAX: usize = 10_000;
+
+/// Where a page of trips is: overlapping `[from, to)`, before a cursor, so many.
+type PagePlace = ((i64, i64), ((i64, String), i64));
+
+/// Trips of these vehicles, as [`newest`] has them.
+pub(super) async fn newest_of(
+    conn: &mut Conn,
+    vehicles: &[VehicleId],
+    ((from_us, to_us), ((before_us, before_id), limit)): PagePlace,
+) -> Result<Vec<Trip>, DomainError> {
+    let mut found: Vec<Trip> = Vec::new();
+    for some in vehicles.chunks(VEHICLES_MAX) {
+        let names: Vec<String> = (7..7 + some.len()).map(|n| format!("${n}")).collect();
+        // Numbers of parameters alone are put into the text.
+        let sql = format!(
+            "SELECT data FROM trips WHERE status = 'completed' AND vehicle_id IN ({}) \
+             AND end_us >= $1 AND start_us < $2 \
+             AND (start_us < $3 OR (start_us = $4 AND trip_id < $5)) \
+             ORDER BY start_us DESC, trip_id DESC LIMIT $6",
+            names.join(", ")
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql))
+            .bind(from_us)
+            .bind(to_us)
+            .bind(before_us)
+            .bind(before_us)
+            .bind(before_id.clone())
+            .bind(limit);
+        for id in some {
+            query = query.bind(id.to_string());
+        }
+        let rows = query.fetch_all(&mut *conn).await?;
+        found.extend(rows.iter().map(trip).collect::<Result<Vec<_>, _>>()?);
+    }
+    if vehicles.len() > VEHICLES_MAX {
+        found.sort_by(|a, b| (b.start_time, &b.id).cmp(&(a.start_time, &a.id)));
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    Ok(found)
+}
+
 /// Trips of a vehicle (any when empty) that overlap `[from, to)`, newest first, before a cursor.
 pub(super) async fn newest(
     conn: &mut Conn,
     vehicle: &str,
-    (from_us, to_us): (i64, i64),
-    ((before_us, before_id), limit): ((i64, String), i64),
+    ((from_us, to_us), ((before_us, before_id), limit)): PagePlace,
 ) -> Result<Vec<Trip>, DomainError> {
     let rows = sqlx::query(
         "SELECT data FROM trips WHERE status = 'completed' AND ($1 = '' OR vehicle_id = $1) \

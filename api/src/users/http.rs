@@ -1,5 +1,7 @@
 //! Routes of the users domain.
 
+mod access;
+
 use axum::{
     Json,
     extract::State,
@@ -11,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::types::{NewOrganization, Organization, OrganizationQuery};
 use crate::{
     app::App,
+    caller::Caller,
     error::{ApiError, Problem},
     extract::{ApiJson, ApiPath, ApiQuery, tagged},
     fault::DomainError,
@@ -19,7 +22,7 @@ use crate::{
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get)).merge(access::routes())
 }
 
 /// Organizations by name.
@@ -27,10 +30,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     responses((status = 200, body = Page<Organization>), (status = 422, body = Problem)))]
 async fn list(
     State(app): State<App>,
+    caller: Caller,
     ApiQuery(query): ApiQuery<OrganizationQuery>,
 ) -> Result<Json<Page<Organization>>, ApiError> {
     let mut conn = app.db().read().await?;
-    Ok(Json(super::list(&mut conn, &query).await?))
+    Ok(Json(super::list(&mut conn, &caller, &query).await?))
 }
 
 /// Creates an organization.

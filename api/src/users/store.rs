@@ -1,4 +1,7 @@
-//! SQL on `organizations`.
+//! SQL on `organizations`; on `users` and `api_keys` in the files beside.
+
+pub(super) mod keys;
+pub(super) mod people;
 
 use sqlx::{Row, any::AnyRow};
 use wire::time::Timestamp;

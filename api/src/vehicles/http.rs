@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, convert::Infallible, time::Duration};
 
+use analytics::row::VehicleState;
 use axum::{
     Json,
     extract::State,
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::{
     app::App,
+    caller::Caller,
     error::{ApiError, Problem},
     extract::{ApiJson, ApiPath, ApiQuery, IfMatch, tagged},
     fault::DomainError,
@@ -51,8 +53,10 @@ fn with_state(app: &App, vehicles: &mut [Vehicle]) {
     responses((status = 200, body = Page<Vehicle>), (status = 422, body = Problem)))]
 async fn list(
     State(app): State<App>,
-    ApiQuery(query): ApiQuery<VehicleQuery>,
+    caller: Caller,
+    ApiQuery(mut query): ApiQuery<VehicleQuery>,
 ) -> Result<Json<Page<Vehicle>>, ApiError> {
+    query.organization_id = caller.narrowed(query.organization_id)?;
     let mut conn = app.db().read().await?;
     let mut page = super::list(&mut conn, &query).await?;
     with_state(&app, &mut page.data);
@@ -64,9 +68,11 @@ async fn list(
     responses((status = 201, body = Vehicle), (status = 409, body = Problem), (status = 422, body = Problem)))]
 async fn create(
     State(app): State<App>,
+    caller: Caller,
     headers: HeaderMap,
-    ApiJson(new): ApiJson<NewVehicle>,
+    ApiJson(mut new): ApiJson<NewVehicle>,
 ) -> Result<Response, ApiError> {
+    new.organization_id = caller.placed("the vehicle", new.organization_id)?;
     let mut tx = app.db().write().await?;
     let mut vehicle = super::register(&mut tx, app.now(), new).await?;
     tx.commit().await.map_err(DomainError::from)?;
@@ -92,10 +98,14 @@ async fn get(State(app): State<App>, ApiPath(id): ApiPath<String>) -> Result<Res
         (status = 422, body = Problem), (status = 428, body = Problem)))]
 async fn change(
     State(app): State<App>,
+    caller: Caller,
     ApiPath(id): ApiPath<String>,
     IfMatch(expected): IfMatch,
-    ApiJson(patch): ApiJson<VehiclePatch>,
+    ApiJson(mut patch): ApiJson<VehiclePatch>,
 ) -> Result<Response, ApiError> {
+    if patch.organization_id.is_some() {
+        patch.organization_id = caller.placed("the change", patch.organization_id)?;
+    }
     let mut tx = app.db().write().await?;
     let mut vehicle = super::change(&mut tx, app.now(), &id, expected, patch).await?;
     tx.commit().await.map_err(DomainError::from)?;
@@ -103,31 +113,41 @@ async fn change(
     Ok(tagged(StatusCode::OK, vehicle.version, &vehicle, &HeaderMap::new()))
 }
 
-async fn fleet_items(app: &App, names: &HashMap<VehicleId, String>) -> Vec<FleetItem> {
-    fleet::items(app.lake().fleet(), names, app.now(), app.settings().offline_after)
+/// What a caller sees of vehicles: all of them, or those with a name in their own registry.
+fn seen(
+    mut states: Vec<VehicleState>,
+    (caller, names): (&Caller, &HashMap<VehicleId, String>),
+) -> Vec<VehicleState> {
+    if caller.organization().is_some() {
+        states.retain(|state| names.contains_key(&state.vehicle_id));
+    }
+    states
 }
 
 /// Where every vehicle is and what it does.
 #[utoipa::path(get, path = "/v1/fleet/status", tag = "vehicles", responses((status = 200, body = FleetStatus)))]
-async fn status(State(app): State<App>) -> Result<Json<FleetStatus>, ApiError> {
+async fn status(State(app): State<App>, caller: Caller) -> Result<Json<FleetStatus>, ApiError> {
     let mut conn = app.db().read().await?;
-    let names = super::names(&mut conn).await?;
-    Ok(Json(FleetStatus { data: fleet_items(&app, &names).await, as_of: app.now() }))
+    let names = super::names(&mut conn, caller.organization()).await?;
+    let (states, now) = (seen(app.lake().fleet(), (&caller, &names)), app.now());
+    let data = fleet::items(states, &names, now, app.settings().offline_after);
+    Ok(Json(FleetStatus { data, as_of: now }))
 }
 
 /// A stream (SSE) of vehicles as they change: each message an item as in `/v1/fleet/status`.
 /// It begins with all of them.
 #[utoipa::path(get, path = "/v1/tracking", tag = "vehicles",
     responses((status = 200, content_type = "text/event-stream", body = FleetItem)))]
-async fn tracking(State(app): State<App>) -> Response {
+async fn tracking(State(app): State<App>, caller: Caller) -> Response {
     let stop = app.stop_token();
-    let events = changes(app).take_until(stop.cancelled_owned());
+    let events = changes(app, caller).take_until(stop.cancelled_owned());
     Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 
 /// What the stream last sent, to send only changes.
 struct Sent {
     app: App,
+    caller: Caller,
     fleet: watch::Receiver<u64>,
     /// The change of the fleet that was sent last.
     change: u64,
@@ -136,12 +156,19 @@ struct Sent {
     items: HashMap<VehicleId, FleetItem>,
 }
 
-fn changes(app: App) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+fn changes(app: App, caller: Caller) -> impl Stream<Item = Result<sse::Event, Infallible>> {
     let mut fleet = app.lake().fleet_changes();
     // The first look is at once.
     fleet.mark_changed();
-    let sent =
-        Sent { app, fleet, change: 0, whole_look_at: None, names: HashMap::new(), items: HashMap::new() };
+    let sent = Sent {
+        app,
+        caller,
+        fleet,
+        change: 0,
+        whole_look_at: None,
+        names: HashMap::new(),
+        items: HashMap::new(),
+    };
     stream::unfold(sent, |mut sent| async move {
         sent.wait().await;
         let changed = sent.look().await;
@@ -174,6 +201,7 @@ impl Sent {
             self.change = newest;
             states
         };
+        let states = seen(states, (&self.caller, &self.names));
         let mut events = Vec::new();
         for item in fleet::items(states, &self.names, self.app.now(), self.app.settings().offline_after) {
             if self.items.get(&item.vehicle_id) == Some(&item) {
@@ -189,7 +217,7 @@ impl Sent {
     async fn read_names(&mut self) {
         // Without fresh names the old ones do for another round.
         if let Ok(mut conn) = self.app.db().read().await
-            && let Ok(names) = super::names(&mut conn).await
+            && let Ok(names) = super::names(&mut conn, self.caller.organization()).await
         {
             self.names = names;
         }

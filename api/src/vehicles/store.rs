@@ -98,8 +98,14 @@ pub(super) async fn search(
     rows.iter().map(vehicle).collect()
 }
 
-pub(super) async fn names(conn: &mut Conn) -> Result<HashMap<VehicleId, String>, DomainError> {
-    let rows = sqlx::query("SELECT vehicle_id, name FROM vehicles").fetch_all(conn).await?;
+pub(super) async fn names(
+    conn: &mut Conn,
+    organization: Option<&OrganizationId>,
+) -> Result<HashMap<VehicleId, String>, DomainError> {
+    let rows = sqlx::query("SELECT vehicle_id, name FROM vehicles WHERE ($1 = '' OR organization_id = $1)")
+        .bind(organization.map(ToString::to_string).unwrap_or_default())
+        .fetch_all(conn)
+        .await?;
     rows.iter()
         .map(|row| {
             let id: String = row.try_get("vehicle_id")?;

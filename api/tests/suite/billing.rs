@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::Server;
 use crate::{
     fake_lake::{revised, trip, withdrawn},
-    server::{Server, tariff},
+    server::tariff,
 };
 
 async fn only_invoice(server: &Server, wanted: impl Fn(&Value) -> bool) -> Value {

@@ -62,6 +62,30 @@ pub(crate) async fn send_raw(
     parse(&bytes)
 }
 
+/// Sends a request and reads what comes until that is wanted, or the end: of streams.
+pub(crate) async fn read_until(
+    addr: SocketAddr,
+    method_and_path: &str,
+    key: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let head = format!(
+        "{method_and_path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\nauthorization: Bearer {key}\r\n\
+         content-length: 0\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let mut buffer = [0_u8; 4096];
+    while !wanted(&text) {
+        match stream.read(&mut buffer).await.unwrap() {
+            0 => break,
+            count => text.push_str(&String::from_utf8_lossy(&buffer[..count])),
+        }
+    }
+    text
+}
+
 fn parse(bytes: &[u8]) -> Answer {
     let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();

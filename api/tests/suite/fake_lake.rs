@@ -5,7 +5,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use analytics::row::{ColumnInfo, QueryResult, TripChange, TripRow, TripStatus, VehicleState};
+use analytics::{
+    Whose,
+    row::{ColumnInfo, QueryResult, TripChange, TripRow, TripStatus, VehicleState},
+};
 use api::lake_port::{LakeError, LakeErrorKind, LakeReader};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -126,7 +129,18 @@ fn result(columns: &[&str], rows: Vec<Vec<Value>>) -> QueryResult {
 
 #[async_trait]
 impl LakeReader for FakeLake {
-    async fn sql(&self, query: &str, max_rows: usize) -> Result<QueryResult, LakeError> {
+    async fn sql(
+        &self,
+        whose: Option<&Whose>,
+        query: &str,
+        max_rows: usize,
+    ) -> Result<QueryResult, LakeError> {
+        if query == "SELECT vehicle_id FROM trips" {
+            let changes = self.changes.lock().unwrap();
+            let ids = changes.iter().flat_map(|c| &c.trips).map(|t| t.vehicle_id.to_string());
+            let rows = ids.filter(|id| whose.is_none_or(|w| w.includes(id))).map(|id| vec![json!(id)]);
+            return Ok(result(&["vehicle_id"], rows.collect()));
+        }
         if query.contains("spead") {
             let message = "Schema error: No field named spead. Did you mean 'speed_kmh'?".to_owned();
             return Err(LakeError { kind: LakeErrorKind::Invalid, message });

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    path::Path,
     pin::pin,
     sync::{
         Arc,
@@ -23,10 +22,14 @@ use async_trait::async_trait;
 use service::clock::ManualClock;
 use wire::time::Timestamp;
 
+use super::Server;
 use crate::{
     fake_lake::{FakeLake, revised, trip, withdrawn},
-    server::Server,
+    place::Place,
 };
+
+/// Points at which a follower is killed.
+const KILLS: usize = 60;
 
 /// Billing that fails once, at its n-th trip.
 #[derive(Debug)]
@@ -59,6 +62,10 @@ fn fill(lake: &FakeLake) {
     lake.commit(Vec::new());
     lake.commit(vec![rows[2].clone(), revised(&rows[0], 1_500), rows[3].clone()]);
     lake.commit(vec![withdrawn(&rows[1])]);
+}
+
+async fn open(place: &Place) -> Db {
+    Db::open(place.location.clone()).await.unwrap()
 }
 
 fn follower(db: &Db, lake: &Arc<FakeLake>, observer: Arc<dyn TripObserver>) -> Follower {
@@ -97,27 +104,24 @@ async fn story(db: &Db) -> BTreeMap<String, Vec<String>> {
 }
 
 /// A database with a customer whose vehicles are car-0 and car-1, and nothing followed.
-async fn prepared(path: &Path) {
+async fn prepared() -> Place {
     let server = Server::start().await;
     let id = server.customer("car-1").await;
     server.post("/v1/vehicles", serde_json::json!({ "vehicle_id": "car-0", "organization_id": id })).await;
     server.tasks.stop(std::time::Duration::from_secs(10)).await.unwrap();
     server.handle.close().await;
-    std::fs::copy(server.dir.path().join("api.db"), path).unwrap();
+    server.place
 }
 
 #[tokio::test]
 async fn a_failure_at_any_trip_leaves_nothing_half_done() {
-    let dir = tempfile::tempdir().unwrap();
-    let clean = dir.path().join("clean.db");
-    prepared(&clean).await;
-    let expected = undisturbed(dir.path(), &clean).await;
+    let clean = prepared().await;
+    let expected = undisturbed(&clean).await;
     for fail_at in 0..6 {
-        let path = dir.path().join(format!("fail-{fail_at}.db"));
-        std::fs::copy(&clean, &path).unwrap();
+        let place = clean.copy().await;
         let lake = Arc::new(FakeLake::default());
         fill(&lake);
-        let db = Db::open(&path).await.unwrap();
+        let db = open(&place).await;
         let observer = Arc::new(FailsAt { inner: Billing, countdown: AtomicUsize::new(fail_at) });
         let follower = follower(&db, &lake, observer);
         assert!(follower.step().await.is_err(), "cut off at trip {fail_at}");
@@ -127,12 +131,11 @@ async fn a_failure_at_any_trip_leaves_nothing_half_done() {
     }
 }
 
-async fn undisturbed(dir: &Path, clean: &Path) -> BTreeMap<String, Vec<String>> {
-    let path = dir.join("undisturbed.db");
-    std::fs::copy(clean, &path).unwrap();
+async fn undisturbed(clean: &Place) -> BTreeMap<String, Vec<String>> {
+    let place = clean.copy().await;
     let lake = Arc::new(FakeLake::default());
     fill(&lake);
-    let db = Db::open(&path).await.unwrap();
+    let db = open(&place).await;
     let follower = follower(&db, &lake, Arc::new(Billing));
     while follower.step().await.unwrap() > 0 {}
     let told = story(&db).await;
@@ -148,64 +151,63 @@ async fn undisturbed(dir: &Path, clean: &Path) -> BTreeMap<String, Vec<String>> 
     told
 }
 
-/// Polls a future so many times at most, then drops it: what a kill at that point leaves.
-async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+/// Polls a future so many times at most, then drops it: what a kill at that point leaves. Whether
+/// it came to its end, and after how many polls.
+async fn killed_after<F: Future>(polls: usize, future: F) -> (bool, usize) {
     let mut future = pin!(future);
-    let mut left = polls;
+    let mut done = 0;
     std::future::poll_fn(move |context| {
-        if left == 0 {
-            return Poll::Ready(None);
+        if done == polls {
+            return Poll::Ready((false, done));
         }
-        left -= 1;
-        future.as_mut().poll(context).map(Some)
+        done += 1;
+        future.as_mut().poll(context).map(|_| (true, done))
     })
     .await
 }
 
 #[tokio::test]
 async fn killed_at_any_await_and_opened_again_it_goes_on_exactly_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let clean = dir.path().join("clean.db");
-    prepared(&clean).await;
-    let expected = undisturbed(dir.path(), &clean).await;
+    let clean = prepared().await;
+    let expected = undisturbed(&clean).await;
     let mut kills = 0;
-    for polls in (1..).step_by(2) {
-        let path = dir.path().join(format!("kill-{polls}.db"));
-        std::fs::copy(&clean, &path).unwrap();
+    let mut killed = async |polls: usize| {
+        let place = clean.copy().await;
         let lake = Arc::new(FakeLake::default());
         fill(&lake);
-        let db = Db::open(&path).await.unwrap();
-        let finished = killed_after(polls, follower(&db, &lake, Arc::new(Billing)).step()).await.is_some();
+        let db = open(&place).await;
+        let (finished, done) = killed_after(polls, follower(&db, &lake, Arc::new(Billing)).step()).await;
         db.close().await;
 
-        let db = Db::open(&path).await.unwrap();
+        let db = open(&place).await;
         let again = follower(&db, &lake, Arc::new(Billing));
         while again.step().await.unwrap() > 0 {}
         assert_eq!(story(&db).await, expected, "killed after {polls} polls");
         db.close().await;
-        if finished {
-            break;
-        }
-        kills += 1;
+        kills += usize::from(!finished);
+        done
+    };
+    let whole = killed(usize::MAX).await;
+    // Each is a database of its own, with its writes to the disk: some dozens, spread over all.
+    for polls in (1..whole).step_by(whole.div_ceil(KILLS)) {
+        killed(polls).await;
     }
-    assert!(kills > 10, "only {kills} points were tried");
+    assert!(kills > KILLS / 3, "only {kills} points of {whole} were cut off at");
 }
 
 #[tokio::test]
 async fn a_second_follower_on_the_same_database_changes_nothing_twice() {
-    let dir = tempfile::tempdir().unwrap();
-    let clean = dir.path().join("clean.db");
-    prepared(&clean).await;
-    let expected = undisturbed(dir.path(), &clean).await;
-    let path = dir.path().join("two.db");
-    std::fs::copy(&clean, &path).unwrap();
+    let clean = prepared().await;
+    let expected = undisturbed(&clean).await;
+    let place = clean.copy().await;
     let lake = Arc::new(FakeLake::default());
     fill(&lake);
-    let (one_db, two_db) = (Db::open(&path).await.unwrap(), Db::open(&path).await.unwrap());
+    let (one_db, two_db) = (open(&place).await, open(&place).await);
     let (one, two) =
         (follower(&one_db, &lake, Arc::new(Billing)), follower(&two_db, &lake, Arc::new(Billing)));
-    // One of them may lose the race and say so; what is stored is the same.
-    let (_, _) = tokio::join!(one.step(), two.step());
+    // One of them loses each race, and leaves that version to the other.
+    let (first, second) = tokio::join!(one.step(), two.step());
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
     while one.step().await.unwrap() > 0 {}
     assert_eq!(two.step().await.unwrap(), 0);
     assert_eq!(story(&one_db).await, expected);

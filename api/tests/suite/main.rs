@@ -1,12 +1,38 @@
 //! The api from outside: over HTTP on a real port, and its follower against a lake that can be
-//! cut off at any point.
+//! cut off at any point. All of it on a file of SQLite and on a PostgreSQL server alike.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails says where")]
+#![allow(clippy::duplicate_mod, reason = "the same tests on either database")]
 
-mod billing;
 mod client;
 mod fake_lake;
-mod follow;
-mod manners;
-mod resources;
+mod place;
+mod postgres_server;
 mod server;
+mod server_lost;
+
+#[path = "."]
+mod sqlite {
+    pub(crate) type Server = crate::server::ServerOn<crate::place::Sqlite>;
+
+    mod access;
+    mod billing;
+    mod follow;
+    mod manners;
+    mod resources;
+    mod roles;
+    mod two_writers;
+}
+
+#[path = "."]
+mod postgres {
+    pub(crate) type Server = crate::server::ServerOn<crate::place::Postgres>;
+
+    mod access;
+    mod billing;
+    mod follow;
+    mod manners;
+    mod resources;
+    mod roles;
+    mod two_writers;
+}

@@ -6,10 +6,11 @@ use api::{StartError, config::Config};
 use serde_json::json;
 use service::{Tasks, clock::ManualClock};
 
+use super::Server;
 use crate::{
     client::send_raw,
     fake_lake::FakeLake,
-    server::{Server, config, settings},
+    server::{config, settings},
 };
 
 #[tokio::test]
@@ -92,7 +93,8 @@ async fn with_a_key_file_v1_wants_the_key_and_health_does_not() {
 async fn a_port_in_use_is_named_with_its_key() {
     let server = Server::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let config = Config { listen: server.handle.addr.to_string(), ..config(dir.path()) };
+    let file = dir.path().join("api.db");
+    let config = Config { listen: server.handle.addr.to_string(), ..config(&file.clone().into()) };
     let clock = ManualClock::at(0);
     let error =
         api::start(settings(config), &Tasks::new(), clock, Arc::new(FakeLake::default())).await.unwrap_err();
@@ -102,7 +104,7 @@ async fn a_port_in_use_is_named_with_its_key() {
         message.contains(&server.handle.addr.port().to_string()) && message.contains("`listen`"),
         "{message}"
     );
-    assert!(!dir.path().join("api.db").exists(), "nothing is made before the port is bound");
+    assert!(!file.exists(), "nothing is made before the port is bound");
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use wire::time::Timestamp;
 
+use super::Server;
 use crate::{
     fake_lake::{revised, state, trip, withdrawn},
-    server::{NOW, Server, tariff},
+    server::{NOW, tariff},
 };
 
 #[tokio::test]

@@ -1,37 +1,40 @@
 //! An api on a free port over a fake lake, with a clock that tests move.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-use api::{Handle, Settings, config::Config};
+use api::{Handle, Settings, config::Config, db::DatabaseLocation};
 use serde_json::{Value, json};
 use service::{
     Tasks,
     clock::ManualClock,
     config::{DurationText, Loaded},
 };
-use tempfile::TempDir;
 use wire::time::Timestamp;
 
 use crate::{
     client::{Answer, send},
     fake_lake::FakeLake,
+    place::{Engine, Place},
 };
 
 /// Where the clock stands at the start.
 pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
 
-pub(crate) struct Server {
+pub(crate) struct ServerOn<E> {
     pub(crate) handle: Handle,
     pub(crate) lake: Arc<FakeLake>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) tasks: Tasks,
-    pub(crate) dir: TempDir,
+    pub(crate) place: Place,
+    /// Sent with every request that names no other.
+    pub(crate) key: Option<String>,
+    engine: PhantomData<E>,
 }
 
-pub(crate) fn config(dir: &Path) -> Config {
+pub(crate) fn config(database: &DatabaseLocation) -> Config {
     Config {
         listen: "127.0.0.1:0".to_owned(),
-        database: dir.join("api.db"),
+        database: Some(database.clone()),
         follow_interval: DurationText(Duration::from_millis(2)),
         ..Config::default()
     }
@@ -41,23 +44,34 @@ pub(crate) fn settings(config: Config) -> Settings {
     Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap()
 }
 
-impl Server {
+impl<E: Engine> ServerOn<E> {
     pub(crate) async fn start() -> Self {
         Self::start_with(|config| config).await
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(Config) -> Config) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let settings = settings(change(config(dir.path())));
+        Self::start_at(E::new_place().await, change).await
+    }
+
+    /// On a database that is there, maybe another server's too.
+    pub(crate) async fn start_at(place: Place, change: impl FnOnce(Config) -> Config) -> Self {
+        let settings = settings(change(config(&place.location)));
         let lake = Arc::new(FakeLake::default());
         let clock = ManualClock::at(Timestamp::parse(NOW).unwrap().0);
         let tasks = Tasks::new();
         let handle = api::start(settings, &tasks, clock.clone(), lake.clone()).await.unwrap();
-        Self { handle, lake, clock, tasks, dir }
+        Self { handle, lake, clock, tasks, place, key: None, engine: PhantomData }
     }
 
     pub(crate) async fn send(&self, what: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
-        send(self.handle.addr, what, headers, body).await
+        let bearer = self.key.as_ref().map(|key| format!("Bearer {key}"));
+        let mut headers = headers.to_vec();
+        if let Some(bearer) = &bearer
+            && !headers.iter().any(|(name, _)| *name == "authorization")
+        {
+            headers.push(("authorization", bearer));
+        }
+        send(self.handle.addr, what, &headers, body).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -68,6 +82,11 @@ impl Server {
         let answer = self.get(path).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.json()
+    }
+
+    /// With another key.
+    pub(crate) async fn by(&self, key: &str, what: &str, body: Option<&Value>) -> Answer {
+        self.send(what, &[("authorization", &format!("Bearer {key}"))], body).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {

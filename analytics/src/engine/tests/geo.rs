@@ -74,7 +74,7 @@ async fn a_track_is_a_line_in_the_order_asked_for_and_can_be_simpler() {
         (2, 50.00001, 10.001), (4, NULL, 10.5), (5, 50.01, 10.002)) AS places(t, y, x)";
     let line = |text: &Value| serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap();
     let there = line(&only(&analytics, track).await[0]);
-    let places = json!([[10.0, 50.0], [10.001, 50.00001], [10.002, 50.0], [10.002, 50.01]]);
+    let places = json!([[10, 50], [10.001, 50.00001], [10.002, 50], [10.002, 50.01]]);
     assert_eq!(there, json!({"type": "LineString", "coordinates": places}));
     // In parts, a group by itself, of the table's own rows.
     let query = "SELECT vehicle_id, track_geojson(latitude, longitude, ts) FROM readings GROUP BY vehicle_id";

@@ -1,0 +1,91 @@
+//! Who asks: what they may do, and whose data they reach.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use crate::{
+    error::ApiError,
+    fault::DomainError,
+    ids::{ApiKeyId, OrganizationId},
+    users::role::Role,
+};
+
+/// Who asks. Without an organization they are of the operator and reach everybody's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    actor: String,
+    role: Role,
+    organization: Option<OrganizationId>,
+}
+
+impl Caller {
+    /// Whoever is on this machine, where no key is asked for.
+    pub(crate) fn local() -> Self {
+        Self { actor: "local".to_owned(), role: Role::Owner, organization: None }
+    }
+
+    /// Who has the key of `api_key_file`.
+    pub(crate) fn operator() -> Self {
+        Self { actor: "operator".to_owned(), role: Role::Owner, organization: None }
+    }
+
+    /// Who has an API key.
+    pub(crate) fn of_key(id: ApiKeyId, role: Role, organization: Option<OrganizationId>) -> Self {
+        Self { actor: id.to_string(), role, organization }
+    }
+
+    /// The name in the audit log: the id of a key, `operator`, or `local`.
+    pub(crate) fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whose data alone they reach; everybody's when none.
+    pub(crate) fn organization(&self) -> Option<&OrganizationId> {
+        self.organization.as_ref()
+    }
+
+    /// The organization of a new thing: as asked, or else their own. Another's than their own does
+    /// not exist for them.
+    pub(crate) fn placed(
+        &self,
+        what: &'static str,
+        asked: Option<String>,
+    ) -> Result<Option<String>, DomainError> {
+        match (&self.organization, asked) {
+            (None, asked) => Ok(asked),
+            (Some(own), Some(asked)) if asked != own.as_str() => {
+                Err(DomainError::invalid(what, "organization_id", no_organization(&asked)))
+            }
+            (Some(own), _) => Ok(Some(own.to_string())),
+        }
+    }
+
+    /// The organization that a list is narrowed to; every one's when none. Another's than their
+    /// own does not exist for them.
+    pub(crate) fn narrowed(&self, asked: Option<String>) -> Result<Option<String>, DomainError> {
+        match (&self.organization, asked) {
+            (None, asked) => Ok(asked),
+            (Some(own), Some(asked)) if asked != own.as_str() => {
+                Err(DomainError::not_found("organization", asked))
+            }
+            (Some(own), _) => Ok(Some(own.to_string())),
+        }
+    }
+}
+
+/// The fault of an `organization_id` that is nobody's, or nobody's of the caller's.
+pub(crate) fn no_organization(id: &str) -> String {
+    format!("there is no organization {id}; see /v1/organizations")
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        // `entry.rs` puts it there, for every route of /v1.
+        parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::unauthorized)
+    }
+}

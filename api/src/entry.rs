@@ -1,0 +1,268 @@
+//! The way in of every request: who asks, whether they may, whose the thing is, how often they have
+//! asked; then the handler, its transactions carrying a row of the audit log.
+//!
+//! Without `api_key_file` the server is on loopback alone and whoever has no key is its owner.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use service::config::Secret;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    audit::{self, Write},
+    billing::{invoicing, tariffs},
+    caller::Caller,
+    db::Conn,
+    error::ApiError,
+    fault::DomainError,
+    ids::{AuditId, OrganizationId},
+    permissions::{self, Reach, Rule, Thing},
+    trips,
+    users::{keys, people, secret::KeyText},
+    vehicles,
+};
+
+/// Names a request in the log, the audit log and the answer.
+const REQUEST_ID: &str = "x-request-id";
+const REQUEST_ID_LEN_MAX: usize = 64;
+
+/// Lets a request in, or answers it.
+pub(crate) async fn enter(State(app): State<App>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path != "/v1" && !path.starts_with("/v1/") {
+        return next.run(request).await;
+    }
+    let request_id = request_id_of(request.headers());
+    let mut response = match admitted(&app, request, (&request_id, next)).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    };
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+async fn admitted(
+    app: &App,
+    request: Request,
+    (request_id, next): (&str, Next),
+) -> Result<Response, ApiError> {
+    let caller = authenticated(app, request.headers()).await?;
+    // Whoever needs no key is on this machine, and is not counted.
+    if caller != Caller::local()
+        && let Err(after_s) = app.rates().take(caller.actor(), app.monotonic_us())
+    {
+        return Err(ApiError::too_many(after_s));
+    }
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(caller.clone());
+    let Ok(matched) = MatchedPath::from_request_parts(&mut parts, &()).await else {
+        // No route: the fallback says so.
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    };
+    let Some(rule) = permissions::rule_of(parts.method.as_str(), matched.as_str()) else {
+        let (method, path) = (parts.method.as_str(), parts.uri.path());
+        return Err(if permissions::knows(matched.as_str()) {
+            ApiError::no_method(method, path)
+        } else {
+            ApiError::denied(format!("{method} {path} has no rule in the table of permissions"))
+        });
+    };
+    let write = rule.writes().then(|| {
+        Arc::new(Write {
+            id: AuditId::new(app.now()),
+            caller: caller.clone(),
+            method: rule.method,
+            route: rule.route,
+            path: parts.uri.path().to_owned(),
+            request_id: request_id.to_owned(),
+            at: app.now(),
+            is_noted: AtomicBool::new(false),
+        })
+    });
+    let doing = async {
+        match checked(app, (&caller, rule), &mut parts).await {
+            Ok(()) => next.run(Request::from_parts(parts, body)).await,
+            Err(error) => error.into_response(),
+        }
+    };
+    let Some(write) = write else { return Ok(doing.await) };
+    let response = audit::within(Arc::clone(&write), doing).await;
+    if let Some(result) = result_of(&write, &response) {
+        audit::close(app.db(), &write, &result).await;
+    }
+    Ok(response)
+}
+
+/// What is left to be told of a write; nothing where its own transaction has told it.
+fn result_of(write: &Write, response: &Response) -> Option<String> {
+    let status = response.status();
+    if response.headers().contains_key("idempotent-replayed") {
+        return Some("replayed".to_owned());
+    }
+    // Busy or away is the database itself, most times: nothing was changed, and nothing can be kept.
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        return None;
+    }
+    if status.is_server_error() {
+        return Some(format!("failed {}", status.as_u16()));
+    }
+    if status.is_client_error() {
+        return Some(format!("refused {}", status.as_u16()));
+    }
+    let is_noted = write.is_noted.load(std::sync::atomic::Ordering::SeqCst);
+    (!is_noted).then(|| "done".to_owned())
+}
+
+/// Who asks.
+async fn authenticated(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let given =
+        given.and_then(|v| v.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = given.map(|(_, token)| token.trim());
+    let operators_key = app.settings().api_key.as_ref().map(Secret::expose);
+    match (operators_key, token) {
+        (Some(key), Some(token)) if is_equal(token, key) => return Ok(Caller::operator()),
+        (None, None) => return Ok(Caller::local()),
+        _ => {}
+    }
+    match token.and_then(KeyText::parse) {
+        Some(text) => {
+            let caller = keys::caller_of(app.db(), app.hashing(), (app.now(), &text)).await?;
+            caller.ok_or_else(ApiError::unauthorized)
+        }
+        // As it was before there were keys: nothing is asked for, so anything is taken.
+        None if operators_key.is_none() => Ok(Caller::local()),
+        None => Err(ApiError::unauthorized()),
+    }
+}
+
+/// Compares hashes, all bytes of them: neither length nor content shows in the time it takes.
+fn is_equal(given: &str, key: &str) -> bool {
+    let (given, key) = (Sha256::digest(given.as_bytes()), Sha256::digest(key.as_bytes()));
+    given.iter().zip(key.iter()).fold(0_u8, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+/// Whether the caller's role and organization let them.
+async fn checked(app: &App, (caller, rule): (&Caller, &Rule), parts: &mut Parts) -> Result<(), ApiError> {
+    if !rule.allows(caller.role()) {
+        let (role, method) = (caller.role(), rule.method);
+        return Err(ApiError::denied(format!("a key of role {role} may not {method} {}", rule.route)));
+    }
+    let Some(own) = caller.organization() else { return Ok(()) };
+    match rule.reach {
+        Reach::Open | Reach::Narrowed => Ok(()),
+        Reach::Operator => Err(ApiError::denied(format!(
+            "{} {} is for keys of the operator, which are of no organization",
+            rule.method, rule.route
+        ))),
+        Reach::Of(thing) => {
+            let params = RawPathParams::from_request_parts(parts, &()).await;
+            let id = params.ok().and_then(|params| {
+                params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned())
+            });
+            let id = id.unwrap_or_default();
+            let mut conn = app.db().read().await?;
+            match is_own(&mut conn, (thing, &id), own).await {
+                Ok(true) => Ok(()),
+                // As where there is none: that there is one is not theirs to know.
+                Ok(false) => Err(DomainError::not_found(name_of(thing), id).into()),
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+}
+
+fn name_of(thing: Thing) -> &'static str {
+    match thing {
+        Thing::Organization => "organization",
+        Thing::User => "user",
+        Thing::ApiKey => "API key",
+        Thing::Vehicle => "vehicle",
+        Thing::Trip => "trip",
+        Thing::Tariff => "tariff",
+        Thing::Invoice => "invoice",
+    }
+}
+
+/// Whether a thing is of an organization. An id that reads as none is nobody's.
+async fn is_own(
+    conn: &mut Conn,
+    (thing, id): (Thing, &str),
+    own: &OrganizationId,
+) -> Result<bool, DomainError> {
+    let of = match thing {
+        Thing::Organization => return Ok(id == own.as_str()),
+        Thing::User => match id.parse() {
+            Ok(id) => people::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::ApiKey => match id.parse() {
+            Ok(id) => keys::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Vehicle => vehicles::get(conn, id).await?.organization_id,
+        Thing::Trip => match id.parse() {
+            Ok(id) => {
+                let vehicle_id = trips::get(conn, &id).await?.vehicle_id;
+                vehicles::organization_of(conn, &vehicle_id).await?
+            }
+            Err(_) => None,
+        },
+        Thing::Tariff => {
+            let tariff_id = tariffs::of_organization(conn, own).await?;
+            return Ok(tariff_id.is_some_and(|tariff_id| tariff_id.as_str() == id));
+        }
+        Thing::Invoice => match id.parse() {
+            Ok(id) => Some(invoicing::get(conn, &id).await?.organization_id),
+            Err(_) => None,
+        },
+    };
+    Ok(of.as_ref() == Some(own))
+}
+
+/// The caller's name for the request, if it is a decent one, or ours.
+fn request_id_of(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok());
+    let is_decent = |id: &&str| {
+        (1..=REQUEST_ID_LEN_MAX).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    given.filter(is_decent).map_or_else(|| Uuid::new_v4().to_string(), ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_key_itself_is_equal() {
+        assert!(is_equal("secret", "secret"));
+        for other in ["", "secre", "secret ", "Secret"] {
+            assert!(!is_equal(other, "secret"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_keeps_a_decent_name_and_gets_one_otherwise() {
+        let named = |name: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_str(name).unwrap());
+            request_id_of(&headers)
+        };
+        assert_eq!(named("abc-1.2_3"), "abc-1.2_3");
+        for bad in ["", "a b", "a\"b", &"x".repeat(65)] {
+            assert_eq!(named(bad).len(), 36, "{bad}");
+        }
+        assert_eq!(request_id_of(&HeaderMap::new()).len(), 36);
+    }
+}

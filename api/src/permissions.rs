@@ -1,0 +1,156 @@
+//! Which role may call which route, and whose data the route reaches: the one table of it.
+//!
+//! `entry.rs` applies it before any handler. A route that is not here is refused, and a test finds
+//! it; `docs/api.md` shows the same table to people, and a test tries every role on every route by
+//! that. An owner may do everything, so owners are not named.
+
+use crate::users::role::Role::{self, Analyst, Billing, DeviceAdmin, Dispatcher, Driver};
+
+/// Whose data a route reaches, for a caller who is of an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// No key is asked for: nothing of anybody's is told.
+    Open,
+    /// The handler narrows what it tells or takes to the caller's organization.
+    Narrowed,
+    /// The thing that `{id}` names must be the organization's; else it is not found.
+    Of(Thing),
+    /// The operator's callers alone.
+    Operator,
+}
+
+/// What `{id}` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Thing {
+    Organization,
+    User,
+    ApiKey,
+    Vehicle,
+    Trip,
+    Tariff,
+    Invoice,
+}
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    pub(crate) method: &'static str,
+    pub(crate) route: &'static str,
+    roles: &'static [Role],
+    pub(crate) reach: Reach,
+}
+
+const EVERYBODY: &[Role] = &Role::ALL;
+const NOBODY_ELSE: &[Role] = &[];
+
+const fn rule(method: &'static str, route: &'static str, roles: &'static [Role], reach: Reach) -> Rule {
+    Rule { method, route, roles, reach }
+}
+
+/// The table.
+pub(crate) const RULES: &[Rule] = &[
+    rule("GET", "/health", EVERYBODY, Reach::Open),
+    rule("GET", "/ready", EVERYBODY, Reach::Open),
+    rule("GET", "/metrics", EVERYBODY, Reach::Open),
+    rule("GET", "/v1/openapi.json", EVERYBODY, Reach::Narrowed),
+    // users
+    rule("GET", "/v1/organizations", EVERYBODY, Reach::Narrowed),
+    rule("POST", "/v1/organizations", NOBODY_ELSE, Reach::Operator),
+    rule("GET", "/v1/organizations/{id}", EVERYBODY, Reach::Of(Thing::Organization)),
+    rule("GET", "/v1/users", NOBODY_ELSE, Reach::Narrowed),
+    rule("POST", "/v1/users", NOBODY_ELSE, Reach::Narrowed),
+    rule("GET", "/v1/users/{id}", NOBODY_ELSE, Reach::Of(Thing::User)),
+    rule("PATCH", "/v1/users/{id}", NOBODY_ELSE, Reach::Of(Thing::User)),
+    rule("GET", "/v1/api-keys", NOBODY_ELSE, Reach::Narrowed),
+    rule("POST", "/v1/api-keys", NOBODY_ELSE, Reach::Narrowed),
+    rule("GET", "/v1/api-keys/{id}", NOBODY_ELSE, Reach::Of(Thing::ApiKey)),
+    rule("DELETE", "/v1/api-keys/{id}", NOBODY_ELSE, Reach::Of(Thing::ApiKey)),
+    rule("GET", "/v1/audit-log", NOBODY_ELSE, Reach::Narrowed),
+    // vehicles
+    rule("GET", "/v1/vehicles", EVERYBODY, Reach::Narrowed),
+    rule("POST", "/v1/vehicles", &[Dispatcher, DeviceAdmin], Reach::Narrowed),
+    rule("GET", "/v1/vehicles/{id}", EVERYBODY, Reach::Of(Thing::Vehicle)),
+    rule("PATCH", "/v1/vehicles/{id}", &[Dispatcher, DeviceAdmin], Reach::Of(Thing::Vehicle)),
+    rule("GET", "/v1/fleet/status", &[Dispatcher, Analyst, Driver, DeviceAdmin], Reach::Narrowed),
+    rule("GET", "/v1/tracking", &[Dispatcher, Analyst, Driver, DeviceAdmin], Reach::Narrowed),
+    // trips
+    rule("GET", "/v1/trips", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
+    rule("GET", "/v1/trips/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Trip)),
+    rule("GET", "/v1/trips/{id}/revisions", &[Dispatcher, Analyst, Billing], Reach::Of(Thing::Trip)),
+    rule("GET", "/v1/trips/{id}/positions", &[Dispatcher, Analyst, Driver], Reach::Of(Thing::Trip)),
+    // billing
+    rule("GET", "/v1/tariffs", &[Analyst, Billing], Reach::Narrowed),
+    rule("POST", "/v1/tariffs", &[Billing], Reach::Operator),
+    rule("GET", "/v1/tariffs/{id}", &[Analyst, Billing], Reach::Of(Thing::Tariff)),
+    rule("PUT", "/v1/tariffs/{id}", &[Billing], Reach::Operator),
+    rule("GET", "/v1/organizations/{id}/tariff", &[Analyst, Billing], Reach::Of(Thing::Organization)),
+    rule("PUT", "/v1/organizations/{id}/tariff", &[Billing], Reach::Operator),
+    rule("GET", "/v1/invoices", &[Analyst, Billing], Reach::Narrowed),
+    rule("POST", "/v1/invoices", &[Billing], Reach::Operator),
+    rule("GET", "/v1/invoices/{id}", &[Analyst, Billing], Reach::Of(Thing::Invoice)),
+    rule("POST", "/v1/invoices/{id}/finalize", &[Billing], Reach::Operator),
+    rule("GET", "/v1/invoices/{id}/lines/{line_id}/evidence", &[Analyst, Billing], Reach::Of(Thing::Invoice)),
+    // of no domain
+    rule("POST", "/v1/sql", &[Analyst], Reach::Narrowed),
+    rule("GET", "/v1/events", &[Analyst], Reach::Operator),
+];
+
+/// Asks, but changes nothing: left out of the audit log.
+const READING_POSTS: &[&str] = &["/v1/sql"];
+
+impl Rule {
+    /// Whether a role may.
+    pub(crate) fn allows(&self, role: Role) -> bool {
+        role == Role::Owner || self.roles.contains(&role)
+    }
+
+    /// Whether it changes something.
+    pub(crate) fn writes(&self) -> bool {
+        self.method != "GET" && !READING_POSTS.contains(&self.route)
+    }
+}
+
+/// The rule of a route; a HEAD is answered as a GET.
+pub(crate) fn rule_of(method: &str, route: &str) -> Option<&'static Rule> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    RULES.iter().find(|rule| rule.route == route && rule.method == method)
+}
+
+/// Whether a route is known with any method.
+pub(crate) fn knows(route: &str) -> bool {
+    RULES.iter().any(|rule| rule.route == route)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A new route without a rule is refused when it is called; here it is found before.
+    #[test]
+    fn every_route_has_a_rule_and_every_rule_a_route() {
+        let description: serde_json::Value = serde_json::from_str(&crate::serve::openapi_json()).unwrap();
+        let mut routes = BTreeSet::from([("GET".to_owned(), "/v1/openapi.json".to_owned())]);
+        for (route, methods) in description["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                routes.insert((method.to_uppercase(), route.clone()));
+            }
+        }
+        let ruled: BTreeSet<(String, String)> =
+            RULES.iter().map(|rule| (rule.method.to_owned(), rule.route.to_owned())).collect();
+        assert_eq!(ruled.len(), RULES.len(), "one rule a route");
+        assert_eq!(ruled, routes);
+    }
+
+    #[test]
+    fn what_is_checked_by_its_id_has_one_in_its_route() {
+        for rule in RULES {
+            if matches!(rule.reach, Reach::Of(_)) {
+                assert!(rule.route.contains("/{id}"), "{}", rule.route);
+            }
+            assert!(rule.reach != Reach::Open || !rule.route.starts_with("/v1"), "{}", rule.route);
+            assert!(rule.allows(Role::Owner));
+        }
+    }
+}

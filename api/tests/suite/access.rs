@@ -1,0 +1,188 @@
+//! API keys from making to revoking, the audit log, and how often a key may ask.
+
+use std::time::Duration;
+
+use api::config::Config;
+use serde_json::{Value, json};
+
+use super::Server;
+use crate::fake_lake::trip;
+
+/// The key of `api_key_file`.
+pub(super) const OPERATOR: &str = "open sesame";
+
+/// A server that asks for a key; the operator's is sent unless another is named.
+pub(super) async fn locked(change: impl FnOnce(Config) -> Config) -> Server {
+    let keys = tempfile::tempdir().unwrap();
+    let file = keys.path().join("key");
+    std::fs::write(&file, OPERATOR).unwrap();
+    let unlimited =
+        |config: Config| Config { requests_per_second_max: 0, api_key_file: Some(file), ..config };
+    let mut server = Server::start_with(|config| change(unlimited(config))).await;
+    server.key = Some(OPERATOR.to_owned());
+    server
+}
+
+async fn made(server: &Server, new: Value) -> Value {
+    let answer = server.post("/v1/api-keys", new).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    answer.json()
+}
+
+/// A new key's text.
+pub(super) async fn key_of(server: &Server, role: &str, organization: &Value) -> String {
+    let new = json!({ "name": "a test's", "role": role, "organization_id": organization });
+    made(server, new).await["secret"].as_str().unwrap().to_owned()
+}
+
+async fn status(server: &Server, key: &str) -> u16 {
+    server.by(key, "GET /v1/vehicles", None).await.status
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_lives_until_it_expires_is_revoked_or_its_person_goes() {
+    let server = locked(|config| config).await;
+    let person = json!({ "email": " Ana@Example.com ", "name": "Ana", "role": "dispatcher" });
+    let person = server.post("/v1/users", person).await.json();
+    assert_eq!(person["email"], "ana@example.com");
+    let twice = json!({ "email": "ANA@example.com", "name": "Ana", "role": "driver" });
+    assert_eq!(server.post("/v1/users", twice).await.status, 409);
+    let hour = json!({ "name": "an hour's", "role": "driver", "expires_at": "2026-11-23T13:00:00Z" });
+    let (hour, plain, hers) = (
+        made(&server, hour).await,
+        made(&server, json!({ "name": "plain", "role": "driver" })).await,
+        made(&server, json!({ "name": "hers", "role": "driver", "user_id": person["id"] })).await,
+    );
+    let secret = |key: &Value| key["secret"].as_str().unwrap().to_owned();
+    for key in [&hour, &plain, &hers] {
+        assert_eq!(status(&server, &secret(key)).await, 200);
+        assert!(secret(key).starts_with(&format!("rlk_{}_", key["prefix"].as_str().unwrap())));
+    }
+    let listed = server.get("/v1/api-keys").await;
+    assert_eq!(listed.json()["data"].as_array().unwrap().len(), 3);
+    assert!(!listed.body.contains("secret") && !listed.body.contains("argon2"), "{}", listed.body);
+    let events = server.get("/v1/events?limit=200").await.body;
+    for never in [secret(&plain), "argon2".to_owned(), "ana@example.com".to_owned(), "Ana".to_owned()] {
+        assert!(!events.contains(&never), "the log has no secret and no person: {never}");
+    }
+    let path = format!("/v1/api-keys/{}", plain["id"].as_str().unwrap());
+    assert_eq!(server.json(&path).await["last_used_at"], "2026-11-23T12:00:00Z");
+
+    let mut forged = secret(&plain);
+    let last = forged.pop().unwrap();
+    forged.push(if last == '0' { '1' } else { '0' });
+    for wrong in [forged.as_str(), "rlk_000000000000_00", "", "open"] {
+        assert_eq!(status(&server, wrong).await, 401, "{wrong}");
+    }
+    server.clock.advance(Duration::from_secs(3_599));
+    assert_eq!(status(&server, &secret(&hour)).await, 200);
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(status(&server, &secret(&hour)).await, 401);
+    assert_eq!(status(&server, &secret(&plain)).await, 200);
+    let revoked = server.send(&format!("DELETE {path}"), &[], None).await;
+    assert_eq!(revoked.json()["revoked_at"], "2026-11-23T13:00:00Z");
+    assert_eq!(status(&server, &secret(&plain)).await, 401, "at once, though it was found right before");
+    assert_eq!(server.send(&format!("DELETE {path}"), &[], None).await.status, 200, "twice is once");
+    let leaves = format!("PATCH /v1/users/{}", person["id"].as_str().unwrap());
+    let left = server.send(&leaves, &[("if-match", "\"1\"")], Some(&json!({ "is_active": false }))).await;
+    assert_eq!((left.status, left.header("etag")), (200, Some("\"2\"")), "{}", left.body);
+    assert_eq!(status(&server, &secret(&hers)).await, 401);
+    let past = json!({ "name": "past", "role": "driver", "expires_at": "2026-11-23T12:59:59Z" });
+    assert_eq!(server.post("/v1/api-keys", past).await.status, 422);
+    let role = json!({ "name": "king", "role": "king" });
+    assert_eq!(server.post("/v1/api-keys", role).await.status, 422);
+}
+
+#[tokio::test]
+async fn without_a_key_file_nobody_needs_a_key_and_who_sends_one_is_held_to_it() {
+    let server = Server::start().await;
+    let driver = key_of(&server, "driver", &Value::Null).await;
+    assert_eq!(status(&server, &driver).await, 200);
+    let new = json!({ "vehicle_id": "car-1" });
+    assert_eq!(server.by(&driver, "POST /v1/vehicles", Some(&new)).await.status, 403);
+    assert_eq!(server.post("/v1/vehicles", new).await.status, 201);
+    let unknown = format!("rlk_{}_{}", "0".repeat(12), "0".repeat(64));
+    assert_eq!(status(&server, &unknown).await, 401);
+}
+
+async fn results(server: &Server, key: &str) -> Vec<(String, String, String)> {
+    let page = server.by(key, "GET /v1/audit-log?limit=200", None).await.json();
+    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
+    let rows = page["data"].as_array().unwrap().iter();
+    rows.map(|e| (text(e, "actor"), format!("{} {}", text(e, "method"), text(e, "path")), text(e, "result")))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_write_is_in_the_audit_log_with_who_and_what_came_of_it() {
+    let server = locked(|config| config).await;
+    let organization = server.customer("car-1").await;
+    let driver = made(&server, json!({ "name": "d", "role": "driver" })).await;
+    let (driver_id, driver) = (driver["id"].as_str().unwrap(), driver["secret"].as_str().unwrap());
+    let owner = key_of(&server, "owner", &json!(organization)).await;
+    let step = async |seconds| server.clock.advance(Duration::from_secs(seconds));
+
+    step(1).await;
+    let new = json!({ "vehicle_id": "car-2" });
+    let named = [("x-request-id", "my-request-1")];
+    let answer = server.send("POST /v1/vehicles", &named, Some(&new)).await;
+    assert_eq!((answer.status, answer.header("x-request-id")), (201, Some("my-request-1")));
+    step(1).await;
+    assert_eq!(server.post("/v1/vehicles", new.clone()).await.status, 409);
+    step(1).await;
+    assert_eq!(server.by(driver, "POST /v1/vehicles", Some(&new)).await.status, 403);
+    step(1).await;
+    let own = server.by(&owner, "POST /v1/vehicles", Some(&json!({ "vehicle_id": "car-3" }))).await;
+    assert_eq!(own.status, 201, "{}", own.body);
+    server.lake.commit(vec![trip("a", "car-1", "2026-11-02T08:00:00Z", (10_000, 3_600, 0))]);
+    let page = server.until("/v1/invoices", |p| p["data"][0]["line_count"] == 3).await;
+    let finalize = format!("POST /v1/invoices/{}/finalize", page["data"][0]["id"].as_str().unwrap());
+    for _ in 0..2 {
+        step(1).await;
+        assert_eq!(server.send(&finalize, &[("idempotency-key", "k")], None).await.status, 200);
+    }
+    server.post("/v1/sql", json!({ "query": "SELECT 1" })).await;
+
+    let told = results(&server, OPERATOR).await;
+    let row = |actor: &str, what: &str, result: &str| (actor.to_owned(), what.to_owned(), result.to_owned());
+    assert_eq!(
+        told[..6],
+        [
+            row("operator", &finalize, "replayed"),
+            row("operator", &finalize, "done"),
+            told[2].clone(),
+            row(driver_id, "POST /v1/vehicles", "refused 403"),
+            row("operator", "POST /v1/vehicles", "refused 409"),
+            row("operator", "POST /v1/vehicles", "done"),
+        ]
+    );
+    assert!(told[2].0.starts_with("key_") && told[2].2 == "done", "{:?}", told[2]);
+    assert_eq!(told.len(), 12, "six more made the customer and its keys; no GET, no query: {told:?}");
+    assert_eq!(results(&server, &owner).await, [told[2].clone()], "an organization's owner sees its own");
+    let page = server.json("/v1/audit-log?limit=200").await;
+    let entry = &page["data"][5];
+    assert_eq!(
+        (&entry["request_id"], &entry["route"], &entry["role"], &entry["at"]),
+        (&json!("my-request-1"), &json!("/v1/vehicles"), &json!("owner"), &json!("2026-11-23T12:00:01Z"))
+    );
+    let first = server.json("/v1/audit-log?limit=5").await;
+    let rest = first["next_cursor"].as_str().unwrap();
+    let rest = server.json(&format!("/v1/audit-log?limit=200&cursor={rest}")).await;
+    assert_eq!(rest["data"].as_array().unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn a_key_that_asks_too_often_is_told_when_to_come_back_and_others_go_on() {
+    let server = locked(|config| Config { requests_per_second_max: 2, ..config }).await;
+    let (one, two) =
+        (key_of(&server, "driver", &Value::Null).await, key_of(&server, "driver", &Value::Null).await);
+    for _ in 0..4 {
+        assert_eq!(status(&server, &one).await, 200);
+    }
+    let refused = server.by(&one, "GET /v1/vehicles", None).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{}", refused.body);
+    assert_eq!(status(&server, &two).await, 200);
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(status(&server, &one).await, 200);
+}

@@ -1,0 +1,237 @@
+//! Every role on every route, as the table of docs/api.md says; and no organization sees another's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use wire::time::Timestamp;
+
+use super::{
+    Server,
+    access::{OPERATOR, key_of, locked},
+};
+use crate::{
+    client::read_until,
+    fake_lake::{state, trip},
+    server::{NOW, tariff},
+};
+
+const DOCUMENT: &str = include_str!("../../../docs/api.md");
+const ROLES: [&str; 6] = ["owner", "dispatcher", "analyst", "driver", "billing", "device_admin"];
+
+/// What the document says of a route.
+struct Told {
+    roles: BTreeSet<String>,
+    whose: String,
+}
+
+/// The rows of the document's table, by method and route.
+fn told() -> BTreeMap<String, Told> {
+    let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `") && line.contains("` | "));
+    let mut told = BTreeMap::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [route, marks @ .., whose] = cells.as_slice() else { continue };
+        if marks.len() != ROLES.len() {
+            continue;
+        }
+        let marked = ROLES.iter().zip(marks).filter(|(_, mark)| **mark == "x");
+        let roles = marked.map(|(role, _)| (*role).to_owned()).collect();
+        told.insert(route.trim_matches('`').to_owned(), Told { roles, whose: (*whose).to_owned() });
+    }
+    told
+}
+
+/// The routes of the description, by method and route.
+async fn described(server: &Server) -> BTreeSet<String> {
+    let description = server.json("/v1/openapi.json").await;
+    let mut routes = BTreeSet::from(["GET /v1/openapi.json".to_owned()]);
+    for (route, methods) in description["paths"].as_object().unwrap() {
+        routes.extend(methods.as_object().unwrap().keys().map(|m| format!("{} {route}", m.to_uppercase())));
+    }
+    routes
+}
+
+/// A request's status; what follows the head may never end.
+async fn status(server: &Server, what: &str, key: &str) -> u16 {
+    let head = read_until(server.handle.addr, what, key, |text| text.contains("\r\n")).await;
+    head.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn every_role_may_call_what_the_document_says_and_nothing_else() {
+    let server = locked(|config| config).await;
+    let new = json!({ "name": "Acme", "currency": "EUR", "time_zone": "Europe/Copenhagen" });
+    let organization = server.post("/v1/organizations", new).await.json()["id"].clone();
+    let told = told();
+    assert_eq!(told.keys().cloned().collect::<BTreeSet<_>>(), described(&server).await);
+    let mut refused = 0;
+    for role in ROLES {
+        let (all, own) =
+            (key_of(&server, role, &Value::Null).await, key_of(&server, role, &organization).await);
+        for (route, told) in &told {
+            let what = route.replace("{id}", "none").replace("{line_id}", "none");
+            if told.whose == "anybody" {
+                let answer = status(&server, &what, "no key at all").await;
+                assert!(![401, 403].contains(&answer), "{what} without a key: {answer}");
+                continue;
+            }
+            assert_eq!(status(&server, &what, "no key at all").await, 401, "{what} without a key");
+            let may = told.roles.contains(role);
+            let cases =
+                [(&all, may, "operator's"), (&own, may && told.whose != "operator", "organization's")];
+            for (key, may, whose) in cases {
+                let answer = status(&server, &what, key).await;
+                assert_eq!(answer != 403, may, "{what} by the {whose} {role}: {answer}");
+                assert_ne!(answer, 401, "{what} by the {whose} {role}");
+                refused += usize::from(!may);
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
+}
+
+/// An organization with one of each, and the key of its owner.
+struct Tenant {
+    key: String,
+    /// The id of its thing, by the route's first part.
+    ids: BTreeMap<&'static str, String>,
+    line: String,
+}
+
+async fn tenant(server: &Server, name: &str) -> Tenant {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let new = json!({ "name": name, "currency": "EUR", "time_zone": "Europe/Copenhagen" });
+    let organization = text(&server.post("/v1/organizations", new).await.json()["id"]);
+    let mut terms = tariff();
+    terms["name"] = json!(format!("Prices of {name}"));
+    let prices = text(&server.post("/v1/tariffs", terms).await.json()["id"]);
+    let choice = json!({ "tariff_id": prices });
+    let what = format!("PUT /v1/organizations/{organization}/tariff");
+    assert_eq!(server.send(&what, &[], Some(&choice)).await.status, 200);
+    let (vehicle, trip_id) = (format!("car-{name}"), format!("trp_{name}"));
+    let new = json!({ "vehicle_id": vehicle, "organization_id": organization });
+    assert_eq!(server.post("/v1/vehicles", new).await.status, 201);
+    server.lake.commit(vec![trip(name, &vehicle, "2026-11-02T08:00:00Z", (10_000, 3_600, 0))]);
+    let path = format!("/v1/invoices?organization_id={organization}");
+    let page = server.until(&path, |p| p["data"][0]["line_count"] == 3).await;
+    let invoice = text(&page["data"][0]["id"]);
+    let lines = server.json(&format!("/v1/invoices/{invoice}")).await;
+    let key = key_of(server, "owner", &json!(organization)).await;
+    let person = json!({ "email": format!("ana@{name}.example"), "name": "Ana", "role": "driver" });
+    let user = text(&server.by(&key, "POST /v1/users", Some(&person)).await.json()["id"]);
+    let own_keys = server.by(&key, "GET /v1/api-keys", None).await.json();
+    let ids = BTreeMap::from([
+        ("organizations", organization),
+        ("tariffs", prices),
+        ("vehicles", vehicle),
+        ("trips", trip_id),
+        ("invoices", invoice),
+        ("users", user),
+        ("api-keys", text(&own_keys["data"][0]["id"])),
+    ]);
+    Tenant { key, ids, line: text(&lines["lines"][0]["id"]) }
+}
+
+#[tokio::test]
+async fn an_organization_sees_its_own_on_every_get_and_nothing_of_another() {
+    let server = locked(|config| config).await;
+    let (acme, bolt) = (tenant(&server, "acme").await, tenant(&server, "bolt").await);
+    let now = Timestamp::parse(NOW).unwrap();
+    server.lake.see(vec![state("car-acme", now, 50.0), state("car-bolt", now, 50.0)]);
+    let told = told();
+    for what in described(&server).await.iter().filter(|what| what.starts_with("GET ")) {
+        let route = what.strip_prefix("GET ").unwrap();
+        if told[what].whose != "own" {
+            continue;
+        }
+        if route.contains("{id}") {
+            let thing = route.split('/').nth(2).unwrap();
+            let path = |of: &Tenant| route.replace("{id}", &of.ids[thing]).replace("{line_id}", &of.line);
+            let own = server.by(&acme.key, &format!("GET {}", path(&acme)), None).await;
+            assert_eq!(own.status, 200, "{route}: {}", own.body);
+            let others = server.by(&bolt.key, &format!("GET {}", path(&acme)), None).await;
+            assert_eq!(others.status, 404, "{route}: {}", others.body);
+            let none = path(&acme).replace(&acme.ids[thing], &absent(&acme.ids[thing]));
+            let none = server.by(&bolt.key, &format!("GET {none}"), None).await;
+            let like = others.body.replace(&acme.ids[thing], &absent(&acme.ids[thing]));
+            assert_eq!(none.body, like, "{route}: one of another's is as one that is not there");
+            continue;
+        }
+        let own = match route {
+            "/v1/openapi.json" => continue,
+            "/v1/tracking" => {
+                read_until(server.handle.addr, what, &bolt.key, |text| text.contains("\"car-bolt\"")).await
+            }
+            _ => {
+                let answer = server.by(&bolt.key, what, None).await;
+                assert_eq!(answer.status, 200, "{route}: {}", answer.body);
+                answer.body
+            }
+        };
+        assert!(own.contains("bolt") || bolt.ids.values().any(|id| own.contains(id)), "{route}: {own}");
+        assert!(!own.contains("acme"), "{route}: {own}");
+        assert!(!acme.ids.values().any(|id| own.contains(id)), "{route}: {own}");
+    }
+    let query = json!({ "query": "SELECT vehicle_id FROM trips" });
+    let rows = |key: &str| {
+        let (server, query, key) = (&server, &query, key.to_owned());
+        async move { server.by(&key, "POST /v1/sql", Some(query)).await.json()["rows"].clone() }
+    };
+    assert_eq!(rows(&bolt.key).await, json!([["car-bolt"]]));
+    assert_eq!(rows(OPERATOR).await, json!([["car-acme"], ["car-bolt"]]));
+    let filtered = format!("GET /v1/vehicles?organization_id={}", acme.ids["organizations"]);
+    assert_eq!(server.by(&bolt.key, &filtered, None).await.status, 404);
+    let filtered = server.by(&bolt.key, "GET /v1/trips?vehicle_id=car-acme", None).await;
+    assert_eq!(filtered.json()["data"], json!([]));
+}
+
+/// An id of the same kind that is nothing's.
+fn absent(id: &str) -> String {
+    match id.split_once('_') {
+        Some((prefix, _)) => format!("{prefix}_absent"),
+        None => "absent".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_organization_changes_nothing_of_another() {
+    let server = locked(|config| config).await;
+    let (acme, bolt) = (tenant(&server, "acme").await, tenant(&server, "bolt").await);
+    let theirs = &acme.ids["organizations"];
+    let patch = json!({ "name": "mine" });
+    for (what, body, status) in [
+        ("PATCH /v1/vehicles/car-acme".to_owned(), patch.clone(), 404),
+        // The path is decoded before it is looked at.
+        ("PATCH /v1/vehicles/car%2Dacme".to_owned(), patch.clone(), 404),
+        (format!("PATCH /v1/users/{}", acme.ids["users"]), patch, 404),
+        (format!("DELETE /v1/api-keys/{}", acme.ids["api-keys"]), Value::Null, 404),
+        ("PATCH /v1/vehicles/car-bolt".to_owned(), json!({ "organization_id": theirs }), 422),
+        ("POST /v1/vehicles".to_owned(), json!({ "vehicle_id": "car-9", "organization_id": theirs }), 422),
+        (
+            "POST /v1/api-keys".to_owned(),
+            json!({ "name": "x", "role": "owner", "organization_id": theirs }),
+            422,
+        ),
+        (
+            "POST /v1/users".to_owned(),
+            json!({ "name": "x", "email": "x@y.example", "role": "owner", "organization_id": theirs }),
+            422,
+        ),
+        (
+            "POST /v1/api-keys".to_owned(),
+            json!({ "name": "x", "role": "driver", "user_id": acme.ids["users"] }),
+            422,
+        ),
+        ("POST /v1/organizations".to_owned(), json!({}), 403),
+    ] {
+        let bearer = format!("Bearer {}", bolt.key);
+        let headers = [("authorization", bearer.as_str()), ("if-match", "\"1\"")];
+        let answer = server.send(&what, &headers, Some(&body).filter(|b| !b.is_null())).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.body);
+    }
+    assert_eq!(server.json("/v1/vehicles/car-acme").await["name"], "car-acme");
+    assert_eq!(server.by(&acme.key, "GET /v1/vehicles", None).await.status, 200, "its key is not revoked");
+    // What is new is their own without being told.
+    let made = server.by(&bolt.key, "POST /v1/vehicles", Some(&json!({ "vehicle_id": "car-9" }))).await;
+    assert_eq!(made.json()["organization_id"], json!(bolt.ids["organizations"]));
+}
