@@ -105,6 +105,10 @@ prefixed_id!(
     LineId, "invoice line", "inl_"
 );
 prefixed_id!(
+    /// A credit or debit note.
+    NoteId, "credit note", "crn_"
+);
+prefixed_id!(
     /// A domain event.
     EventId, "event", "evt_"
 );

@@ -1,11 +1,16 @@
 //! Rating: what a trip costs by a tariff. Pure, and the only place where money is rounded: once a
 //! line and once a tax, half up to the currency's minor unit.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
 use wire::time::Timestamp;
 
-use super::tariff::{ComponentType, PriceComponent, Restrictions, TariffTerms, minute_of_day};
+use super::{
+    tariff::{ComponentType, PriceComponent, Restrictions, TariffTerms, minute_of_day},
+    types::TaxLine,
+};
 
 /// Decimals of a shown quantity.
 const QUANTITY_SCALE: u32 = 6;
@@ -38,6 +43,14 @@ pub struct RatedComponent {
     pub unit_price: Decimal,
     /// Rounded amount without tax.
     pub amount_minor: i64,
+}
+
+impl RatedComponent {
+    /// A component that costs nothing any more.
+    pub(crate) fn nothing_of(component: ComponentType, unit_price: Decimal) -> Self {
+        let unit = component.unit();
+        Self { component, quantity: Decimal::ZERO, unit, unit_price, amount_minor: 0 }
+    }
 }
 
 /// Why a trip cannot be rated.
@@ -88,6 +101,19 @@ pub fn rate(terms: &TariffTerms, usage: &TripUsage) -> Result<Vec<RatedComponent
 pub fn tax_minor(amount_minor: i64, tax_percent: Decimal) -> Result<i64, RatingError> {
     let tax = Decimal::from(amount_minor).checked_mul(tax_percent).ok_or(RatingError::Overflow("tax"))?;
     rounded(tax / Decimal::ONE_HUNDRED, "tax")
+}
+
+/// Tax by rate, of amounts with their rates: summed first, rounded once a rate.
+pub fn taxes(amounts: impl Iterator<Item = (Decimal, i64)>) -> Result<Vec<TaxLine>, RatingError> {
+    let mut sums: BTreeMap<Decimal, i64> = BTreeMap::new();
+    for (tax_percent, amount_minor) in amounts {
+        *sums.entry(tax_percent.normalize()).or_default() += amount_minor;
+    }
+    let line = |(tax_percent, taxable_minor)| {
+        let tax_minor = tax_minor(taxable_minor, tax_percent)?;
+        Ok(TaxLine { tax_percent, taxable_minor, tax_minor })
+    };
+    sums.into_iter().map(line).collect()
 }
 
 /// Digits after the point of the tariff's currency.

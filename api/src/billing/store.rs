@@ -1,13 +1,19 @@
-//! SQL on the tables of billing: tariffs and usage here, invoices and lines in `store/invoices.rs`.
+//! SQL on the tables of billing: tariffs and usage here, the rest in `store/`, a file for each.
 
 mod invoices;
+mod notes;
 
 use sqlx::{Row, any::AnyRow};
 use wire::ids::VehicleId;
 
 pub(super) use invoices::{
-    StoredLine, finalize, insert_invoice, insert_line, invoice, invoice_of_month, invoices_before, line,
-    lines_of_invoice, lines_of_trip, next_number, number_text, set_invoice_version, supersede_line,
+    StoredLine, add_paid, finalize, insert_invoice, insert_line, invoice, invoice_of_month, invoices_before,
+    line, lines_of_invoice, lines_of_trip, next_number, number_text, set_invoice_version, supersede_line,
+    void,
+};
+pub(super) use notes::{
+    insert_note, insert_note_line, lines_of_note, next_note_number, note, note_lines_of_trip, notes_before,
+    notes_of_invoice,
 };
 
 use super::{Assignment, UsageState, tariff::Tariff};
@@ -154,6 +160,15 @@ pub(super) async fn save_usage(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The latest revision of a trip, as billing was told of it.
+pub(super) async fn usage_trip(conn: &mut Conn, trip_id: &TripId) -> Result<Option<Trip>, DomainError> {
+    let row = sqlx::query("SELECT data FROM trip_usage WHERE trip_id = $1")
+        .bind(trip_id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(|r| read_json(r, "usage")).transpose()
 }
 
 /// Vehicles with trips that wait.

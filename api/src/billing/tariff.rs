@@ -50,6 +50,15 @@ impl ComponentType {
             Self::Maximum => "MAXIMUM",
         }
     }
+
+    /// Of what its quantity is.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Distance => "km",
+            Self::Time | Self::Idle => "h",
+            Self::Flat | Self::Minimum | Self::Maximum => "trip",
+        }
+    }
 }
 
 /// One price.

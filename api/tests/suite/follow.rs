@@ -61,7 +61,7 @@ fn fill(lake: &FakeLake) {
     lake.commit(vec![withdrawn(&rows[1])]);
 }
 
-fn follower(db: &Db, lake: &Arc<FakeLake>, observer: Arc<dyn TripObserver>) -> Follower {
+pub(crate) fn follower(db: &Db, lake: &Arc<FakeLake>, observer: Arc<dyn TripObserver>) -> Follower {
     Follower {
         db: db.clone(),
         lake: lake.clone(),
@@ -149,7 +149,7 @@ async fn undisturbed(dir: &Path, clean: &Path) -> BTreeMap<String, Vec<String>> 
 }
 
 /// Polls a future so many times at most, then drops it: what a kill at that point leaves.
-async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+pub(crate) async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
     std::future::poll_fn(move |context| {

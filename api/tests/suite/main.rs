@@ -8,5 +8,6 @@ mod client;
 mod fake_lake;
 mod follow;
 mod manners;
+mod notes;
 mod resources;
 mod server;
