@@ -6,7 +6,7 @@ use service::{SharedClock, health::Health};
 use tokio_util::sync::CancellationToken;
 use wire::time::Timestamp;
 
-use crate::{config::Settings, db::Db, lake_port::LakeReader};
+use crate::{billing::gateway::Gateway, config::Settings, db::Db, lake_port::LakeReader};
 
 /// Shared state of the handlers.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ pub(crate) struct Parts {
     pub(crate) clock: SharedClock,
     pub(crate) health: Health,
     pub(crate) stop: CancellationToken,
+    pub(crate) gateway: Arc<dyn Gateway>,
 }
 
 impl App {
@@ -38,6 +39,10 @@ impl App {
 
     pub(crate) fn lake(&self) -> &Arc<dyn LakeReader> {
         &self.0.lake
+    }
+
+    pub(crate) fn gateway(&self) -> &dyn Gateway {
+        self.0.gateway.as_ref()
     }
 
     pub(crate) fn health(&self) -> &Health {

@@ -17,7 +17,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     app::{App, Parts},
-    billing::{self, Billing},
+    billing::{
+        self, Billing,
+        gateway::{Gateway, Sandbox},
+        upkeep::Upkeep,
+    },
     config::Settings,
     console,
     db::{Db, DbError},
@@ -110,6 +114,14 @@ pub async fn start(
         Ok(())
     });
 
+    let gateway: Arc<dyn Gateway> = Arc::new(Sandbox);
+    let upkeep = Upkeep { db: db.clone(), gateway: Arc::clone(&gateway), clock: Arc::clone(&clock) };
+    let stop = tasks.stop_token();
+    tasks.spawn("api upkeep", async move {
+        upkeep.run(interval, stop).await;
+        Ok(())
+    });
+
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -117,6 +129,7 @@ pub async fn start(
         clock: Arc::clone(&clock),
         health: health.clone(),
         stop: tasks.stop_token(),
+        gateway,
     });
     let stop = tasks.stop_token();
     tasks.spawn("api http", async move {

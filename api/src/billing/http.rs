@@ -11,6 +11,9 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 mod notes;
+mod payments;
+mod previews;
+mod wallets;
 
 use super::{
     evidence, invoicing, store,
@@ -40,6 +43,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(finalize_invoice))
         .routes(routes!(get_evidence))
         .merge(notes::routes())
+        .merge(payments::routes())
+        .merge(previews::routes())
+        .merge(wallets::routes())
 }
 
 /// Which tariffs to list.

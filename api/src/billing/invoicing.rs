@@ -13,6 +13,7 @@ use wire::{ids::VehicleId, time::Timestamp};
 use super::{
     Assignment, evidence,
     notes::{self, NoteLine},
+    periods::TripInMonth,
     rating::{self, RatedComponent},
     store,
     tariff::{ComponentType, Tariff},
@@ -42,10 +43,15 @@ pub(crate) async fn bill(
 ) -> Result<(), DomainError> {
     let tariff = tariffs::get(conn, &assignment.tariff_id, Some(assignment.tariff_version)).await?;
     let organization = users::get(conn, &assignment.organization_id).await?;
+    let month = TripInMonth::read(conn, (trip, &organization), &tariff).await?;
+    let rest = month.as_ref().map(TripInMonth::rest).unwrap_or_default();
     let rated = match trip.status {
-        TripState::Completed => rating::rate(&tariff.terms, &evidence::usage_of(trip))?,
-        TripState::Withdrawn => Vec::new(),
+        TripState::Completed => rating::rate(&tariff.terms, &evidence::usage_of(trip), &rest)?,
+        TripState::Withdrawn => rating::rate_withdrawn(&tariff.terms, &rest)?,
     };
+    if let Some(month) = &month {
+        month.save(conn, &rated).await?;
+    }
     let existing = store::lines_of_trip(conn, &trip.id).await?;
     let (on_drafts, on_final): (Vec<_>, Vec<_>) =
         existing.into_iter().partition(|l| l.invoice_status == InvoiceStatus::Draft);
@@ -196,6 +202,7 @@ fn line_of(now: Timestamp, (trip, started): (&Trip, &str), tariff: &Tariff, part
         ComponentType::Distance => "Distance",
         ComponentType::Time => "Time",
         ComponentType::Idle => "Idling",
+        ComponentType::Energy => "Energy",
         ComponentType::Minimum => "Minimum price",
         ComponentType::Maximum => "Maximum price",
     };
@@ -215,6 +222,7 @@ fn line_of(now: Timestamp, (trip, started): (&Trip, &str), tariff: &Tariff, part
         amount_minor: part.amount_minor,
         billed_before_minor: 0,
         corrects_line_id: None,
+        month: part.month,
         tax_percent: tariff.terms.tax_percent.normalize(),
         tariff_id: tariff.id.clone(),
         tariff_version: tariff.version,

@@ -58,6 +58,7 @@ pub async fn void(
     if let Some(refusal) = refusal {
         return Err(DomainError::Conflict(format!("invoice {id} {refusal}")));
     }
+    refuse_while_paying(conn, id).await?;
     let event = NewEvent {
         aggregate_type: "invoice",
         aggregate_id: id.to_string(),
@@ -90,8 +91,19 @@ pub async fn mark_paid(
     if let Some(refusal) = why_not_payable(&invoice) {
         return Err(DomainError::Conflict(refusal));
     }
+    refuse_while_paying(conn, id).await?;
     let how = serde_json::json!({ "method": "outside", "reference": reference });
     pay(conn, now, &invoice, (invoice.due_minor, how)).await
+}
+
+/// A payment that has not ended may still succeed; until then nothing else settles the invoice.
+pub(super) async fn refuse_while_paying(conn: &mut Conn, id: &InvoiceId) -> Result<(), DomainError> {
+    match store::open_payment(conn, id).await? {
+        Some(payment) => {
+            Err(DomainError::Conflict(format!("payment {payment} of invoice {id} is under way")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Why an invoice takes no payment now.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::{ids::VehicleId, time::Timestamp};
 
-use super::{notes::Note, tariff::ComponentType};
+use super::{notes::Note, rating::MonthShare, tariff::ComponentType};
 use crate::ids::{InvoiceId, LineId, OrganizationId, TariffId, TripId};
 
 /// Whether an invoice may still change.
@@ -175,7 +175,7 @@ pub struct Line {
     /// How much, at most 6 decimals.
     #[schema(value_type = String, example = "12.345")]
     pub quantity: Decimal,
-    /// `trip`, `km` or `h`.
+    /// `trip`, `km`, `h` or `kWh`.
     pub unit: String,
     /// For one unit.
     #[schema(value_type = String, example = "0.29")]
@@ -187,6 +187,9 @@ pub struct Line {
     /// The line a correction corrects.
     #[schema(value_type = Option<String>)]
     pub corrects_line_id: Option<LineId>,
+    /// The trip's part of its month, where the tariff has tiers for the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<MonthShare>,
     /// Tax on it.
     #[schema(value_type = String, example = "25")]
     pub tax_percent: Decimal,

@@ -9,5 +9,8 @@ mod fake_lake;
 mod follow;
 mod manners;
 mod notes;
+mod payments;
 mod resources;
 mod server;
+mod tiers;
+mod wallets;

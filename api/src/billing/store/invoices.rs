@@ -299,7 +299,7 @@ pub(in crate::billing) async fn lines_of_invoice(
     let rows = sqlx::query(
         "SELECT data FROM invoice_lines WHERE invoice_id = $1 AND is_superseded = 0 \
          ORDER BY trip_start_us, trip_id, CASE component WHEN 'FLAT' THEN 1 WHEN 'DISTANCE' THEN 2 \
-         WHEN 'TIME' THEN 3 WHEN 'IDLE' THEN 4 ELSE 5 END, id",
+         WHEN 'TIME' THEN 3 WHEN 'IDLE' THEN 4 WHEN 'ENERGY' THEN 5 ELSE 6 END, id",
     )
     .bind(id.to_string())
     .fetch_all(conn)
