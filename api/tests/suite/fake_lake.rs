@@ -113,6 +113,11 @@ impl FakeLake {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "a test's trip uses little")]
+fn watt_hours(kwh: f64) -> i64 {
+    (kwh * 1000.0).round() as i64
+}
+
 fn result(columns: &[&str], rows: Vec<Vec<Value>>) -> QueryResult {
     let column = |name: &&str| ColumnInfo { name: (*name).to_owned(), data_type: "Utf8".to_owned() };
     QueryResult {
@@ -161,7 +166,7 @@ impl LakeReader for FakeLake {
                 row["idle_s"].clone(),
             ];
             if has_energy {
-                values.push(json!(r.energy_used_kwh.map(|kwh| (kwh * 1000.0).round() as i64)));
+                values.push(json!(r.energy_used_kwh.map(watt_hours)));
             }
             values
         });
