@@ -6,7 +6,10 @@ use service::{SharedClock, health::Health};
 use tokio_util::sync::CancellationToken;
 use wire::time::Timestamp;
 
-use crate::{config::Settings, db::Db, lake_port::LakeReader, rate::Rates, users::secret::Hashing};
+use crate::{
+    billing::gateway::Gateway, config::Settings, db::Db, lake_port::LakeReader, rate::Rates,
+    users::secret::Hashing,
+};
 
 /// Shared state of the handlers.
 #[derive(Debug, Clone)]
@@ -23,6 +26,7 @@ pub(crate) struct Parts {
     pub(crate) stop: CancellationToken,
     pub(crate) hashing: Hashing,
     pub(crate) rates: Rates,
+    pub(crate) gateway: Arc<dyn Gateway>,
 }
 
 impl App {
@@ -40,6 +44,10 @@ impl App {
 
     pub(crate) fn lake(&self) -> &Arc<dyn LakeReader> {
         &self.0.lake
+    }
+
+    pub(crate) fn gateway(&self) -> &dyn Gateway {
+        self.0.gateway.as_ref()
     }
 
     pub(crate) fn health(&self) -> &Health {

@@ -1,21 +1,33 @@
 //! Billing: tariffs, what trips cost, invoices and their evidence.
 //!
-//! *Owns* the tables `tariffs`, `tariff_assignments`, `trip_usage`, `invoices`, `invoice_lines`
-//! and `billing_settled`, and their events. *Does not own* trips: it listens to them as
+//! *Owns* the tables `tariffs`, `tariff_assignments`, `trip_usage`, `invoices`, `invoice_lines`,
+//! `credit_notes`, `credit_note_lines`, `month_usage`, `trip_month_usage`, `wallets`,
+//! `ledger_entries`, `wallet_holds`, `payments`, `refunds` and `billing_settled`, and their events. *Does not own* trips: it listens to them as
 //! [`TripObserver`]. It calls the domains to its left.
 //!
 //! Path: `tariff.rs` says what a tariff is, `rating.rs` what a trip costs (pure), `invoicing.rs`
-//! keeps the lines of draft invoices in step with trips, `evidence.rs` proves a line again from
-//! the lake. A trip waits, unbilled, until its vehicle has an organization and that a tariff.
+//! keeps the lines of draft invoices in step with trips, `notes.rs` corrects final ones,
+//! `settlement.rs` has them paid or void, `evidence.rs` proves a line again from the lake. A trip waits, unbilled, until its vehicle has an organization and that a tariff.
 
 pub mod evidence;
+pub mod gateway;
 pub(crate) mod http;
 pub mod invoicing;
+pub mod notes;
+pub mod payment_types;
+pub mod payments;
+mod periods;
+pub mod previews;
 pub mod rating;
+pub mod settlement;
 mod store;
 pub mod tariff;
 pub mod tariffs;
+pub mod tiers;
 pub mod types;
+pub mod upkeep;
+pub mod wallet_types;
+pub mod wallets;
 
 use async_trait::async_trait;
 use wire::time::Timestamp;

@@ -117,6 +117,34 @@ prefixed_id!(
     AuditId, "audit entry", "aud_"
 );
 prefixed_id!(
+    /// A credit or debit note.
+    NoteId, "credit note", "crn_"
+);
+prefixed_id!(
+    /// A wallet.
+    WalletId, "wallet", "wal_"
+);
+prefixed_id!(
+    /// A hold on a wallet's credit.
+    HoldId, "wallet hold", "hld_"
+);
+prefixed_id!(
+    /// A transaction of the ledger.
+    TransactionId, "ledger transaction", "txn_"
+);
+prefixed_id!(
+    /// One side of a transaction.
+    EntryId, "ledger entry", "ent_"
+);
+prefixed_id!(
+    /// A payment.
+    PaymentId, "payment", "pay_"
+);
+prefixed_id!(
+    /// A refund.
+    RefundId, "refund", "rfd_"
+);
+prefixed_id!(
     /// A domain event.
     EventId, "event", "evt_"
 );

@@ -33,6 +33,7 @@ mod extract;
 pub mod fault;
 mod idempotency;
 pub mod ids;
+mod keyed;
 pub mod lake_port;
 mod manners;
 mod metrics;

@@ -37,3 +37,40 @@ pub(crate) fn evidence_checked(agrees: bool) {
     let outcome = if agrees { "agrees" } else { "differs" };
     counter!("roadlake_api_evidence_checks_total", "outcome" => outcome).increment(1);
 }
+
+/// A payment was tried. These four have the names that operators of fleets asked for.
+pub(crate) fn payment_attempted(payment_method: &'static str, amount_range: &'static str) {
+    counter!("payment_attempts_total", "payment_method" => payment_method, "amount_range" => amount_range)
+        .increment(1);
+}
+
+/// A payment ended well.
+pub(crate) fn payment_succeeded() {
+    counter!("payment_success_total").increment(1);
+}
+
+/// A payment ended otherwise.
+pub(crate) fn payment_failed(error_type: &'static str) {
+    counter!("payment_failure_total", "error_type" => error_type).increment(1);
+}
+
+/// The gateway answered, or gave no answer in its time.
+pub(crate) fn payment_processed(elapsed: Duration) {
+    histogram!("payment_processing_duration_seconds").record(elapsed.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_lists_the_metrics_of_payments() {
+        let (page, code) = (include_str!("../../docs/metrics.md"), include_str!("metrics.rs"));
+        let names: Vec<&str> =
+            code.split('"').filter(|t| t.starts_with("payment_") && t.len() > 15).collect();
+        for name in ["payment_attempts_total", "payment_success_total", "payment_failure_total"] {
+            assert!(names.contains(&name), "{name}");
+        }
+        for name in names {
+            assert!(page.contains(&format!("| `{name}` |")), "{name} is not on the page");
+        }
+    }
+}

@@ -90,13 +90,35 @@ pub(crate) const RULES: &[Rule] = &[
     rule("GET", "/v1/invoices/{id}", &[Analyst, Billing], Reach::Of(Thing::Invoice)),
     rule("POST", "/v1/invoices/{id}/finalize", &[Billing], Reach::Operator),
     rule("GET", "/v1/invoices/{id}/lines/{line_id}/evidence", &[Analyst, Billing], Reach::Of(Thing::Invoice)),
+    rule("GET", "/v1/credit-notes", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/credit-notes/{id}", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/credit-notes/{id}/lines/{line_id}/evidence", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/wallets", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/wallets/{id}", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/wallets/{id}/entries", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/wallet-holds", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/wallet-holds/{id}", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/payments", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/payments/{id}", &[Analyst, Billing], Reach::Operator),
+    rule("GET", "/v1/refunds", &[Analyst, Billing], Reach::Operator),
+    rule("POST", "/v1/invoices/{id}/mark-paid", &[Billing], Reach::Operator),
+    rule("POST", "/v1/invoices/{id}/void", &[Billing], Reach::Operator),
+    rule("POST", "/v1/tariff-previews", &[Billing], Reach::Operator),
+    rule("POST", "/v1/wallets", &[Billing], Reach::Operator),
+    rule("POST", "/v1/wallets/{id}/top-ups", &[Billing], Reach::Operator),
+    rule("POST", "/v1/wallet-holds", &[Billing], Reach::Operator),
+    rule("POST", "/v1/wallet-holds/{id}/capture", &[Billing], Reach::Operator),
+    rule("POST", "/v1/wallet-holds/{id}/release", &[Billing], Reach::Operator),
+    rule("POST", "/v1/payments", &[Billing], Reach::Operator),
+    rule("POST", "/v1/payments/{id}/confirm", &[Billing], Reach::Operator),
+    rule("POST", "/v1/refunds", &[Billing], Reach::Operator),
     // of no domain
     rule("POST", "/v1/sql", &[Analyst], Reach::Narrowed),
     rule("GET", "/v1/events", &[Analyst], Reach::Operator),
 ];
 
 /// Asks, but changes nothing: left out of the audit log.
-const READING_POSTS: &[&str] = &["/v1/sql"];
+const READING_POSTS: &[&str] = &["/v1/sql", "/v1/tariff-previews"];
 
 impl Rule {
     /// Whether a role may.

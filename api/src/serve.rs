@@ -18,7 +18,11 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     app::{App, Parts},
     audit,
-    billing::{self, Billing},
+    billing::{
+        self, Billing,
+        gateway::{Gateway, Sandbox},
+        upkeep::Upkeep,
+    },
     config::Settings,
     console,
     db::{Db, DbError},
@@ -116,6 +120,14 @@ pub async fn start(
     });
 
     let rates = Rates::new(settings.requests_per_second_max);
+    let gateway: Arc<dyn Gateway> = Arc::new(Sandbox);
+    let upkeep = Upkeep { db: db.clone(), gateway: Arc::clone(&gateway), clock: Arc::clone(&clock) };
+    let stop = tasks.stop_token();
+    tasks.spawn("api upkeep", async move {
+        upkeep.run(interval, stop).await;
+        Ok(())
+    });
+
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -125,6 +137,7 @@ pub async fn start(
         stop: tasks.stop_token(),
         hashing: Hashing::default(),
         rates,
+        gateway,
     });
     let stop = tasks.stop_token();
     tasks.spawn("api http", async move {

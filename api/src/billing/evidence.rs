@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use wire::time::Timestamp;
 
 use super::{
-    rating::{self, TripUsage},
+    rating::{self, MonthRest, TripUsage},
     tariff::Tariff,
     types::{Evidence, Line},
 };
@@ -28,14 +28,25 @@ pub(crate) fn usage_of(trip: &Trip) -> TripUsage {
         distance_m: trip.distance_m,
         duration_s: trip.duration_s,
         idle_s: trip.idle_s,
+        energy_wh: energy_wh(trip).unwrap_or(0),
         start_time: trip.start_time,
     }
 }
 
+/// Whole watt hours, as [`sql_of`] rounds them too: no float goes further than this.
+#[allow(clippy::cast_possible_truncation, reason = "saturates, and rating refuses what is so large")]
+fn energy_wh(trip: &Trip) -> Option<i64> {
+    trip.energy_used_kwh.map(|kwh| (kwh * 1000.0).round() as i64)
+}
+
 /// The query that reads a trip's revision. Ids are of letters, digits, `-` and `_` alone.
 pub(crate) fn sql_of(trip: &Trip) -> String {
+    let energy = match trip.energy_used_kwh {
+        Some(_) => ", CAST(ROUND(energy_used_kwh * 1000) AS BIGINT) AS energy_wh",
+        None => "",
+    };
     format!(
-        "SELECT trip_id, revision, vehicle_id, status, start_time, end_time, distance_m, duration_s, idle_s \
+        "SELECT trip_id, revision, vehicle_id, status, start_time, end_time, distance_m, duration_s, idle_s{energy} \
          FROM trips WHERE trip_id = '{}' AND revision = {}",
         trip.id, trip.revision
     )
@@ -55,7 +66,12 @@ pub(crate) fn hash_of_trip(trip: &Trip) -> String {
         "idle_s": trip.idle_s,
     });
     match row {
-        Value::Object(row) => hash_of(&[row]),
+        Value::Object(mut row) => {
+            if let Some(energy_wh) = energy_wh(trip) {
+                row.insert("energy_wh".to_owned(), energy_wh.into());
+            }
+            hash_of(&[row])
+        }
         _ => String::new(),
     }
 }
@@ -87,17 +103,20 @@ pub(crate) async fn of_line(
 
 /// The line's amount from the rows: what its component costs, less what was billed before.
 fn recompute(line: &Line, tariff: &Tariff, rows: &[Map<String, Value>]) -> Result<i64, DomainError> {
-    let costs = match rows {
+    // The month's other trips are as they were when the line was rated.
+    let rest: MonthRest = line.month.iter().map(|m| (line.component, m.rest)).collect();
+    let usage = match rows {
         [row] if row.get("status").and_then(Value::as_str) == Some(TripState::Completed.as_str()) => {
-            let rated = match usage_of_row(row) {
-                Some(usage) => rating::rate(&tariff.terms, &usage)?,
-                None => Vec::new(),
-            };
-            rated.iter().find(|r| r.component == line.component).map_or(0, |r| r.amount_minor)
+            usage_of_row(row)
         }
-        // No row, or a withdrawn trip: it costs nothing.
-        _ => 0,
+        // No row, or a withdrawn trip: it took place nowhere.
+        _ => None,
     };
+    let rated = match usage {
+        Some(usage) => rating::rate(&tariff.terms, &usage, &rest)?,
+        None => rating::rate_withdrawn(&tariff.terms, &rest)?,
+    };
+    let costs = rated.iter().find(|r| r.component == line.component).map_or(0, |r| r.amount_minor);
     Ok(costs - line.billed_before_minor)
 }
 
@@ -107,6 +126,7 @@ fn usage_of_row(row: &Map<String, Value>) -> Option<TripUsage> {
         distance_m: number("distance_m")?,
         duration_s: number("duration_s")?,
         idle_s: number("idle_s")?,
+        energy_wh: number("energy_wh").unwrap_or(0),
         start_time: Timestamp::parse(row.get("start_time")?.as_str()?).ok()?,
     })
 }

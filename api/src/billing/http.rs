@@ -2,15 +2,18 @@
 
 use axum::{
     Json,
-    body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use wire::time::Timestamp;
+
+mod notes;
+mod payments;
+mod previews;
+mod wallets;
 
 use super::{
     evidence, invoicing, store,
@@ -21,12 +24,12 @@ use super::{
 use crate::{
     app::App,
     caller::Caller,
-    db::Tx,
     error::{ApiError, Problem},
     extract::{ApiJson, ApiPath, ApiQuery, IfMatch, KeyedBody, read_json, tagged},
     fault::DomainError,
-    idempotency::{self, StoredAnswer},
+    idempotency,
     ids::{InvoiceId, LineId, OrganizationId, TariffId},
+    keyed::{finish, replayed},
     metrics,
     page::{Cursor, Page, limit_of},
 };
@@ -40,6 +43,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get_invoice))
         .routes(routes!(finalize_invoice))
         .routes(routes!(get_evidence))
+        .merge(notes::routes())
+        .merge(payments::routes())
+        .merge(previews::routes())
+        .merge(wallets::routes())
 }
 
 /// Which tariffs to list.
@@ -166,8 +173,9 @@ async fn list_invoices(
     query.organization_id = caller.narrowed(query.organization_id)?;
     let limit = limit_of(query.limit)?;
     let status = query.status.as_deref().unwrap_or_default();
-    if !["", "draft", "finalized"].contains(&status) {
-        return Err(DomainError::invalid("the query", "status", "must be draft or finalized").into());
+    if !["", "draft", "finalized", "paid", "void"].contains(&status) {
+        let message = "must be draft, finalized, paid or void";
+        return Err(DomainError::invalid("the query", "status", message).into());
     }
     let before = match Cursor::decode(query.cursor.as_deref())? {
         Some(cursor) => (cursor.key_number()?, cursor.id),
@@ -223,34 +231,6 @@ async fn finalize_invoice(
     }
     let invoice = invoicing::finalize(&mut tx, app.now(), &id).await?;
     finish(tx, app.now(), &request, (StatusCode::OK, &invoice)).await
-}
-
-/// Stores effect and answer together, and answers.
-async fn finish<T: Serialize>(
-    mut tx: Tx,
-    now: Timestamp,
-    request: &KeyedBody,
-    (status, value): (StatusCode, &T),
-) -> Result<Response, ApiError> {
-    let body = crate::events::json_of(value).to_string();
-    let answer = StoredAnswer { status: i64::from(status.as_u16()), body };
-    idempotency::keep(&mut tx, now, &request.key, &answer).await?;
-    tx.commit().await.map_err(DomainError::from)?;
-    Ok(answered(answer))
-}
-
-fn answered(answer: StoredAnswer) -> Response {
-    let status = u16::try_from(answer.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = status.unwrap_or(StatusCode::OK);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-fn replayed(answer: StoredAnswer) -> Response {
-    let mut response = answered(answer);
-    response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
-    response
 }
 
 /// The proof of a line: its query run again at its lake version, and the amount from the answer.

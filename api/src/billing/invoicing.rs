@@ -2,7 +2,7 @@
 //!
 //! One draft an organization and calendar month of its zone; a trip is of the month it ends in.
 //! A new revision replaces the trip's lines on drafts. What final invoices billed stays: the
-//! difference goes as correction lines to the first month from the trip's on that is not final.
+//! difference becomes a credit or debit note (`notes.rs`).
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,11 @@ use rust_decimal::Decimal;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use super::{
-    Assignment, evidence, rating,
-    rating::RatedComponent,
-    store::{self, StoredLine},
+    Assignment, evidence,
+    notes::{self, NoteLine},
+    periods::TripInMonth,
+    rating::{self, RatedComponent},
+    store,
     tariff::{ComponentType, Tariff},
     tariffs,
     types::{Invoice, InvoiceStatus, InvoiceWithLines, Line, LineKind, NewInvoice},
@@ -41,15 +43,29 @@ pub(crate) async fn bill(
 ) -> Result<(), DomainError> {
     let tariff = tariffs::get(conn, &assignment.tariff_id, Some(assignment.tariff_version)).await?;
     let organization = users::get(conn, &assignment.organization_id).await?;
+    let month = TripInMonth::read(conn, (trip, &organization), &tariff).await?;
+    let rest = month.as_ref().map(TripInMonth::rest).unwrap_or_default();
     let rated = match trip.status {
-        TripState::Completed => rating::rate(&tariff.terms, &evidence::usage_of(trip))?,
-        TripState::Withdrawn => Vec::new(),
+        TripState::Completed => rating::rate(&tariff.terms, &evidence::usage_of(trip), &rest)?,
+        TripState::Withdrawn => rating::rate_withdrawn(&tariff.terms, &rest)?,
     };
+    if let Some(month) = &month {
+        month.save(conn, &rated).await?;
+    }
     let existing = store::lines_of_trip(conn, &trip.id).await?;
     let (on_drafts, on_final): (Vec<_>, Vec<_>) =
         existing.into_iter().partition(|l| l.invoice_status == InvoiceStatus::Draft);
-    let lines = lines_of(now, (trip, &organization), &tariff, (rated, &on_final));
-
+    let billed = notes::billed_lines(conn, on_final, &trip.id).await?;
+    let lines = match &billed.invoice_id {
+        None => usage_lines(now, (trip, &organization), &tariff, rated),
+        Some(invoice_id) => {
+            let corrections = correction_lines(now, (trip, &organization), &tariff, (rated, &billed));
+            let invoice = get(conn, invoice_id).await?;
+            notes::issue(conn, now, (trip, &invoice), &corrections).await?;
+            metrics::lines_billed(u64::try_from(corrections.len()).unwrap_or(0));
+            Vec::new()
+        }
+    };
     let mut superseded: BTreeMap<InvoiceId, Vec<LineId>> = BTreeMap::new();
     for old in on_drafts {
         superseded.entry(old.invoice_id).or_default().push(old.line.id);
@@ -87,98 +103,133 @@ async fn change_lines(
     for line in added {
         store::insert_line(conn, &invoice.id, line).await?;
     }
-    store::set_invoice_version(conn, &invoice.id, version).await
+    store::set_invoice_version(conn, &invoice.id, (invoice.version, version)).await
 }
 
-/// What final invoices billed for one component.
-#[derive(Default)]
+/// What of a trip is billed for good.
+pub(super) struct BilledTrip {
+    /// The final invoice it is on; none when it is on no final one.
+    pub(super) invoice_id: Option<InvoiceId>,
+    /// Its lines there and on notes, oldest first.
+    pub(super) lines: Vec<Line>,
+}
+
+/// What is billed for one component.
 struct Billed {
     amount_minor: i64,
-    last: Option<Line>,
+    quantity: Decimal,
+    unit_price: Decimal,
+    trip_revision: i64,
+    invoice_line_id: Option<LineId>,
 }
 
-/// The lines a revision needs: usage where nothing was billed, corrections where it was.
-fn lines_of(
+impl BilledTrip {
+    fn by_component(&self) -> BTreeMap<ComponentType, Billed> {
+        let mut billed: BTreeMap<ComponentType, Billed> = BTreeMap::new();
+        for line in &self.lines {
+            let of_invoice = || match line.kind {
+                LineKind::Usage => Some(line.id.clone()),
+                LineKind::Correction => line.corrects_line_id.clone(),
+            };
+            let entry = billed.entry(line.component).or_insert_with(|| Billed {
+                amount_minor: 0,
+                quantity: Decimal::ZERO,
+                unit_price: Decimal::ZERO,
+                trip_revision: 0,
+                invoice_line_id: of_invoice(),
+            });
+            entry.amount_minor += line.amount_minor;
+            entry.quantity = line.quantity;
+            entry.unit_price = line.unit_price;
+            entry.trip_revision = line.trip_revision;
+        }
+        billed
+    }
+}
+
+/// The lines of a trip of which no final invoice bills anything.
+fn usage_lines(
     now: Timestamp,
     (trip, organization): (&Trip, &Organization),
     tariff: &Tariff,
-    (rated, on_final): (Vec<RatedComponent>, &[StoredLine]),
+    rated: Vec<RatedComponent>,
 ) -> Vec<Line> {
-    let mut billed: BTreeMap<ComponentType, Billed> = BTreeMap::new();
-    for stored in on_final {
-        let entry = billed.entry(stored.line.component).or_default();
-        entry.amount_minor += stored.line.amount_minor;
-        entry.last = Some(stored.line.clone());
-    }
     let started = local_text(trip.start_time, &organization.time_zone);
+    rated.into_iter().map(|part| line_of(now, (trip, &started), tariff, part)).collect()
+}
+
+/// What a revision changes against what is billed for good, a line a component that differs.
+fn correction_lines(
+    now: Timestamp,
+    (trip, organization): (&Trip, &Organization),
+    tariff: &Tariff,
+    (mut rated, billed): (Vec<RatedComponent>, &BilledTrip),
+) -> Vec<NoteLine> {
+    let started = local_text(trip.start_time, &organization.time_zone);
+    let before = billed.by_component();
+    let last_revision = billed.lines.iter().map(|l| l.trip_revision).max().unwrap_or(0);
+    // Components that the revision has no more are taken back.
+    for (component, was) in &before {
+        if rated.iter().all(|r| r.component != *component) {
+            rated.push(RatedComponent::nothing_of(*component, was.unit_price));
+        }
+    }
     let mut lines = Vec::new();
     for part in rated {
-        let before = billed.remove(&part.component);
-        lines.extend(line_of(now, (trip, &started), tariff, (part, before)));
-    }
-    // Components that the revision has no more are taken back.
-    for (component, before) in billed {
-        let Some(last) = before.last.clone() else { continue };
-        let unit = match component {
-            ComponentType::Distance => "km",
-            ComponentType::Time | ComponentType::Idle => "h",
-            _ => "trip",
-        };
-        let nothing = RatedComponent {
-            component,
-            quantity: Decimal::ZERO,
-            unit,
-            unit_price: last.unit_price,
-            amount_minor: 0,
-        };
-        lines.extend(line_of(now, (trip, &started), tariff, (nothing, Some(before))));
+        let was = before.get(&part.component);
+        let billed_before_minor = was.map_or(0, |b| b.amount_minor);
+        if part.amount_minor == billed_before_minor {
+            continue;
+        }
+        let mut line = line_of(now, (trip, &started), tariff, part);
+        line.kind = LineKind::Correction;
+        line.description = format!("Correction: {}", line.description);
+        line.amount_minor -= billed_before_minor;
+        line.billed_before_minor = billed_before_minor;
+        line.corrects_line_id = was.and_then(|b| b.invoice_line_id.clone());
+        lines.push(NoteLine {
+            line,
+            trip_revision_before: was.map_or(last_revision, |b| b.trip_revision),
+            quantity_before: was.map_or(Decimal::ZERO, |b| b.quantity),
+        });
     }
     lines
 }
 
-fn line_of(
-    now: Timestamp,
-    (trip, started): (&Trip, &str),
-    tariff: &Tariff,
-    (part, before): (RatedComponent, Option<Billed>),
-) -> Option<Line> {
+fn line_of(now: Timestamp, (trip, started): (&Trip, &str), tariff: &Tariff, part: RatedComponent) -> Line {
     let name = match part.component {
         ComponentType::Flat => "Trip",
         ComponentType::Distance => "Distance",
         ComponentType::Time => "Time",
         ComponentType::Idle => "Idling",
+        ComponentType::Energy => "Energy",
         ComponentType::Minimum => "Minimum price",
         ComponentType::Maximum => "Maximum price",
     };
-    let billed_before_minor = before.as_ref().map_or(0, |b| b.amount_minor);
-    let (kind, description) = match &before {
-        None => (LineKind::Usage, format!("{name}, {} on {started}", trip.vehicle_id)),
-        Some(_) if part.amount_minor == billed_before_minor => return None,
-        Some(_) => (LineKind::Correction, format!("Correction: {name}, {} on {started}", trip.vehicle_id)),
-    };
-    Some(Line {
+    Line {
         id: LineId::new(now),
-        kind,
+        kind: LineKind::Usage,
         trip_id: trip.id.clone(),
         trip_revision: trip.revision,
         trip_start_time: trip.start_time,
         trip_end_time: trip.end_time,
         vehicle_id: trip.vehicle_id.clone(),
-        description,
+        description: format!("{name}, {} on {started}", trip.vehicle_id),
         component: part.component,
         quantity: part.quantity,
         unit: part.unit.to_owned(),
         unit_price: part.unit_price,
-        amount_minor: part.amount_minor - billed_before_minor,
-        billed_before_minor,
-        corrects_line_id: before.and_then(|b| b.last).map(|l| l.id),
+        amount_minor: part.amount_minor,
+        billed_before_minor: 0,
+        corrects_line_id: None,
+        month: part.month,
         tax_percent: tariff.terms.tax_percent.normalize(),
         tariff_id: tariff.id.clone(),
         tariff_version: tariff.version,
         lake_version: trip.lake_version,
         evidence_sql: evidence::sql_of(trip),
         row_hash: evidence::hash_of_trip(trip),
-    })
+    }
 }
 
 fn local_text(time: Timestamp, zone_name: &str) -> String {
@@ -243,10 +294,17 @@ async fn open(
         subtotal_minor: 0,
         tax_minor: 0,
         total_minor: 0,
+        taxes: Vec::new(),
+        noted_minor: 0,
+        paid_minor: 0,
+        due_minor: 0,
         line_count: 0,
         version: 1,
         created_at: now,
         finalized_at: None,
+        paid_at: None,
+        voided_at: None,
+        void_reason: None,
     };
     let event = NewEvent {
         aggregate_type: "invoice",
@@ -305,8 +363,13 @@ pub async fn create(conn: &mut Conn, now: Timestamp, new: &NewInvoice) -> Result
 /// Makes a draft final: it gets the next number and never changes again.
 pub async fn finalize(conn: &mut Conn, now: Timestamp, id: &InvoiceId) -> Result<Invoice, DomainError> {
     let invoice = get(conn, id).await?;
-    if invoice.status == InvoiceStatus::Finalized {
-        return Err(DomainError::Conflict(format!("invoice {id} is final already")));
+    let refusal = match invoice.status {
+        InvoiceStatus::Draft => None,
+        InvoiceStatus::Finalized | InvoiceStatus::Paid => Some("is final already"),
+        InvoiceStatus::Void => Some("is void; its trips are on a draft again"),
+    };
+    if let Some(refusal) = refusal {
+        return Err(DomainError::Conflict(format!("invoice {id} {refusal}")));
     }
     if invoice.line_count == 0 {
         return Err(DomainError::Conflict(format!(
@@ -324,7 +387,7 @@ pub async fn finalize(conn: &mut Conn, now: Timestamp, id: &InvoiceId) -> Result
         }),
     };
     let version = events::append(conn, now, invoice.version, event).await?;
-    store::finalize(conn, id, (number, version, now)).await?;
+    store::finalize(conn, id, ((invoice.version, version), now, number)).await?;
     get(conn, id).await
 }
 
@@ -336,7 +399,8 @@ pub async fn get(conn: &mut Conn, id: &InvoiceId) -> Result<Invoice, DomainError
 /// An invoice with its lines.
 pub async fn get_with_lines(conn: &mut Conn, id: &InvoiceId) -> Result<InvoiceWithLines, DomainError> {
     let invoice = get(conn, id).await?;
-    Ok(InvoiceWithLines { lines: store::lines_of_invoice(conn, id).await?, invoice })
+    let lines = store::lines_of_invoice(conn, id).await?;
+    Ok(InvoiceWithLines { invoice, lines, notes: notes::of_invoice(conn, id).await? })
 }
 
 /// The newest invoice that bills a vehicle, with its lines.

@@ -1,13 +1,32 @@
-//! SQL on the tables of billing: tariffs and usage here, invoices and lines in `store/invoices.rs`.
+//! SQL on the tables of billing: tariffs and usage here, the rest in `store/`, a file for each.
 
 mod invoices;
+mod notes;
+mod payments;
+mod periods;
+mod wallets;
 
 use sqlx::{Row, any::AnyRow};
-use wire::ids::VehicleId;
+use wire::{ids::VehicleId, time::Timestamp};
 
 pub(super) use invoices::{
-    StoredLine, finalize, insert_invoice, insert_line, invoice, invoice_of_month, invoices_before, line,
-    lines_of_invoice, lines_of_trip, next_number, number_text, set_invoice_version, supersede_line,
+    StoredLine, add_paid, finalize, insert_invoice, insert_line, invoice, invoice_of_month, invoices_before,
+    line, lines_of_invoice, lines_of_trip, next_number, number_text, set_invoice_version, supersede_line,
+    void,
+};
+pub(super) use notes::{
+    insert_note, insert_note_line, lines_of_note, next_note_number, note, note_lines_of_trip, notes_before,
+    notes_of_invoice,
+};
+
+pub(super) use payments::{
+    add_refunded, end_payment, end_refund, insert_payment, insert_refund, open_payment, payment,
+    payments_before, pending_payments, pending_refunds, refunds_of,
+};
+pub(super) use periods::{month_figures, month_of_trip, save_month, save_month_of_trip};
+pub(super) use wallets::{
+    close_hold, entries_before, hold, holds_before, holds_due, insert_entry, insert_hold, insert_wallet,
+    move_wallet, sum_of_entries, wallet, wallet_of, wallets_after,
 };
 
 use super::{Assignment, UsageState, tariff::Tariff};
@@ -138,11 +157,11 @@ pub(super) async fn save_usage(
         UsageState::Void => "void",
     };
     sqlx::query(
-        "INSERT INTO trip_usage (trip_id, state, vehicle_id, organization_id, tariff_id, tariff_version, data) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) \
+        "INSERT INTO trip_usage (trip_id, state, vehicle_id, organization_id, tariff_id, tariff_version, data, end_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
          ON CONFLICT (trip_id) DO UPDATE SET state = excluded.state, vehicle_id = excluded.vehicle_id, \
          organization_id = excluded.organization_id, tariff_id = excluded.tariff_id, \
-         tariff_version = excluded.tariff_version, data = excluded.data",
+         tariff_version = excluded.tariff_version, data = excluded.data, end_us = excluded.end_us",
     )
     .bind(trip.id.to_string())
     .bind(state)
@@ -151,9 +170,64 @@ pub(super) async fn save_usage(
     .bind(assignment.map(|a| a.tariff_id.to_string()))
     .bind(assignment.map(|a| a.tariff_version))
     .bind(json_of(trip).to_string())
+    .bind(trip.end_time.0)
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The latest revision of a trip, as billing was told of it.
+pub(super) async fn usage_trip(conn: &mut Conn, trip_id: &TripId) -> Result<Option<Trip>, DomainError> {
+    let row = sqlx::query("SELECT data FROM trip_usage WHERE trip_id = $1")
+        .bind(trip_id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(|r| read_json(r, "usage")).transpose()
+}
+
+/// Organizations that trips were rated for.
+pub(super) async fn organizations_with_usage(
+    conn: &mut Conn,
+    limit: i64,
+) -> Result<Vec<OrganizationId>, DomainError> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT organization_id FROM trip_usage WHERE organization_id IS NOT NULL \
+         ORDER BY organization_id LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|r| parsed(r.try_get("organization_id")?, "usage")).collect()
+}
+
+/// Trips of an organization that may have ended in `[start, end)`, by id, after one.
+pub(super) async fn rated_trips(
+    conn: &mut Conn,
+    (organization, (start, end)): (&OrganizationId, (Timestamp, Timestamp)),
+    (after, limit): (&str, i64),
+) -> Result<Vec<(Trip, Assignment)>, DomainError> {
+    let rows = sqlx::query(
+        "SELECT data, organization_id, tariff_id, tariff_version FROM trip_usage \
+         WHERE organization_id = $1 AND tariff_id IS NOT NULL AND trip_id > $2 \
+         AND (end_us IS NULL OR (end_us >= $3 AND end_us < $4)) ORDER BY trip_id LIMIT $5",
+    )
+    .bind(organization.to_string())
+    .bind(after.to_owned())
+    .bind(start.0)
+    .bind(end.0)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let assignment = Assignment {
+                organization_id: parsed(row.try_get("organization_id")?, "usage")?,
+                tariff_id: parsed(row.try_get("tariff_id")?, "usage")?,
+                tariff_version: row.try_get("tariff_version")?,
+            };
+            Ok((read_json(row, "usage")?, assignment))
+        })
+        .collect()
 }
 
 /// Vehicles with trips that wait.

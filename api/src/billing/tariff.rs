@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::time::Timestamp;
 
+use super::tiers::Tiers;
 use crate::{
     fault::{DomainError, Faults},
     ids::TariffId,
@@ -32,6 +33,8 @@ pub enum ComponentType {
     Time,
     /// Its idling, price an hour, step in s.
     Idle,
+    /// Energy an electric drive used, price a kWh, step in Wh; nothing where the trip has none.
+    Energy,
     /// On lines only: what is missing to the minimum price.
     Minimum,
     /// On lines only: what is over the maximum price, negative.
@@ -46,8 +49,35 @@ impl ComponentType {
             Self::Distance => "DISTANCE",
             Self::Time => "TIME",
             Self::Idle => "IDLE",
+            Self::Energy => "ENERGY",
             Self::Minimum => "MINIMUM",
             Self::Maximum => "MAXIMUM",
+        }
+    }
+
+    /// By its spelling.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        let all =
+            [Self::Flat, Self::Distance, Self::Time, Self::Idle, Self::Energy, Self::Minimum, Self::Maximum];
+        all.into_iter().find(|c| c.as_str() == text)
+    }
+
+    /// Base units (m, s, Wh) in a unit.
+    pub(crate) fn per_unit(self) -> i64 {
+        match self {
+            Self::Distance | Self::Energy => 1_000,
+            Self::Time | Self::Idle => 3_600,
+            Self::Flat | Self::Minimum | Self::Maximum => 1,
+        }
+    }
+
+    /// Of what its quantity is.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Distance => "km",
+            Self::Time | Self::Idle => "h",
+            Self::Energy => "kWh",
+            Self::Flat | Self::Minimum | Self::Maximum => "trip",
         }
     }
 }
@@ -56,15 +86,20 @@ impl ComponentType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceComponent {
-    /// `FLAT`, `DISTANCE`, `TIME` or `IDLE`.
+    /// `FLAT`, `DISTANCE`, `TIME`, `IDLE` or `ENERGY`.
     #[serde(rename = "type")]
     pub component: ComponentType,
-    /// Decimal text: a trip, km, or hour, without tax.
+    /// Decimal text: a trip, km, hour or kWh, without tax. Left out where there are tiers.
+    #[serde(default)]
     #[schema(value_type = String, example = "0.29")]
     pub price: Decimal,
-    /// Quantities are rounded up to a multiple of this: m or s.
+    /// Quantities are rounded up to a multiple of this: m, s or Wh.
     #[serde(default = "one")]
     pub step_size: i64,
+    /// Prices by the quantity of a calendar month, all trips of the organization together. A type
+    /// with tiers is in the tariff once, and least and highest price do not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiers: Option<Tiers>,
 }
 
 fn one() -> i64 {
@@ -93,9 +128,47 @@ pub struct Restrictions {
     /// Trips that start before this local time; earlier than `start_time` means over midnight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_time: Option<String>,
-    /// IANA zone of those times; `UTC` when absent.
+    /// Trips that start on these local days; any when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub day_of_week: Vec<DayOfWeek>,
+    /// IANA zone of those times and days; that of the tariff when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+}
+
+/// A day, from Monday.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum DayOfWeek {
+    /// The first.
+    Monday,
+    /// The second.
+    Tuesday,
+    /// The third.
+    Wednesday,
+    /// The fourth.
+    Thursday,
+    /// The fifth.
+    Friday,
+    /// The sixth.
+    Saturday,
+    /// The seventh.
+    Sunday,
+}
+
+impl DayOfWeek {
+    /// 1 (Monday) to 7.
+    pub(super) fn number(self) -> i8 {
+        match self {
+            Self::Monday => 1,
+            Self::Tuesday => 2,
+            Self::Wednesday => 3,
+            Self::Thursday => 4,
+            Self::Friday => 5,
+            Self::Saturday => 6,
+            Self::Sunday => 7,
+        }
+    }
 }
 
 /// Prices under one set of restrictions. The first element that applies and has a component of a
@@ -118,6 +191,9 @@ pub struct TariffTerms {
     pub name: String,
     /// ISO 4217.
     pub currency: String,
+    /// IANA zone of times and days in restrictions; `UTC` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// Tax on every line, percent.
     #[schema(value_type = String, example = "25")]
     pub tax_percent: Decimal,
@@ -164,6 +240,11 @@ impl TariffTerms {
         Currency::from_code(&self.currency)
     }
 
+    /// Whether anything is priced by the quantity of a month.
+    pub(super) fn has_tiers(&self) -> bool {
+        self.elements.iter().any(|e| e.components.iter().any(|c| c.tiers.is_some()))
+    }
+
     /// Everything wrong with it.
     pub fn check(&self) -> Result<(), DomainError> {
         let mut faults = Faults::default();
@@ -185,6 +266,13 @@ impl TariffTerms {
         for (index, element) in self.elements.iter().enumerate() {
             element.check(&format!("elements[{index}]"), &mut faults);
         }
+        let zone = self.time_zone.as_deref();
+        faults.require(
+            zone.is_none_or(is_zone),
+            "time_zone",
+            "must be an IANA zone such as \"Europe/Copenhagen\"",
+        );
+        self.check_tiered_once(&mut faults);
         check_price(self.min_price, "min_price", &mut faults);
         check_price(self.max_price, "max_price", &mut faults);
         if let (Some(least), Some(most)) = (self.min_price, self.max_price)
@@ -194,9 +282,32 @@ impl TariffTerms {
         }
         faults.finish("the tariff")
     }
+
+    /// Tiers count a month's trips of one type: were it priced elsewhere too, it would not be clear
+    /// which trips they count.
+    fn check_tiered_once(&self, faults: &mut Faults) {
+        let all: Vec<(usize, usize, &PriceComponent)> = self
+            .elements
+            .iter()
+            .enumerate()
+            .flat_map(|(e, element)| element.components.iter().enumerate().map(move |(c, part)| (e, c, part)))
+            .collect();
+        for (e, c, part) in &all {
+            if part.tiers.is_some()
+                && all.iter().filter(|(_, _, p)| p.component == part.component).count() > 1
+            {
+                let at = format!("elements[{e}].components[{c}].tiers");
+                faults.add(at, "are the only price of their type; remove the other components of it");
+            }
+        }
+    }
 }
 
-fn check_price(price: Option<Decimal>, field: &str, faults: &mut Faults) {
+fn is_zone(name: &str) -> bool {
+    jiff::tz::TimeZone::get(name).is_ok()
+}
+
+pub(super) fn check_price(price: Option<Decimal>, field: &str, faults: &mut Faults) {
     let fits = price.is_none_or(|p| {
         !p.is_sign_negative() && p <= Decimal::from(PRICE_MAX) && p.scale() <= PRICE_SCALE_MAX
     });
@@ -216,7 +327,7 @@ impl Element {
             if matches!(part.component, ComponentType::Minimum | ComponentType::Maximum) {
                 faults.add(
                     format!("{at}.type"),
-                    "must be FLAT, DISTANCE, TIME or IDLE; use min_price and max_price",
+                    "must be FLAT, DISTANCE, TIME, IDLE or ENERGY; use min_price and max_price",
                 );
             }
             if seen.contains(&part.component) {
@@ -227,8 +338,21 @@ impl Element {
             faults.require(
                 (1..=STEP_SIZE_MAX).contains(&part.step_size),
                 &format!("{at}.step_size"),
-                "must be 1 to 1000000 (m or s)",
+                "must be 1 to 1000000 (m, s or Wh)",
             );
+            if let Some(tiers) = &part.tiers {
+                faults.require(
+                    part.price.is_zero(),
+                    &format!("{at}.price"),
+                    "and tiers exclude each other; keep one",
+                );
+                faults.require(
+                    part.component != ComponentType::Flat,
+                    &format!("{at}.tiers"),
+                    "are for DISTANCE, TIME, IDLE and ENERGY",
+                );
+                tiers.check(&format!("{at}.tiers"), part.component.per_unit(), faults);
+            }
         }
         self.restrictions.check(&format!("{place}.restrictions"), faults);
     }
@@ -256,7 +380,7 @@ impl Restrictions {
             faults.add(format!("{place}.start_time"), "and end_time go together; give both or none");
         }
         if let Some(zone) = &self.time_zone
-            && jiff::tz::TimeZone::get(zone).is_err()
+            && !is_zone(zone)
         {
             faults.add(format!("{place}.time_zone"), "must be an IANA zone such as \"Europe/Copenhagen\"");
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::{ids::VehicleId, time::Timestamp};
 
-use super::tariff::ComponentType;
+use super::{notes::Note, rating::MonthShare, tariff::ComponentType};
 use crate::ids::{InvoiceId, LineId, OrganizationId, TariffId, TripId};
 
 /// Whether an invoice may still change.
@@ -14,8 +14,12 @@ use crate::ids::{InvoiceId, LineId, OrganizationId, TariffId, TripId};
 pub enum InvoiceStatus {
     /// Lines come and go as trips are rated.
     Draft,
-    /// Numbered and final; corrections go to the next draft.
+    /// Numbered and final; corrections are notes.
     Finalized,
+    /// Final, and nothing of it was due when it was paid.
+    Paid,
+    /// Issued in error: nobody owes it, and its trips are billed anew.
+    Void,
 }
 
 impl InvoiceStatus {
@@ -24,6 +28,8 @@ impl InvoiceStatus {
         match self {
             Self::Draft => "draft",
             Self::Finalized => "finalized",
+            Self::Paid => "paid",
+            Self::Void => "void",
         }
     }
 }
@@ -41,7 +47,7 @@ pub struct Invoice {
     pub organization_id: OrganizationId,
     /// Its name.
     pub organization_name: String,
-    /// Draft or final.
+    /// Draft, finalized, paid or void.
     pub status: InvoiceStatus,
     /// Start of the calendar month in the organization's zone.
     #[schema(value_type = String, format = DateTime)]
@@ -61,6 +67,18 @@ pub struct Invoice {
     pub tax_minor: i64,
     /// Both.
     pub total_minor: i64,
+    /// Tax by rate, each rounded once.
+    #[serde(default)]
+    pub taxes: Vec<TaxLine>,
+    /// Totals of its notes: credits negative, debits positive.
+    #[serde(default)]
+    pub noted_minor: i64,
+    /// What was paid of it, less what was refunded.
+    #[serde(default)]
+    pub paid_minor: i64,
+    /// What is still to be paid: total and notes less payments; 0 of a draft or void one.
+    #[serde(default)]
+    pub due_minor: i64,
     /// Lines that count.
     pub line_count: i64,
     /// Rises by one with each change; also its ETag.
@@ -71,6 +89,29 @@ pub struct Invoice {
     /// When it became final.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finalized_at: Option<Timestamp>,
+    /// When it was paid.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub paid_at: Option<Timestamp>,
+    /// When it was made void.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub voided_at: Option<Timestamp>,
+    /// Why it was made void.
+    #[serde(default)]
+    pub void_reason: Option<String>,
+}
+
+/// Tax of one rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaxLine {
+    /// The rate.
+    #[schema(value_type = String, example = "25")]
+    pub tax_percent: Decimal,
+    /// Sum of the lines of that rate.
+    pub taxable_minor: i64,
+    /// Tax on that sum, rounded once.
+    pub tax_minor: i64,
 }
 
 /// An invoice with its lines.
@@ -81,6 +122,8 @@ pub struct InvoiceWithLines {
     pub invoice: Invoice,
     /// Its lines, in order of the trips' starts.
     pub lines: Vec<Line>,
+    /// What corrected it after it became final, oldest first.
+    pub notes: Vec<Note>,
 }
 
 /// What a line is.
@@ -89,7 +132,7 @@ pub struct InvoiceWithLines {
 pub enum LineKind {
     /// A component of a trip.
     Usage,
-    /// The difference to what an earlier, final invoice billed for it.
+    /// The difference to what a final invoice billed for it.
     Correction,
 }
 
@@ -132,7 +175,7 @@ pub struct Line {
     /// How much, at most 6 decimals.
     #[schema(value_type = String, example = "12.345")]
     pub quantity: Decimal,
-    /// `trip`, `km` or `h`.
+    /// `trip`, `km`, `h` or `kWh`.
     pub unit: String,
     /// For one unit.
     #[schema(value_type = String, example = "0.29")]
@@ -144,6 +187,9 @@ pub struct Line {
     /// The line a correction corrects.
     #[schema(value_type = Option<String>)]
     pub corrects_line_id: Option<LineId>,
+    /// The trip's part of its month, where the tariff has tiers for the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<MonthShare>,
     /// Tax on it.
     #[schema(value_type = String, example = "25")]
     pub tax_percent: Decimal,
@@ -208,7 +254,7 @@ pub struct NewInvoice {
 pub struct InvoiceQuery {
     /// Only this organization's.
     pub organization_id: Option<String>,
-    /// `draft` or `finalized`.
+    /// `draft`, `finalized`, `paid` or `void`.
     pub status: Option<String>,
     /// At most so many, 1 to 200 (default 50).
     pub limit: Option<i64>,

@@ -116,6 +116,11 @@ impl FakeLake {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "a test's trip uses little")]
+fn watt_hours(kwh: f64) -> i64 {
+    (kwh * 1000.0).round() as i64
+}
+
 fn result(columns: &[&str], rows: Vec<Vec<Value>>) -> QueryResult {
     let column = |name: &&str| ColumnInfo { name: (*name).to_owned(), data_type: "Utf8".to_owned() };
     QueryResult {
@@ -158,11 +163,12 @@ impl LakeReader for FakeLake {
         let revision: i64 = query.rsplit(' ').next().unwrap().parse().unwrap();
         let changes = self.changes.lock().unwrap();
         let rows = changes.iter().filter(|c| c.version <= trips_version).flat_map(|c| &c.trips);
+        let has_energy = query.contains(" AS energy_wh ");
         let found = rows.filter(|r| r.trip_id == trip_id && r.revision == revision).map(|r| {
             let row = serde_json::to_value(r).unwrap();
             // As DataFusion writes times: with a zone and all digits.
             let time = |t: Timestamp| json!(t.to_string().replace('Z', "+00:00"));
-            vec![
+            let mut values = vec![
                 row["trip_id"].clone(),
                 row["revision"].clone(),
                 row["vehicle_id"].clone(),
@@ -172,9 +178,13 @@ impl LakeReader for FakeLake {
                 row["distance_m"].clone(),
                 row["duration_s"].clone(),
                 row["idle_s"].clone(),
-            ]
+            ];
+            if has_energy {
+                values.push(json!(r.energy_used_kwh.map(watt_hours)));
+            }
+            values
         });
-        let columns = [
+        let mut columns = vec![
             "trip_id",
             "revision",
             "vehicle_id",
@@ -185,6 +195,9 @@ impl LakeReader for FakeLake {
             "duration_s",
             "idle_s",
         ];
+        if has_energy {
+            columns.push("energy_wh");
+        }
         Ok(result(&columns, found.collect()))
     }
 

@@ -64,11 +64,11 @@ fn fill(lake: &FakeLake) {
     lake.commit(vec![withdrawn(&rows[1])]);
 }
 
-async fn open(place: &Place) -> Db {
+pub(super) async fn open(place: &Place) -> Db {
     Db::open(place.location.clone()).await.unwrap()
 }
 
-fn follower(db: &Db, lake: &Arc<FakeLake>, observer: Arc<dyn TripObserver>) -> Follower {
+pub(super) fn follower(db: &Db, lake: &Arc<FakeLake>, observer: Arc<dyn TripObserver>) -> Follower {
     Follower {
         db: db.clone(),
         lake: lake.clone(),
@@ -153,7 +153,7 @@ async fn undisturbed(clean: &Place) -> BTreeMap<String, Vec<String>> {
 
 /// Polls a future so many times at most, then drops it: what a kill at that point leaves. Whether
 /// it came to its end, and after how many polls.
-async fn killed_after<F: Future>(polls: usize, future: F) -> (bool, usize) {
+pub(super) async fn killed_after<F: Future>(polls: usize, future: F) -> (bool, usize) {
     let mut future = pin!(future);
     let mut done = 0;
     std::future::poll_fn(move |context| {

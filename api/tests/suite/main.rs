@@ -19,9 +19,13 @@ mod sqlite {
     mod billing;
     mod follow;
     mod manners;
+    mod notes;
+    mod payments;
     mod resources;
     mod roles;
+    mod tiers;
     mod two_writers;
+    mod wallets;
 }
 
 #[path = "."]
@@ -32,7 +36,11 @@ mod postgres {
     mod billing;
     mod follow;
     mod manners;
+    mod notes;
+    mod payments;
     mod resources;
     mod roles;
+    mod tiers;
     mod two_writers;
+    mod wallets;
 }

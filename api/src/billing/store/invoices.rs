@@ -8,7 +8,7 @@ use super::{parsed, read_json};
 use crate::{
     billing::{
         rating,
-        types::{Invoice, InvoiceStatus, Line},
+        types::{Invoice, InvoiceStatus, Line, TaxLine},
     },
     db::Conn,
     events::json_of,
@@ -52,17 +52,27 @@ pub(in crate::billing) async fn insert_invoice(
     Ok(())
 }
 
+/// Moves an invoice from one version to the next; refused when another writer was faster.
 pub(in crate::billing) async fn set_invoice_version(
     conn: &mut Conn,
     id: &InvoiceId,
-    version: i64,
+    (from_version, version): (i64, i64),
 ) -> Result<(), DomainError> {
-    sqlx::query("UPDATE invoices SET version = $1 WHERE id = $2")
+    let done = sqlx::query("UPDATE invoices SET version = $1 WHERE id = $2 AND version = $3")
         .bind(version)
         .bind(id.to_string())
+        .bind(from_version)
         .execute(conn)
         .await?;
-    Ok(())
+    one_changed(done.rows_affected(), id)
+}
+
+/// A guarded statement changed its invoice, or somebody else did meanwhile.
+fn one_changed(count: u64, id: &InvoiceId) -> Result<(), DomainError> {
+    if count == 1 {
+        return Ok(());
+    }
+    Err(DomainError::Conflict(format!("invoice {id} was changed at the same moment; read it and repeat")))
 }
 
 pub(in crate::billing) async fn next_number(conn: &mut Conn) -> Result<i64, DomainError> {
@@ -74,19 +84,60 @@ pub(in crate::billing) async fn next_number(conn: &mut Conn) -> Result<i64, Doma
 pub(in crate::billing) async fn finalize(
     conn: &mut Conn,
     id: &InvoiceId,
-    (number, version, now): (i64, i64, Timestamp),
+    ((from_version, version), now, number): ((i64, i64), Timestamp, i64),
 ) -> Result<(), DomainError> {
-    sqlx::query(
+    let done = sqlx::query(
         "UPDATE invoices SET status = 'finalized', number = $1, version = $2, finalized_us = $3 \
-         WHERE id = $4 AND status = 'draft'",
+         WHERE id = $4 AND status = 'draft' AND version = $5",
     )
     .bind(number)
     .bind(version)
     .bind(now.0)
     .bind(id.to_string())
+    .bind(from_version)
     .execute(conn)
     .await?;
-    Ok(())
+    one_changed(done.rows_affected(), id)
+}
+
+pub(in crate::billing) async fn void(
+    conn: &mut Conn,
+    id: &InvoiceId,
+    ((from_version, version), now, reason): ((i64, i64), Timestamp, &str),
+) -> Result<(), DomainError> {
+    let done = sqlx::query(
+        "UPDATE invoices SET status = 'void', version = $1, voided_us = $2, void_reason = $3 \
+         WHERE id = $4 AND status = 'finalized' AND paid_minor = 0 AND version = $5",
+    )
+    .bind(version)
+    .bind(now.0)
+    .bind(reason.to_owned())
+    .bind(id.to_string())
+    .bind(from_version)
+    .execute(conn)
+    .await?;
+    one_changed(done.rows_affected(), id)
+}
+
+pub(in crate::billing) async fn add_paid(
+    conn: &mut Conn,
+    id: &InvoiceId,
+    ((from_version, version), now, amount_minor, status): ((i64, i64), Timestamp, i64, InvoiceStatus),
+) -> Result<(), DomainError> {
+    let paid_us = (status == InvoiceStatus::Paid).then_some(now.0);
+    let done = sqlx::query(
+        "UPDATE invoices SET status = $1, version = $2, paid_minor = paid_minor + $3, paid_us = $4 \
+         WHERE id = $5 AND status IN ('finalized', 'paid') AND version = $6",
+    )
+    .bind(status.as_str())
+    .bind(version)
+    .bind(amount_minor)
+    .bind(paid_us)
+    .bind(id.to_string())
+    .bind(from_version)
+    .execute(conn)
+    .await?;
+    one_changed(done.rows_affected(), id)
 }
 
 pub(in crate::billing) async fn invoice(
@@ -95,7 +146,8 @@ pub(in crate::billing) async fn invoice(
 ) -> Result<Option<Invoice>, DomainError> {
     let row = sqlx::query(
         "SELECT id, number, organization_id, organization_name, status, period_start_us, period_end_us, \
-         time_zone, currency, version, created_us, finalized_us FROM invoices WHERE id = $1",
+         time_zone, currency, version, created_us, finalized_us, paid_minor, paid_us, voided_us, void_reason \
+         FROM invoices WHERE id = $1",
     )
     .bind(id.to_string())
     .fetch_optional(&mut *conn)
@@ -113,7 +165,8 @@ pub(in crate::billing) async fn invoice_of_month(
 ) -> Result<Option<Invoice>, DomainError> {
     let row = sqlx::query(
         "SELECT id, number, organization_id, organization_name, status, period_start_us, period_end_us, \
-         time_zone, currency, version, created_us, finalized_us FROM invoices \
+         time_zone, currency, version, created_us, finalized_us, paid_minor, paid_us, voided_us, void_reason \
+         FROM invoices \
          WHERE organization_id = $1 AND period_start_us = $2",
     )
     .bind(organization_id.to_string())
@@ -131,7 +184,8 @@ pub(in crate::billing) async fn invoices_before(
 ) -> Result<Vec<Invoice>, DomainError> {
     let rows = sqlx::query(
         "SELECT id, number, organization_id, organization_name, status, period_start_us, period_end_us, \
-         time_zone, currency, version, created_us, finalized_us FROM invoices \
+         time_zone, currency, version, created_us, finalized_us, paid_minor, paid_us, voided_us, void_reason \
+         FROM invoices \
          WHERE ($1 = '' OR organization_id = $1) AND ($2 = '' OR status = $2) \
          AND (period_start_us < $3 OR (period_start_us = $3 AND id < $4)) \
          ORDER BY period_start_us DESC, id DESC LIMIT $5",
@@ -157,16 +211,32 @@ async fn with_totals(conn: &mut Conn, mut invoice: Invoice) -> Result<Invoice, D
          FROM invoice_lines WHERE invoice_id = $1 AND is_superseded = 0 GROUP BY tax_percent",
     )
     .bind(invoice.id.to_string())
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
     for row in &rows {
-        let percent: Decimal = parsed(row.try_get("tax_percent")?, "invoice line")?;
-        let amount_minor: i64 = row.try_get("amount_minor")?;
-        invoice.subtotal_minor += amount_minor;
-        invoice.tax_minor += rating::tax_minor(amount_minor, percent)?;
+        let tax_percent: Decimal = parsed(row.try_get("tax_percent")?, "invoice line")?;
+        let taxable_minor: i64 = row.try_get("amount_minor")?;
+        let tax_minor = rating::tax_minor(taxable_minor, tax_percent)?;
+        invoice.subtotal_minor += taxable_minor;
+        invoice.tax_minor += tax_minor;
         invoice.line_count += row.try_get::<i64, _>("line_count")?;
+        invoice.taxes.push(TaxLine { tax_percent, taxable_minor, tax_minor });
     }
+    invoice.taxes.sort_by_key(|t| t.tax_percent);
     invoice.total_minor = invoice.subtotal_minor + invoice.tax_minor;
+    let noted = sqlx::query(
+        "SELECT CAST(COALESCE(SUM(total_minor), 0) AS BIGINT) AS noted_minor FROM credit_notes WHERE invoice_id = $1",
+    )
+    .bind(invoice.id.to_string())
+    .fetch_one(conn)
+    .await?;
+    invoice.noted_minor = noted.try_get("noted_minor")?;
+    invoice.due_minor = match invoice.status {
+        InvoiceStatus::Draft | InvoiceStatus::Void => 0,
+        InvoiceStatus::Finalized | InvoiceStatus::Paid => {
+            invoice.total_minor + invoice.noted_minor - invoice.paid_minor
+        }
+    };
     Ok(invoice)
 }
 
@@ -206,7 +276,7 @@ pub(in crate::billing) async fn lines_of_trip(
 ) -> Result<Vec<StoredLine>, DomainError> {
     let rows = sqlx::query(
         "SELECT l.data, l.invoice_id, i.status FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id \
-         WHERE l.trip_id = $1 AND l.is_superseded = 0 ORDER BY i.finalized_us, l.id",
+         WHERE l.trip_id = $1 AND l.is_superseded = 0 AND i.status <> 'void' ORDER BY i.finalized_us, l.id",
     )
     .bind(trip_id.to_string())
     .fetch_all(conn)
@@ -229,7 +299,7 @@ pub(in crate::billing) async fn lines_of_invoice(
     let rows = sqlx::query(
         "SELECT data FROM invoice_lines WHERE invoice_id = $1 AND is_superseded = 0 \
          ORDER BY trip_start_us, trip_id, CASE component WHEN 'FLAT' THEN 1 WHEN 'DISTANCE' THEN 2 \
-         WHEN 'TIME' THEN 3 WHEN 'IDLE' THEN 4 ELSE 5 END, id",
+         WHEN 'TIME' THEN 3 WHEN 'IDLE' THEN 4 WHEN 'ENERGY' THEN 5 ELSE 6 END, id",
     )
     .bind(id.to_string())
     .fetch_all(conn)
@@ -254,6 +324,8 @@ fn status(text: String) -> Result<InvoiceStatus, DomainError> {
     match text.as_str() {
         "draft" => Ok(InvoiceStatus::Draft),
         "finalized" => Ok(InvoiceStatus::Finalized),
+        "paid" => Ok(InvoiceStatus::Paid),
+        "void" => Ok(InvoiceStatus::Void),
         _ => Err(DomainError::Stored { what: "invoice status", id: text }),
     }
 }
@@ -275,9 +347,16 @@ fn read_invoice(row: &AnyRow) -> Result<Invoice, DomainError> {
         subtotal_minor: 0,
         tax_minor: 0,
         total_minor: 0,
+        taxes: Vec::new(),
+        noted_minor: 0,
+        paid_minor: row.try_get("paid_minor")?,
+        due_minor: 0,
         line_count: 0,
         version: row.try_get("version")?,
         created_at: Timestamp(row.try_get("created_us")?),
         finalized_at: row.try_get::<Option<i64>, _>("finalized_us")?.map(Timestamp),
+        paid_at: row.try_get::<Option<i64>, _>("paid_us")?.map(Timestamp),
+        voided_at: row.try_get::<Option<i64>, _>("voided_us")?.map(Timestamp),
+        void_reason: row.try_get("void_reason")?,
     })
 }
