@@ -73,7 +73,8 @@ fn peak_kib(folder: &Path, frames: u64, source: &str, more: &str) -> u64 {
 }
 
 /// A simulated vehicle, as fast as the machine goes.
-const SIMULATED: &str = "[source]\nkind = \"simulate\"\nspeed = \"1000000\"\nstart_time = \"2020-01-01T00:00:00Z\"";
+const SIMULATED: &str =
+    "[source]\nkind = \"simulate\"\nspeed = \"1000000\"\nstart_time = \"2020-01-01T00:00:00Z\"";
 
 #[test]
 fn a_flooded_agent_without_a_broker_stays_under_its_memory_cap() {

@@ -3,9 +3,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListBuilder, StringArray, StringBuilder,
-    },
+    array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListBuilder, StringArray, StringBuilder},
     datatypes::{DataType, Field, Float64Type, Int64Type},
 };
 use datafusion::{
@@ -160,8 +158,10 @@ fn simplified(line: &LineString, tolerance_m: f64) -> LineString {
     );
     // Never zero, so that the way back is there at the poles too.
     let shrink = middle.to_radians().cos().max(1e-6);
-    let plane =
-        line.coords().map(|p| Coord { x: p.x * shrink * METRES_A_DEGREE, y: p.y * METRES_A_DEGREE }).collect();
+    let plane = line
+        .coords()
+        .map(|p| Coord { x: p.x * shrink * METRES_A_DEGREE, y: p.y * METRES_A_DEGREE })
+        .collect();
     let kept = LineString::new(plane).simplify(tolerance_m);
     let back = |p: &Coord| Coord { x: p.x / (shrink * METRES_A_DEGREE), y: p.y / METRES_A_DEGREE };
     LineString::new(kept.coords().map(back).collect())

@@ -84,7 +84,9 @@ impl TableFunctionImpl for GeofenceVisits {
     fn call(&self, args: &[Expr]) -> Result<Arc<dyn TableProvider>> {
         let (areas, absence_min_s) = match args {
             [areas] => (areas, ABSENCE_MIN_S),
-            [areas, Expr::Literal(ScalarValue::Int64(Some(seconds)), _)] if (0..=86_400).contains(seconds) => {
+            [areas, Expr::Literal(ScalarValue::Int64(Some(seconds)), _)]
+                if (0..=86_400).contains(seconds) =>
+            {
                 (areas, *seconds)
             }
             _ => {

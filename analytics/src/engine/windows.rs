@@ -121,7 +121,9 @@ fn between(values: &ArrayRef, times: &ArrayRef) -> Result<ArrayRef> {
     let numbers = cast(values, &DataType::Float64)?;
     let numbers = numbers.as_primitive::<Float64Type>();
     let times = match times.data_type() {
-        DataType::Timestamp(_, zone) => cast(times, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?,
+        DataType::Timestamp(_, zone) => {
+            cast(times, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?
+        }
         _ => Arc::clone(times),
     };
     let times = cast(&times, &DataType::Int64)?;

@@ -123,8 +123,7 @@ async fn killed_anywhere_between_follow_and_note_there_is_exactly_one() {
     let mut killed = async |polls: usize| {
         let place = server.place.copy().await;
         let db = open(&place).await;
-        let (is_finished, done) =
-            killed_after(polls, follower(&db, &lake, Arc::new(Billing)).step()).await;
+        let (is_finished, done) = killed_after(polls, follower(&db, &lake, Arc::new(Billing)).step()).await;
         db.close().await;
 
         let db = open(&place).await;

@@ -33,7 +33,11 @@ pub(super) fn replay(folder: &std::path::Path, log: NamedBytes) -> Settings {
     Settings {
         vehicle_id: "car-3ba199e2".parse().unwrap(),
         spool_folder: folder.to_owned(),
-        source: SourceSettings::Replay(ReplaySettings { log: log.into(), pace: Pace::FlatOut, shift_to: None }),
+        source: SourceSettings::Replay(ReplaySettings {
+            log: log.into(),
+            pace: Pace::FlatOut,
+            shift_to: None,
+        }),
         dbcs: vec![
             data("tests/data/css-car-obd-gnss/OBD-v4.4.dbc"),
             data("tests/data/css-car-obd-gnss/canmod-gps.dbc"),

@@ -185,7 +185,9 @@ impl FaultBook {
         for (code, frame) in &report.frames {
             for list in [FaultList::Active, FaultList::Previous] {
                 let key = (report.protocol, report.ecu.clone(), list);
-                let Some(fault) = self.lists.get_mut(&key).and_then(|open| open.get_mut(code)) else { continue };
+                let Some(fault) = self.lists.get_mut(&key).and_then(|open| open.get_mut(code)) else {
+                    continue;
+                };
                 if fault.code.freeze_frame.as_ref() != Some(frame) {
                     fault.code.freeze_frame = Some(frame.clone());
                     let (time, protocol, ecu, code) =

@@ -186,12 +186,16 @@ impl SimulatedUnit {
                 }
                 Pgn::DM11 => {
                     self.active.clear();
-                    self.freezes.retain(|frozen| self.previous.iter().any(|dtc| dtc.bytes[..3] == frozen.dtc.bytes[..3]));
+                    self.freezes.retain(|frozen| {
+                        self.previous.iter().any(|dtc| dtc.bytes[..3] == frozen.dtc.bytes[..3])
+                    });
                     return self.acknowledge(pgn, by, is_global, Acknowledgement::Positive);
                 }
                 Pgn::DM3 => {
                     self.previous.clear();
-                    self.freezes.retain(|frozen| self.active.iter().any(|dtc| dtc.bytes[..3] == frozen.dtc.bytes[..3]));
+                    self.freezes.retain(|frozen| {
+                        self.active.iter().any(|dtc| dtc.bytes[..3] == frozen.dtc.bytes[..3])
+                    });
                     return self.acknowledge(pgn, by, is_global, Acknowledgement::Positive);
                 }
                 _ => {}

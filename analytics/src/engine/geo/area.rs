@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use datafusion::{common::exec_err, error::Result};
 use geo::{BoundingRect, Coord, Geometry, Intersects, LineString, MultiPolygon};
 use geojson::{Feature, GeoJson, feature::Id};
-use rstar::{AABB, RTree, primitives::{GeomWithData, Rectangle}};
+use rstar::{
+    AABB, RTree,
+    primitives::{GeomWithData, Rectangle},
+};
 
 /// Bytes that a text of areas may have.
 const BYTES_MAX: usize = 1 << 20;

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, AsArray, Float64Builder, Int64Builder, ListBuilder},
-    datatypes::{
-        DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
-    },
+    datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType},
 };
 use datafusion::{
     common::{ScalarValue, exec_err, plan_err},
@@ -83,7 +81,9 @@ struct Track {
 
 impl Accumulator for Track {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let [latitude, longitude, ts] = values else { return exec_err!("track_geojson takes three arguments") };
+        let [latitude, longitude, ts] = values else {
+            return exec_err!("track_geojson takes three arguments");
+        };
         let ts = ts.as_primitive::<TimestampMicrosecondType>();
         let known = ts.iter().zip(places(latitude, longitude)).filter_map(|(ts, place)| ts.zip(place));
         self.places.extend(known);
@@ -115,8 +115,11 @@ impl Accumulator for Track {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let [longitudes, latitudes, times] = states else { return exec_err!("track_geojson merges three lists") };
-        let [longitudes, latitudes, times] = [longitudes, latitudes, times].map(|lists| lists.as_list::<i32>());
+        let [longitudes, latitudes, times] = states else {
+            return exec_err!("track_geojson merges three lists");
+        };
+        let [longitudes, latitudes, times] =
+            [longitudes, latitudes, times].map(|lists| lists.as_list::<i32>());
         for ((longitudes, latitudes), times) in longitudes.iter().zip(latitudes.iter()).zip(times.iter()) {
             let (Some(x), Some(y), Some(times)) = (longitudes, latitudes, times) else { continue };
             let (x, y) = (x.as_primitive::<Float64Type>(), y.as_primitive::<Float64Type>());

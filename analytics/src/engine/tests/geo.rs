@@ -95,7 +95,9 @@ async fn a_track_is_a_line_in_the_order_asked_for_and_can_be_simpler() {
     let told = refusal(&analytics, "SELECT track_geojson(latitude, longitude) FROM readings").await;
     assert!(told.contains("track_geojson(latitude, longitude, ts)"), "{told}");
     assert!(refusal(&analytics, "SELECT simplify('{}', 10)").await.contains("LineString"));
-    assert!(refusal(&analytics, "SELECT simplify(NULL, -1), simplify('{}', -1)").await.contains("0 m or more"));
+    assert!(
+        refusal(&analytics, "SELECT simplify(NULL, -1), simplify('{}', -1)").await.contains("0 m or more")
+    );
 }
 
 #[tokio::test]
