@@ -93,7 +93,7 @@ impl Fleet {
         let mut settings = real_car(&folder.join(format!("spool-{vehicle_id}")), broker, pace);
         settings.vehicle_id = vehicle_id.clone();
         settings.source =
-            SourceSettings::Replay(ReplaySettings { log: self.log.clone(), pace, shift_to: None });
+            SourceSettings::Replay(ReplaySettings { log: self.log.clone().into(), pace, shift_to: None });
         settings.collect.batch_interval = self.batch_interval;
         settings.uplink.resend_after = Duration::from_secs(2);
         settings

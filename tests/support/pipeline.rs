@@ -140,7 +140,7 @@ pub fn real_car(spool: &Path, broker: SocketAddr, pace: Pace) -> agent::Settings
     agent::Settings {
         vehicle_id: REAL_CAR.parse().unwrap(),
         spool_folder: spool.to_owned(),
-        source: SourceSettings::Replay(ReplaySettings { log, pace, shift_to: None }),
+        source: SourceSettings::Replay(ReplaySettings { log: log.into(), pace, shift_to: None }),
         dbcs: vec![
             named("tests/data/css-car-obd-gnss/OBD-v4.4.dbc"),
             named("tests/data/css-car-obd-gnss/canmod-gps.dbc"),

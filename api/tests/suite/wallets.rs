@@ -124,7 +124,7 @@ fn any_act() -> impl Strategy<Value = Act> {
 
 async fn act_out(acts: Vec<Act>) {
     let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(dir.path().join("api.db").into()).await.unwrap();
+    let db = Db::open(dir.path().join("api.db")).await.unwrap();
     let mut now = Timestamp(1_795_000_000_000_000);
     let mut tx = db.write().await.unwrap();
     let new = NewOrganization { name: "A".into(), currency: "EUR".into(), time_zone: "UTC".into() };
