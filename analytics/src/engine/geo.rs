@@ -141,7 +141,7 @@ fn simplify(args: &[ArrayRef]) -> Result<ArrayRef> {
     let tolerances = tolerances.as_primitive::<Float64Type>();
     let simple = lines.as_string::<i32>().iter().zip(tolerances.iter()).map(|(line, tolerance_m)| {
         let Some((line, tolerance_m)) = line.zip(tolerance_m) else { return Ok(None) };
-        if !(tolerance_m >= 0.0) {
+        if tolerance_m.is_nan() || tolerance_m < 0.0 {
             return exec_err!("simplify takes a tolerance of 0 m or more");
         }
         let line = area::line(line)?;

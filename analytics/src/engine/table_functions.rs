@@ -27,7 +27,10 @@ pub(crate) fn add(
     context.register_udtf("signal", Arc::new(Signal(Arc::clone(schema))));
     let visits = GeofenceVisits { state: context.state() };
     context.register_udtf("geofence_visits", Arc::new(visits));
-    context.register_udtf("lake_at", Arc::new(LakeAt { tables: Arc::clone(tables), whose: whose.cloned() }));
+    context.register_udtf(
+        "lake_at",
+        Arc::new(LakeAt { schema: Arc::clone(schema), tables: Arc::clone(tables), whose: whose.cloned() }),
+    );
 }
 
 fn text(expr: &Expr) -> Option<&str> {
@@ -141,6 +144,7 @@ FROM numbered GROUP BY vehicle_id, geofence, visit";
 /// `lake_at('trips', 12)`: the table as it was at a version.
 #[derive(Debug)]
 struct LakeAt {
+    schema: Arc<MemorySchemaProvider>,
     tables: Arc<Tables>,
     whose: Option<Whose>,
 }
@@ -158,7 +162,10 @@ impl TableFunctionImpl for LakeAt {
             return plan_err!("lake_at takes a version as a number, {version} is none");
         };
         let then = Then { tables: Arc::clone(&self.tables), version: *version };
-        let then = Arc::new(Late { kind, schema: kind.schema(), place: Arc::new(then) });
+        // Its columns are of the types they are read as now. A memory schema answers at once.
+        let now = futures::executor::block_on(self.schema.table(kind.name()))?;
+        let schema = now.map_or_else(|| kind.schema(), |now| now.schema());
+        let then = Arc::new(Late { kind, schema, place: Arc::new(then) });
         let Some(whose) = &self.whose else { return Ok(then) };
         Ok(Arc::new(Only { table: then, whose: whose.clone() }))
     }

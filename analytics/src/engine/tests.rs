@@ -293,6 +293,9 @@ async fn a_query_over_some_vehicles_sees_their_rows_alone_in_tables_views_and_fu
         assert_eq!(count(Some(&van), &from).await, json!(50), "{from}");
         assert_eq!(count(Some(&nobody), &from).await, json!(0), "{from}");
     }
+    let vehicles = format!("SELECT DISTINCT vehicle_id FROM lake_at('readings', {version})");
+    let rows = analytics.sql_of(Some(&van), &vehicles, 10).await.unwrap().rows;
+    assert_eq!(json!(rows), json!([["van-1"]]));
     let probing = "SELECT count(*) FROM readings WHERE vehicle_id = 'car-1' OR 1 = 1";
     assert_eq!(analytics.sql_of(Some(&van), probing, 10).await.unwrap().rows[0][0], json!(50));
 }
