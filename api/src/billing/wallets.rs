@@ -1,6 +1,6 @@
 //! Wallets: credit paid ahead, in a ledger of double entries, and holds on it.
 //!
-//! Money moves only by [`post`]: two entries that sum to zero, never changed afterwards. A wallet's
+//! Money moves only by `post`: two entries that sum to zero, never changed afterwards. A wallet's
 //! balance is the sum of its entries, kept beside them in the same transaction. A hold sets credit
 //! aside until it is captured, released or expires. The statement that changes a wallet refuses a
 //! balance below what holds need, and any version but the one that was read: of two at once on
