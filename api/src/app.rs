@@ -26,6 +26,7 @@ pub(crate) struct Parts {
     pub(crate) stop: CancellationToken,
     pub(crate) hashing: Hashing,
     pub(crate) rates: Rates,
+    pub(crate) attempts: Rates,
     pub(crate) gateway: Arc<dyn Gateway>,
 }
 
@@ -52,6 +53,11 @@ impl App {
 
     pub(crate) fn health(&self) -> &Health {
         &self.0.health
+    }
+
+    /// How often a secret may be tried for one key.
+    pub(crate) fn attempts(&self) -> &Rates {
+        &self.0.attempts
     }
 
     /// Where API keys are hashed.

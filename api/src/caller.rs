@@ -14,23 +14,34 @@ use crate::{
 pub struct Caller {
     actor: String,
     role: Role,
+    /// The role of the person whose key it is: the key may no more than they.
+    person: Option<Role>,
     organization: Option<OrganizationId>,
 }
 
 impl Caller {
     /// Whoever is on this machine, where no key is asked for.
     pub(crate) fn local() -> Self {
-        Self { actor: "local".to_owned(), role: Role::Owner, organization: None }
+        Self { actor: "local".to_owned(), role: Role::Owner, person: None, organization: None }
     }
 
     /// Who has the key of `api_key_file`.
     pub(crate) fn operator() -> Self {
-        Self { actor: "operator".to_owned(), role: Role::Owner, organization: None }
+        Self { actor: "operator".to_owned(), role: Role::Owner, person: None, organization: None }
     }
 
     /// Who has an API key.
-    pub(crate) fn of_key(id: ApiKeyId, role: Role, organization: Option<OrganizationId>) -> Self {
-        Self { actor: id.to_string(), role, organization }
+    pub(crate) fn of_key(
+        id: ApiKeyId,
+        (role, person): (Role, Option<Role>),
+        organization: Option<OrganizationId>,
+    ) -> Self {
+        Self { actor: id.to_string(), role, person, organization }
+    }
+
+    /// The role that a rule does not allow, if any: the key's, or that of the person it is of.
+    pub(crate) fn refused_role(&self, allows: impl Fn(Role) -> bool) -> Option<Role> {
+        [Some(self.role), self.person].into_iter().flatten().find(|role| !allows(*role))
     }
 
     /// The name in the audit log: the id of a key, `operator`, or `local`.

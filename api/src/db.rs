@@ -218,7 +218,9 @@ async fn prepare(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
     } else {
         // Whoever waits for the writers' lock is told to come back; a writer that is cut off, whose
         // end the server does not see, holds it no longer than this.
-        "SET lock_timeout = '10s'; SET statement_timeout = '60s'; \
+        // Under another isolation, which a server may have as its default, what was read would be of before the
+        // lock was had.
+        "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; SET statement_timeout = '60s'; \
          SET idle_in_transaction_session_timeout = '30s';"
     };
     conn.execute(settings).await?;

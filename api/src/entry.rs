@@ -33,6 +33,8 @@ use crate::{
 /// Names a request in the log, the audit log and the answer.
 const REQUEST_ID: &str = "x-request-id";
 const REQUEST_ID_LEN_MAX: usize = 64;
+/// Of a path so much is kept in the audit log: more than any id needs.
+const AUDITED_PATH_MAX: usize = 300;
 
 /// Lets a request in, or answers it.
 pub(crate) async fn enter(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -83,7 +85,7 @@ async fn admitted(
             caller: caller.clone(),
             method: rule.method,
             route: rule.route,
-            path: parts.uri.path().to_owned(),
+            path: parts.uri.path().chars().take(AUDITED_PATH_MAX).collect(),
             request_id: request_id.to_owned(),
             at: app.now(),
             is_noted: AtomicBool::new(false),
@@ -132,18 +134,47 @@ async fn authenticated(app: &App, headers: &HeaderMap) -> Result<Caller, ApiErro
     let operators_key = app.settings().api_key.as_ref().map(Secret::expose);
     match (operators_key, token) {
         (Some(key), Some(token)) if is_equal(token, key) => return Ok(Caller::operator()),
-        (None, None) => return Ok(Caller::local()),
+        (None, None) => return local(headers),
         _ => {}
     }
     match token.and_then(KeyText::parse) {
         Some(text) => {
+            // Before a secret is checked, which costs: an attempt on one key is counted by that key.
+            if !app.hashing().remembers(&text)
+                && let Err(after_s) = app.attempts().take(&text.prefix, app.monotonic_us())
+            {
+                return Err(ApiError::too_many(after_s));
+            }
             let caller = keys::caller_of(app.db(), app.hashing(), (app.now(), &text)).await?;
             caller.ok_or_else(ApiError::unauthorized)
         }
-        // As it was before there were keys: nothing is asked for, so anything is taken.
-        None if operators_key.is_none() => Ok(Caller::local()),
+        // As it was before there were keys: nothing is asked for, so anything is taken but a key of ours
+        // that was cut.
+        None if operators_key.is_none() && !token.is_some_and(KeyText::is_meant) => local(headers),
         None => Err(ApiError::unauthorized()),
     }
+}
+
+/// Somebody at this machine, who needs no key. A page of another site, which a browser here shows, is not:
+/// it may send requests here, and by a name of its own for this address even read the answers.
+fn local(headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host =
+        header(header::HOST).map(|host| {
+            host.rsplit_once(':').map_or(host, |(name, port)| {
+                if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
+            })
+        });
+    let is_here = host.is_some_and(|name| ["localhost", "127.0.0.1", "[::1]"].contains(&name));
+    let is_foreign = header(header::HeaderName::from_static("sec-fetch-site")) == Some("cross-site");
+    if is_here && !is_foreign {
+        return Ok(Caller::local());
+    }
+    Err(ApiError::denied(
+        "without a key this server answers its own machine alone: ask it as 127.0.0.1 or localhost, and not from \
+         another site's page; to serve others set api_key_file"
+            .to_owned(),
+    ))
 }
 
 /// Compares hashes, all bytes of them: neither length nor content shows in the time it takes.
@@ -154,8 +185,8 @@ fn is_equal(given: &str, key: &str) -> bool {
 
 /// Whether the caller's role and organization let them.
 async fn checked(app: &App, (caller, rule): (&Caller, &Rule), parts: &mut Parts) -> Result<(), ApiError> {
-    if !rule.allows(caller.role()) {
-        let (role, method) = (caller.role(), rule.method);
+    if let Some(role) = caller.refused_role(|role| rule.allows(role)) {
+        let method = rule.method;
         return Err(ApiError::denied(format!("a key of role {role} may not {method} {}", rule.route)));
     }
     let Some(own) = caller.organization() else { return Ok(()) };

@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     app::App,
+    caller::Caller,
     error::ApiError,
     fault::{DomainError, Fault},
     idempotency::{IdempotencyKey, KEY_LEN_MAX},
@@ -53,8 +54,10 @@ impl FromRequest<App> for KeyedBody {
             }
         };
         let what = format!("{} {}", request.method(), request.uri().path());
+        let caller = request.extensions().get::<Caller>().ok_or_else(ApiError::unauthorized)?;
+        let whose = caller.organization().map_or("operator", |own| own.as_str()).to_owned();
         let body = body_of(request, app).await?;
-        Ok(Self { key: IdempotencyKey::of(&key, &what, &body), body })
+        Ok(Self { key: IdempotencyKey::of((&whose, &key), &what, &body), body })
     }
 }
 

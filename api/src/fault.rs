@@ -55,6 +55,9 @@ pub enum DomainError {
     /// The state of the thing does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// Too much is asked at once.
+    #[error("{0}; repeat it in a moment")]
+    Busy(&'static str),
     /// The thing has changed since the caller read it.
     #[error("{what} {id:?} is at version {current} now, not {expected}; read it again and repeat the change")]
     Stale {
@@ -96,6 +99,7 @@ impl DomainError {
             Self::Invalid { .. } => Kind::Invalid,
             Self::NotFound { .. } => Kind::NotFound,
             Self::Conflict(_) => Kind::Conflict,
+            Self::Busy(_) => Kind::Busy,
             Self::Stale { .. } => Kind::Stale,
             Self::Db(e) => e.kind(),
             Self::Lake(e) => e.kind.as_kind(),

@@ -1,8 +1,8 @@
 //! Answers kept by `Idempotency-Key`, so that a repeated request is answered and not repeated.
 //!
 //! *Owns* the table `idempotency_keys`. A key lives 24 hours; the same key with another request
-//! is refused. Key and effect are of one transaction: there is no state in which only one of
-//! them is stored.
+//! is refused. Keys are an organization's own. Key and effect are of one transaction: there is no
+//! state in which only one of them is stored.
 
 use sha2::{Digest, Sha256};
 use sqlx::Row;
@@ -28,12 +28,13 @@ pub(crate) struct StoredAnswer {
 }
 
 impl IdempotencyKey {
-    pub(crate) fn of(key: &str, method_and_path: &str, body: &[u8]) -> Self {
+    /// `whose` parts the keys of one caller's organization from those of another.
+    pub(crate) fn of((whose, key): (&str, &str), method_and_path: &str, body: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(method_and_path.as_bytes());
         hash.update([0]);
         hash.update(body);
-        Self { key: key.to_owned(), request_hash: hex(&hash.finalize()) }
+        Self { key: format!("{whose}/{key}"), request_hash: hex(&hash.finalize()) }
     }
 }
 

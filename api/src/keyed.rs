@@ -9,7 +9,8 @@ use serde::Serialize;
 use wire::time::Timestamp;
 
 use crate::{
-    db::Tx,
+    app::App,
+    db::Conn,
     error::ApiError,
     events::json_of,
     extract::KeyedBody,
@@ -22,14 +23,25 @@ pub(crate) fn answer_of<T: Serialize>(status: StatusCode, value: &T) -> StoredAn
     StoredAnswer { status: i64::from(status.as_u16()), body: json_of(value).to_string() }
 }
 
-/// Stores effect and answer together, and answers.
-pub(crate) async fn finish<T: Serialize>(
-    mut tx: Tx,
-    now: Timestamp,
+/// Does a thing once under the request's key: its effect and its answer are stored together, and
+/// whoever repeats the request is given the same answer.
+pub(crate) async fn once<T, Act>(
+    app: &App,
     request: &KeyedBody,
-    (status, value): (StatusCode, &T),
-) -> Result<Response, ApiError> {
-    let answer = answer_of(status, value);
+    status: StatusCode,
+    act: Act,
+) -> Result<Response, ApiError>
+where
+    T: Serialize,
+    Act: AsyncFnOnce(&mut Conn, Timestamp) -> Result<T, DomainError>,
+{
+    let mut tx = app.db().write().await?;
+    let now = app.now();
+    if let Some(answer) = idempotency::recall(&mut tx, now, &request.key).await? {
+        return Ok(replayed(answer));
+    }
+    let done = act(&mut tx, now).await?;
+    let answer = answer_of(status, &done);
     idempotency::keep(&mut tx, now, &request.key, &answer).await?;
     tx.commit().await.map_err(DomainError::from)?;
     Ok(answered(answer))

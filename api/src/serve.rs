@@ -41,6 +41,9 @@ use crate::{
     vehicles,
 };
 
+/// Secrets that may be tried for one key; a burst is twice as many.
+const ATTEMPTS_PER_SECOND_MAX: u32 = 20;
+
 /// Why the api did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -137,6 +140,7 @@ pub async fn start(
         stop: tasks.stop_token(),
         hashing: Hashing::default(),
         rates,
+        attempts: Rates::new(ATTEMPTS_PER_SECOND_MAX),
         gateway,
     });
     let stop = tasks.stop_token();

@@ -89,9 +89,11 @@ impl Pipeline {
     pub async fn settled(&self) {
         within("trips derived and billed", async {
             loop {
-                let (readings, trips) = (self.version_of("readings").await, self.version_of("trips").await);
+                let readings = self.version_of("readings").await;
                 let progress = *self.analytics.progress().borrow();
                 let is_derived = progress.readings_version >= readings && progress.open_trip_count == 0;
+                // Asked for after the progress: the trips of that progress are in it.
+                let trips = self.version_of("trips").await;
                 if is_derived && trips > 0 && self.api.followed_version().await.unwrap() >= trips {
                     return;
                 }

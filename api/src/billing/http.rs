@@ -19,7 +19,7 @@ use super::{
     evidence, invoicing, store,
     tariff::{Tariff, TariffTerms},
     tariffs::{self, TariffChoice},
-    types::{Evidence, Invoice, InvoiceQuery, InvoiceWithLines, NewInvoice},
+    types::{Evidence, Invoice, InvoiceQuery, InvoiceWithLines, Line, NewInvoice},
 };
 use crate::{
     app::App,
@@ -27,9 +27,8 @@ use crate::{
     error::{ApiError, Problem},
     extract::{ApiJson, ApiPath, ApiQuery, IfMatch, KeyedBody, read_json, tagged},
     fault::DomainError,
-    idempotency,
     ids::{InvoiceId, LineId, OrganizationId, TariffId},
-    keyed::{finish, replayed},
+    keyed::once,
     metrics,
     page::{Cursor, Page, limit_of},
 };
@@ -207,12 +206,8 @@ async fn get_invoice(
         (status = 422, body = Problem)))]
 async fn create_invoice(State(app): State<App>, request: KeyedBody) -> Result<Response, ApiError> {
     let new: NewInvoice = read_json(&request.body)?;
-    let mut tx = app.db().write().await?;
-    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
-        return Ok(replayed(answer));
-    }
-    let invoice = invoicing::create(&mut tx, app.now(), &new).await?;
-    finish(tx, app.now(), &request, (StatusCode::CREATED, &invoice)).await
+    once(&app, &request, StatusCode::CREATED, async |conn, now| invoicing::create(conn, now, &new).await)
+        .await
 }
 
 /// Makes a draft final: it gets its number and never changes again.
@@ -225,12 +220,7 @@ async fn finalize_invoice(
     ApiPath(id): ApiPath<InvoiceId>,
     request: KeyedBody,
 ) -> Result<Response, ApiError> {
-    let mut tx = app.db().write().await?;
-    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
-        return Ok(replayed(answer));
-    }
-    let invoice = invoicing::finalize(&mut tx, app.now(), &id).await?;
-    finish(tx, app.now(), &request, (StatusCode::OK, &invoice)).await
+    once(&app, &request, StatusCode::OK, async |conn, now| invoicing::finalize(conn, now, &id).await).await
 }
 
 /// The proof of a line: its query run again at its lake version, and the amount from the answer.
@@ -241,13 +231,20 @@ async fn get_evidence(
     State(app): State<App>,
     ApiPath((id, line_id)): ApiPath<(InvoiceId, LineId)>,
 ) -> Result<Json<Evidence>, ApiError> {
-    let (line, tariff) = {
+    let line = {
         let mut conn = app.db().read().await?;
-        let (_, line) = invoicing::line(&mut conn, &id, &line_id).await?;
-        let tariff = tariffs::get(&mut conn, &line.tariff_id, Some(line.tariff_version)).await?;
-        (line, tariff)
+        invoicing::line(&mut conn, &id, &line_id).await?.1
     };
-    let found = evidence::of_line(app.lake().as_ref(), (&line, &tariff)).await?;
+    proven(&app, &line).await
+}
+
+/// Proves a line of an invoice or a note.
+async fn proven(app: &App, line: &Line) -> Result<Json<Evidence>, ApiError> {
+    let tariff = {
+        let mut conn = app.db().read().await?;
+        tariffs::get(&mut conn, &line.tariff_id, Some(line.tariff_version)).await?
+    };
+    let found = evidence::of_line(app.lake().as_ref(), (line, &tariff)).await?;
     metrics::evidence_checked(found.agrees);
     Ok(Json(found))
 }

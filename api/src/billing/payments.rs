@@ -32,6 +32,8 @@ use crate::{
 
 /// A pending payment younger than this may still be asked about by the request that made it.
 const RESUME_AFTER: Duration = Duration::from_secs(60);
+/// Longest wait for a gateway's answer: well below [`RESUME_AFTER`], so that whoever asks later finds nobody asking.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// Payments resumed in one look.
 const RESUME_COUNT_MAX: i64 = 50;
 const WHAT: &str = "the payment";
@@ -97,17 +99,18 @@ pub(super) async fn begin(
         metrics::payment_failed(ErrorType::InsufficientFunds.as_str());
     }
     paid?;
-    let payment = end(conn, now, &stored, &Outcome::Succeeded).await?;
+    let (payment, _) = end(conn, now, &stored, &Outcome::Succeeded).await?;
     Ok(StoredPayment { payment, ..stored })
 }
 
-/// Stores what the gateway said of a payment, and what that does to its invoice.
+/// Stores what the gateway said of a payment, and what that does to its invoice; `false` beside a
+/// payment that somebody else stored an answer of first.
 async fn end(
     conn: &mut Conn,
     now: Timestamp,
     stored: &StoredPayment,
     outcome: &Outcome,
-) -> Result<Payment, DomainError> {
+) -> Result<(Payment, bool), DomainError> {
     let mut payment = stored.payment.clone();
     let from = payment.status;
     let (status, event_type) = match outcome {
@@ -127,8 +130,7 @@ async fn end(
         _ => None,
     };
     if !store::end_payment(conn, &payment, from).await? {
-        // Somebody else stored an answer first; that one counts.
-        return Ok(get_stored(conn, &payment.id).await?.payment);
+        return Ok((get(conn, &payment.id).await?, false));
     }
     append(conn, now, (payment.id.as_str(), "payment"), (event_type, json_of(&payment))).await?;
     if status == PaymentStatus::Succeeded {
@@ -136,7 +138,7 @@ async fn end(
         let how = serde_json::json!({ "payment_id": json_of(&payment.id) });
         settlement::pay(conn, now, &invoice, (payment.amount_minor, how)).await?;
     }
-    Ok(payment)
+    Ok((payment, true))
 }
 
 /// Asks the gateway for a stored payment and stores its answer; pending as it is when none came.
@@ -144,8 +146,8 @@ pub(super) async fn charge(app: &App, stored: StoredPayment) -> Result<Payment, 
     let request = charge_of(&stored);
     let started_us = app.monotonic_us();
     let answer = match stored.payment.status {
-        PaymentStatus::RequiresAction => app.gateway().confirm(&request).await,
-        _ => app.gateway().charge(&request).await,
+        PaymentStatus::RequiresAction => answer_in_time(app.gateway().confirm(&request)).await,
+        _ => answer_in_time(app.gateway().charge(&request)).await,
     };
     let elapsed = u64::try_from(app.monotonic_us() - started_us).unwrap_or(0);
     metrics::payment_processed(Duration::from_micros(elapsed));
@@ -158,6 +160,13 @@ pub(super) async fn charge(app: &App, stored: StoredPayment) -> Result<Payment, 
     }
 }
 
+/// A gateway that takes longer has given no answer.
+async fn answer_in_time(
+    answer: impl Future<Output = Result<Outcome, NoAnswer>>,
+) -> Result<Outcome, NoAnswer> {
+    tokio::time::timeout(ANSWER_WAIT, answer).await.unwrap_or(Err(NoAnswer))
+}
+
 async fn store_outcome(
     db: &Db,
     now: Timestamp,
@@ -165,9 +174,11 @@ async fn store_outcome(
     outcome: &Outcome,
 ) -> Result<Payment, DomainError> {
     let mut tx = db.write().await?;
-    let payment = end(&mut tx, now, stored, outcome).await?;
+    let (payment, is_ours) = end(&mut tx, now, stored, outcome).await?;
     tx.commit().await?;
     match payment.status {
+        // Counted by whoever stored it.
+        _ if !is_ours => {}
         PaymentStatus::Succeeded => metrics::payment_succeeded(),
         PaymentStatus::Failed => metrics::payment_failed(match outcome {
             Outcome::Failed(error_type) => error_type.as_str(),
@@ -187,7 +198,7 @@ pub async fn resume(db: &Db, gateway: &dyn Gateway, now: Timestamp) -> Result<us
     };
     let mut ended = 0;
     for stored in left {
-        match gateway.look_up(&charge_of(&stored)).await {
+        match answer_in_time(gateway.look_up(&charge_of(&stored))).await {
             Ok(outcome) => {
                 store_outcome(db, now, &stored, &outcome).await?;
                 ended += 1;
@@ -272,7 +283,7 @@ pub(super) async fn give_back(
     if refund.status != RefundStatus::Pending {
         return Ok(refund);
     }
-    let status = match gateway.refund(refund.id.as_str(), &charge_of(stored)).await {
+    let status = match answer_in_time(gateway.refund(refund.id.as_str(), &charge_of(stored))).await {
         Ok(Outcome::Succeeded) => RefundStatus::Succeeded,
         Ok(_) => RefundStatus::Failed,
         Err(NoAnswer) => return Ok(refund),

@@ -85,7 +85,7 @@ pub async fn mark_paid(
     conn: &mut Conn,
     now: Timestamp,
     (id, outside): (&InvoiceId, &PaidOutside),
-) -> Result<(), DomainError> {
+) -> Result<Invoice, DomainError> {
     let reference = checked("the payment", "reference", &outside.reference, 200)?;
     let invoice = invoicing::get(conn, id).await?;
     if let Some(refusal) = why_not_payable(&invoice) {
@@ -93,7 +93,8 @@ pub async fn mark_paid(
     }
     refuse_while_paying(conn, id).await?;
     let how = serde_json::json!({ "method": "outside", "reference": reference });
-    pay(conn, now, &invoice, (invoice.due_minor, how)).await
+    pay(conn, now, &invoice, (invoice.due_minor, how)).await?;
+    invoicing::get(conn, id).await
 }
 
 /// A payment that has not ended may still succeed; until then nothing else settles the invoice.

@@ -32,7 +32,7 @@ const REVENUE: &str = "revenue";
 pub(crate) const AMOUNT_MAX: i64 = 1_000_000_000_000;
 /// Longest life of a hold: a year.
 const EXPIRES_IN_S_MAX: i64 = 366 * 86_400;
-/// Holds that one look lets expire.
+/// Holds that expire at a time.
 const EXPIRE_COUNT_MAX: i64 = 100;
 
 /// What changes in a wallet.
@@ -202,11 +202,17 @@ pub(super) async fn has_due(conn: &mut Conn, now: Timestamp) -> Result<bool, Dom
 }
 
 async fn expire_of(conn: &mut Conn, now: Timestamp, wallet: &str) -> Result<usize, DomainError> {
-    let due = store::holds_due(conn, wallet, (now, EXPIRE_COUNT_MAX)).await?;
-    for hold in &due {
-        close(conn, now, hold, HoldStatus::Expired).await?;
+    let mut expired = 0;
+    loop {
+        let due = store::holds_due(conn, wallet, (now, EXPIRE_COUNT_MAX)).await?;
+        if due.is_empty() {
+            return Ok(expired);
+        }
+        for hold in &due {
+            close(conn, now, hold, HoldStatus::Expired).await?;
+        }
+        expired += due.len();
     }
-    Ok(due.len())
 }
 
 /// Pays out of what is available; the payment's id is the reference.

@@ -113,8 +113,12 @@ pub(crate) async fn create(
         None => None,
         Some(id) => {
             let id: UserId = id_of("the key", "user_id", id)?;
-            let user = people::get(conn, &id).await.ok().filter(|u| u.organization_id == organization_id);
-            let message = "there is no such user in the key's organization; see /v1/users";
+            let user = match people::get(conn, &id).await {
+                Ok(user) => Some(user).filter(|u| u.organization_id == organization_id && u.is_active),
+                Err(DomainError::NotFound { .. }) => None,
+                Err(error) => return Err(error),
+            };
+            let message = "there is no such active user in the key's organization; see /v1/users";
             Some(user.ok_or_else(|| DomainError::invalid("the key", "user_id", message))?.id)
         }
     };
@@ -188,19 +192,30 @@ pub(crate) async fn caller_of(
         store::keys::by_prefix(&mut conn, &text.prefix).await?
     };
     let Some(found) = found else { return Ok(None) };
-    let key = found.key;
-    let is_alive =
-        key.revoked_at.is_none() && key.expires_at.is_none_or(|at| now < at) && found.is_user_active;
-    if !is_alive || !hashing.is_right(text, &found.secret_hash).await? {
+    if !found.lets_in(now) || !hashing.is_right(text, &found.secret_hash).await? {
         return Ok(None);
     }
+    let key = found.key;
     if key.last_used_at.is_none_or(|at| now.since_us(at) >= USED_EXACT_US) {
         // It is told to the minute, and a caller is not refused because it could not be.
         if let Err(error) = used(db, now, &key.id).await {
             tracing::debug!(error = %service::logs::chain(&error), "use of a key not noted");
         }
     }
-    Ok(Some(Caller::of_key(key.id, key.role, key.organization_id)))
+    Ok(Some(Caller::of_key(key.id, (key.role, found.user_role), key.organization_id)))
+}
+
+/// Whether a caller who was let in still would be: their key may have been revoked since.
+pub(crate) async fn is_still_let_in(
+    conn: &mut Conn,
+    now: Timestamp,
+    caller: &Caller,
+) -> Result<bool, DomainError> {
+    // The operator's own key and whoever needs none are of the configuration.
+    let Ok(id) = caller.actor().parse::<ApiKeyId>() else { return Ok(true) };
+    let Some(key) = store::keys::by_id(conn, &id).await? else { return Ok(false) };
+    let found = store::keys::by_prefix(conn, &key.prefix).await?;
+    Ok(found.is_some_and(|found| found.lets_in(now)))
 }
 
 async fn used(db: &Db, now: Timestamp, id: &ApiKeyId) -> Result<(), DomainError> {

@@ -6,7 +6,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use argon2::{
@@ -28,6 +29,8 @@ const SECRET_BYTES: usize = 32;
 /// Texts remembered; all are forgotten when it is full.
 const REMEMBERED_MAX: usize = 4_096;
 const HASHING_MAX: usize = 2;
+/// Longest wait for a place.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// A key's text in its parts.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,6 +56,11 @@ impl KeyText {
             .then(|| Self { prefix: prefix.to_owned(), secret: secret.to_owned() })
     }
 
+    /// Whether a text was meant to be one.
+    pub(crate) fn is_meant(text: &str) -> bool {
+        text.starts_with(START)
+    }
+
     /// The whole text: shown once, never stored.
     pub(crate) fn expose(&self) -> String {
         format!("{START}{}_{}", self.prefix, self.secret)
@@ -68,14 +76,14 @@ impl std::fmt::Debug for KeyText {
 /// Hashes and checks, a few at a time.
 #[derive(Debug)]
 pub(crate) struct Hashing {
-    places: Semaphore,
+    places: Arc<Semaphore>,
     /// The hash a text was found to belong to, by the SHA-256 of the text.
     right: Mutex<HashMap<[u8; 32], String>>,
 }
 
 impl Default for Hashing {
     fn default() -> Self {
-        Self { places: Semaphore::new(HASHING_MAX), right: Mutex::default() }
+        Self { places: Arc::new(Semaphore::new(HASHING_MAX)), right: Mutex::default() }
     }
 }
 
@@ -90,9 +98,14 @@ impl Hashing {
         .await?
     }
 
+    /// Whether the text was found right before, of some hash.
+    pub(crate) fn remembers(&self, key: &KeyText) -> bool {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&digest_of(key))
+    }
+
     /// Whether it is the key of this hash.
     pub(crate) async fn is_right(&self, key: &KeyText, hash: &str) -> Result<bool, DomainError> {
-        let digest: [u8; 32] = Sha256::digest(key.expose().as_bytes()).into();
+        let digest = digest_of(key);
         if self.right.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).is_some_and(|h| h == hash) {
             return Ok(true);
         }
@@ -117,10 +130,21 @@ impl Hashing {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, DomainError> {
+        let waited = tokio::time::timeout(WAIT_MAX, Arc::clone(&self.places).acquire_owned()).await;
         // Never closed, and the work does not panic: both are ours to answer for.
-        let _place = self.places.acquire().await.map_err(|_| DomainError::Key)?;
+        let place = waited.map_err(|_| DomainError::Busy("too many keys are being checked"))?;
+        let place = place.map_err(|_| DomainError::Key)?;
+        let work = move || {
+            // Held until the work is done, whether or not anybody still waits for it.
+            let _place = place;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(|_| DomainError::Key)
     }
+}
+
+fn digest_of(key: &KeyText) -> [u8; 32] {
+    Sha256::digest(key.expose().as_bytes()).into()
 }
 
 #[cfg(test)]
@@ -144,6 +168,26 @@ mod tests {
         let anew = hashing.hash(&other).await.unwrap();
         assert!(!hashing.is_right(&key, &anew).await.unwrap());
         assert!(!format!("{key:?}").contains(&key.secret));
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_frees_no_place_that_is_in_use() {
+        let hashing = Hashing::default();
+        let (begun, seen) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let work = move || {
+            begun.send(()).unwrap();
+            ended.recv().unwrap();
+        };
+        {
+            let mut asking = std::pin::pin!(hashing.blocking(work));
+            assert!(futures::poll!(asking.as_mut()).is_pending());
+            seen.recv().unwrap();
+        }
+        assert_eq!(hashing.places.available_permits(), HASHING_MAX - 1);
+        end.send(()).unwrap();
+        let all = hashing.places.acquire_many(u32::try_from(HASHING_MAX).unwrap()).await.unwrap();
+        drop(all);
     }
 
     #[test]

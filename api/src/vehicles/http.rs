@@ -29,10 +29,13 @@ use crate::{
     extract::{ApiJson, ApiPath, ApiQuery, IfMatch, tagged},
     fault::DomainError,
     page::Page,
+    users::keys,
 };
 
 /// How often the stream looks at every vehicle and reads names anew: silence is a change too.
 const WHOLE_LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// Looks in a row at a database that does not answer, after which the stream ends.
+const FAILED_LOOKS_MAX: u32 = 12;
 /// After a change, the time for others to come with it in one look.
 const GATHERING: Duration = Duration::from_millis(50);
 
@@ -154,6 +157,7 @@ struct Sent {
     whole_look_at: Option<i64>,
     names: HashMap<VehicleId, String>,
     items: HashMap<VehicleId, FleetItem>,
+    failed_looks: u32,
 }
 
 fn changes(app: App, caller: Caller) -> impl Stream<Item = Result<sse::Event, Infallible>> {
@@ -168,10 +172,12 @@ fn changes(app: App, caller: Caller) -> impl Stream<Item = Result<sse::Event, In
         whole_look_at: None,
         names: HashMap::new(),
         items: HashMap::new(),
+        failed_looks: 0,
     };
     stream::unfold(sent, |mut sent| async move {
         sent.wait().await;
-        let changed = sent.look().await;
+        // Its end, when the key of the one who listens no longer lets in.
+        let changed = sent.look().await?;
         Some((stream::iter(changed), sent))
     })
     .flatten()
@@ -187,12 +193,18 @@ impl Sent {
         }
     }
 
-    async fn look(&mut self) -> Vec<Result<sse::Event, Infallible>> {
+    async fn look(&mut self) -> Option<Vec<Result<sse::Event, Infallible>>> {
         let now = self.app.monotonic_us();
         let is_whole = self.whole_look_at.is_none_or(|at| now - at >= micros(WHOLE_LOOK_INTERVAL));
         let states = if is_whole {
             self.whole_look_at = Some(now);
-            self.read_names().await;
+            match self.read_names().await {
+                Ok(true) => self.failed_looks = 0,
+                Ok(false) => return None,
+                // Without fresh names the old ones do, but not for ever: they say whose vehicles are.
+                Err(_) if self.failed_looks < FAILED_LOOKS_MAX => self.failed_looks += 1,
+                Err(_) => return None,
+            }
             // Silence changes a vehicle too: what was moving is offline after a while.
             self.change = self.app.lake().fleet_since(u64::MAX).1;
             self.app.lake().fleet()
@@ -211,15 +223,16 @@ impl Sent {
             events.push(Ok(sse::Event::default().data(data)));
             self.items.insert(item.vehicle_id.clone(), item);
         }
-        events
+        Some(events)
     }
 
-    async fn read_names(&mut self) {
-        // Without fresh names the old ones do for another round.
-        if let Ok(mut conn) = self.app.db().read().await
-            && let Ok(names) = super::names(&mut conn, self.caller.organization()).await
-        {
-            self.names = names;
+    /// Reads whose vehicles are; `false` when the caller is not let in any more.
+    async fn read_names(&mut self) -> Result<bool, DomainError> {
+        let mut conn = self.app.db().read().await?;
+        if !keys::is_still_let_in(&mut conn, self.app.now(), &self.caller).await? {
+            return Ok(false);
         }
+        self.names = super::names(&mut conn, self.caller.organization()).await?;
+        Ok(true)
     }
 }

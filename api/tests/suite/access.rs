@@ -6,7 +6,10 @@ use api::config::Config;
 use serde_json::{Value, json};
 
 use super::Server;
-use crate::fake_lake::trip;
+use crate::{
+    client::{read_until, send},
+    fake_lake::trip,
+};
 
 /// The key of `api_key_file`.
 pub(super) const OPERATOR: &str = "open sesame";
@@ -104,6 +107,73 @@ async fn without_a_key_file_nobody_needs_a_key_and_who_sends_one_is_held_to_it()
     assert_eq!(server.post("/v1/vehicles", new).await.status, 201);
     let unknown = format!("rlk_{}_{}", "0".repeat(12), "0".repeat(64));
     assert_eq!(status(&server, &unknown).await, 401);
+    assert_eq!(status(&server, &driver[..driver.len() - 1]).await, 401, "a key that was cut");
+    // A page of another site may send requests here, and under a name of its own read their answers.
+    let port = server.handle.addr.port();
+    for (name, value, told) in [
+        ("sec-fetch-site", "cross-site".to_owned(), 403),
+        ("sec-fetch-site", "same-origin".to_owned(), 200),
+        ("host", format!("rebound.example:{port}"), 403),
+        ("host", format!("localhost:{port}"), 200),
+        ("host", format!("[::1]:{port}"), 200),
+    ] {
+        let answer = send(server.handle.addr, "GET /v1/vehicles", &[(name, &value)], None).await;
+        assert_eq!(answer.status, told, "{name}: {value}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_person_s_key_may_no_more_than_they_may_now() {
+    let server = locked(|config| config).await;
+    let person = json!({ "email": "ana@example.com", "name": "Ana", "role": "owner" });
+    let person = server.post("/v1/users", person).await.json();
+    let hers = made(&server, json!({ "name": "hers", "role": "owner", "user_id": person["id"] })).await;
+    let hers = hers["secret"].as_str().unwrap();
+    assert_eq!(server.by(hers, "GET /v1/users", None).await.status, 200);
+    let path = format!("PATCH /v1/users/{}", person["id"].as_str().unwrap());
+    let demoted = json!({ "role": "driver" });
+    assert_eq!(server.send(&path, &[("if-match", "\"1\"")], Some(&demoted)).await.status, 200);
+    let refused = server.by(hers, "GET /v1/users", None).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.body.contains("driver"), "{}", refused.body);
+    assert_eq!(status(&server, hers).await, 200);
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_key_is_revoked() {
+    let server = locked(|config| config).await;
+    let key = made(&server, json!({ "name": "screen", "role": "dispatcher" })).await;
+    let secret = key["secret"].as_str().unwrap();
+    let begun = tokio::sync::Notify::new();
+    let listening = read_until(server.handle.addr, "GET /v1/tracking", secret, |text| {
+        begun.notify_one();
+        !text.contains("200 OK") && text.contains("\r\n")
+    });
+    let revoking = async {
+        // It is asked once before anything is read.
+        begun.notified().await;
+        begun.notified().await;
+        let path = format!("DELETE /v1/api-keys/{}", key["id"].as_str().unwrap());
+        assert_eq!(server.send(&path, &[], None).await.status, 200);
+        server.clock.advance(Duration::from_secs(10));
+    };
+    let both = async { tokio::join!(listening, revoking) };
+    let (heard, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("it ends");
+    assert!(heard.contains("200 OK"), "{heard}");
+}
+
+#[tokio::test]
+async fn secrets_are_not_tried_for_a_key_without_end() {
+    let server = locked(|config| config).await;
+    let key = key_of(&server, "driver", &Value::Null).await;
+    let wrong = format!("{}{}", &key[..key.len() - 64], "0".repeat(64));
+    let mut told = Vec::new();
+    for _ in 0..41 {
+        told.push(status(&server, &wrong).await);
+    }
+    assert_eq!((told[0], told[39], told[40]), (401, 401, 429));
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(status(&server, &key).await, 200);
 }
 
 async fn results(server: &Server, key: &str) -> Vec<(String, String, String)> {
@@ -133,7 +203,8 @@ async fn every_write_is_in_the_audit_log_with_who_and_what_came_of_it() {
     step(1).await;
     assert_eq!(server.by(driver, "POST /v1/vehicles", Some(&new)).await.status, 403);
     step(1).await;
-    let own = server.by(&owner, "POST /v1/vehicles", Some(&json!({ "vehicle_id": "car-3" }))).await;
+    let user = json!({ "name": "u", "email": "u@x.example", "role": "driver" });
+    let own = server.by(&owner, "POST /v1/users", Some(&user)).await;
     assert_eq!(own.status, 201, "{}", own.body);
     server.lake.commit(vec![trip("a", "car-1", "2026-11-02T08:00:00Z", (10_000, 3_600, 0))]);
     let page = server.until("/v1/invoices", |p| p["data"][0]["line_count"] == 3).await;

@@ -46,10 +46,13 @@ pub(crate) async fn send_raw(
 ) -> Answer {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let mut head = format!(
-        "{method_and_path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+        "{method_and_path} HTTP/1.1\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n",
         body.len()
     );
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        head.push_str(&format!("host: {addr}\r\n"));
+    }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -2,7 +2,7 @@
 //! temporary folder, without a port. `scripts/setup --tests` installs them.
 
 use std::{
-    io::Read,
+    io::{Read, Write},
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -19,8 +19,12 @@ use tempfile::TempDir;
 /// What the user of the server has to say to come in.
 pub(crate) const PASSWORD: &str = "let me/in";
 
-/// Runs the server until its input ends, which the end of this process does too, however it comes.
-const KEEPER: &str = r#""$0/postgres" "$@" & server=$!; cat >/dev/null; kill -INT $server; wait $server"#;
+/// Runs the server until its input ends, which the end of this process does too, however it comes; then
+/// its folder goes, unless it is to stay.
+const KEEPER: &str = r#""$0/postgres" "$@" & server=$!; said=$(cat); kill -INT $server; wait $server
+[ -n "$said" ] || rm -rf "$PWD""#;
+/// Says that it is to stay.
+const STAY: &[u8] = b"stay";
 
 /// A server, stopped when dropped.
 pub(crate) struct Cluster {
@@ -71,7 +75,9 @@ impl Cluster {
 
     /// Stops the server, as for a restart of its machine.
     pub(crate) fn stop(&mut self) {
-        drop(self.keeper.stdin.take());
+        if let Some(mut input) = self.keeper.stdin.take() {
+            input.write_all(STAY).unwrap();
+        }
         self.keeper.wait().unwrap();
     }
 

@@ -206,7 +206,9 @@ async fn an_organization_changes_nothing_of_another() {
         (format!("PATCH /v1/users/{}", acme.ids["users"]), patch, 404),
         (format!("DELETE /v1/api-keys/{}", acme.ids["api-keys"]), Value::Null, 404),
         ("PATCH /v1/vehicles/car-bolt".to_owned(), json!({ "organization_id": theirs }), 422),
-        ("POST /v1/vehicles".to_owned(), json!({ "vehicle_id": "car-9", "organization_id": theirs }), 422),
+        // Nor may it take a vehicle that is nobody's yet: its readings may be there.
+        ("POST /v1/vehicles".to_owned(), json!({ "vehicle_id": "car-9", "organization_id": theirs }), 403),
+        ("POST /v1/vehicles".to_owned(), json!({ "vehicle_id": "car-9" }), 403),
         (
             "POST /v1/api-keys".to_owned(),
             json!({ "name": "x", "role": "owner", "organization_id": theirs }),
@@ -232,6 +234,7 @@ async fn an_organization_changes_nothing_of_another() {
     assert_eq!(server.json("/v1/vehicles/car-acme").await["name"], "car-acme");
     assert_eq!(server.by(&acme.key, "GET /v1/vehicles", None).await.status, 200, "its key is not revoked");
     // What is new is their own without being told.
-    let made = server.by(&bolt.key, "POST /v1/vehicles", Some(&json!({ "vehicle_id": "car-9" }))).await;
+    let new = json!({ "name": "z", "email": "z@bolt.example", "role": "driver" });
+    let made = server.by(&bolt.key, "POST /v1/users", Some(&new)).await;
     assert_eq!(made.json()["organization_id"], json!(bolt.ids["organizations"]));
 }

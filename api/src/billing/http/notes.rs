@@ -8,21 +8,18 @@ use axum::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::proven;
 use crate::{
     app::App,
     billing::{
-        evidence, invoicing,
         notes::{self, Note, NoteQuery, NoteWithLines},
         settlement::{self, PaidOutside, VoidReason},
-        tariffs,
         types::{Evidence, Invoice},
     },
     error::{ApiError, Problem},
     extract::{ApiPath, ApiQuery, KeyedBody, read_json, tagged},
-    idempotency,
     ids::{InvoiceId, LineId, NoteId},
-    keyed::{finish, replayed},
-    metrics,
+    keyed::once,
     page::Page,
 };
 
@@ -68,15 +65,11 @@ async fn get_note_evidence(
     State(app): State<App>,
     ApiPath((id, line_id)): ApiPath<(NoteId, LineId)>,
 ) -> Result<Json<Evidence>, ApiError> {
-    let (line, tariff) = {
+    let line = {
         let mut conn = app.db().read().await?;
-        let line = notes::line(&mut conn, &id, &line_id).await?.line;
-        let tariff = tariffs::get(&mut conn, &line.tariff_id, Some(line.tariff_version)).await?;
-        (line, tariff)
+        notes::line(&mut conn, &id, &line_id).await?.line
     };
-    let found = evidence::of_line(app.lake().as_ref(), (&line, &tariff)).await?;
-    metrics::evidence_checked(found.agrees);
-    Ok(Json(found))
+    proven(&app, &line).await
 }
 
 /// Makes a finalized invoice void: nobody owes it, and its trips are billed on a draft again.
@@ -90,12 +83,8 @@ async fn void_invoice(
     request: KeyedBody,
 ) -> Result<Response, ApiError> {
     let reason: VoidReason = read_json(&request.body)?;
-    let mut tx = app.db().write().await?;
-    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
-        return Ok(replayed(answer));
-    }
-    let invoice = settlement::void(&mut tx, app.now(), (&id, &reason)).await?;
-    finish(tx, app.now(), &request, (StatusCode::OK, &invoice)).await
+    once(&app, &request, StatusCode::OK, async |conn, now| settlement::void(conn, now, (&id, &reason)).await)
+        .await
 }
 
 /// Marks a finalized invoice as paid by other means, such as a bank transfer.
@@ -109,11 +98,8 @@ async fn mark_paid(
     request: KeyedBody,
 ) -> Result<Response, ApiError> {
     let outside: PaidOutside = read_json(&request.body)?;
-    let mut tx = app.db().write().await?;
-    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
-        return Ok(replayed(answer));
-    }
-    settlement::mark_paid(&mut tx, app.now(), (&id, &outside)).await?;
-    let invoice = invoicing::get(&mut tx, &id).await?;
-    finish(tx, app.now(), &request, (StatusCode::OK, &invoice)).await
+    once(&app, &request, StatusCode::OK, async |conn, now| {
+        settlement::mark_paid(conn, now, (&id, &outside)).await
+    })
+    .await
 }

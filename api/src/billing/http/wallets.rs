@@ -18,9 +18,8 @@ use crate::{
     },
     error::{ApiError, Problem},
     extract::{ApiPath, ApiQuery, KeyedBody, read_json, tagged},
-    idempotency,
     ids::{HoldId, WalletId},
-    keyed::{finish, replayed},
+    keyed::once,
     page::Page,
 };
 
@@ -65,12 +64,7 @@ async fn list_wallets(
         (status = 422, body = Problem)))]
 async fn create_wallet(State(app): State<App>, request: KeyedBody) -> Result<Response, ApiError> {
     let new: NewWallet = read_json(&request.body)?;
-    let mut tx = app.db().write().await?;
-    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
-        return Ok(replayed(answer));
-    }
-    let wallet = wallets::create(&mut tx, app.now(), &new).await?;
-    finish(tx, app.now(), &request, (StatusCode::CREATED, &wallet)).await
+    once(&app, &request, StatusCode::CREATED, async |conn, now| wallets::create(conn, now, &new).await).await
 }
 
 /// A wallet.
@@ -110,12 +104,10 @@ async fn top_up(
     request: KeyedBody,
 ) -> Result<Response, ApiError> {
     let top_up: TopUp = read_json(&request.body)?;
-    let mut tx = app.db().write().await?;
-    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
-        return Ok(replayed(answer));
-    }
-    let wallet = wallets::top_up(&mut tx, app.now(), (&id, &top_up)).await?;
-    finish(tx, app.now(), &request, (StatusCode::CREATED, &wallet)).await
+    once(&app, &request, StatusCode::CREATED, async |conn, now| {
+        wallets::top_up(conn, now, (&id, &top_up)).await
+    })
+    .await
 }
 
 /// Holds, newest first.
@@ -136,12 +128,7 @@ async fn list_holds(
         (status = 422, body = Problem)))]
 async fn create_hold(State(app): State<App>, request: KeyedBody) -> Result<Response, ApiError> {
     let new: NewHold = read_json(&request.body)?;
-    let mut tx = app.db().write().await?;
-    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
-        return Ok(replayed(answer));
-    }
-    let hold = wallets::hold(&mut tx, app.now(), &new).await?;
-    finish(tx, app.now(), &request, (StatusCode::CREATED, &hold)).await
+    once(&app, &request, StatusCode::CREATED, async |conn, now| wallets::hold(conn, now, &new).await).await
 }
 
 /// A hold.
@@ -164,12 +151,8 @@ async fn capture_hold(
 ) -> Result<Response, ApiError> {
     let capture: Capture =
         if request.body.is_empty() { Capture::default() } else { read_json(&request.body)? };
-    let mut tx = app.db().write().await?;
-    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
-        return Ok(replayed(answer));
-    }
-    let hold = wallets::capture(&mut tx, app.now(), (&id, &capture)).await?;
-    finish(tx, app.now(), &request, (StatusCode::OK, &hold)).await
+    once(&app, &request, StatusCode::OK, async |conn, now| wallets::capture(conn, now, (&id, &capture)).await)
+        .await
 }
 
 /// Frees what is held.
@@ -182,10 +165,5 @@ async fn release_hold(
     ApiPath(id): ApiPath<HoldId>,
     request: KeyedBody,
 ) -> Result<Response, ApiError> {
-    let mut tx = app.db().write().await?;
-    if let Some(answer) = idempotency::recall(&mut tx, app.now(), &request.key).await? {
-        return Ok(replayed(answer));
-    }
-    let hold = wallets::release(&mut tx, app.now(), &id).await?;
-    finish(tx, app.now(), &request, (StatusCode::OK, &hold)).await
+    once(&app, &request, StatusCode::OK, async |conn, now| wallets::release(conn, now, &id).await).await
 }

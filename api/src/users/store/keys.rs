@@ -3,7 +3,12 @@
 use sqlx::{Row, any::AnyRow};
 use wire::time::Timestamp;
 
-use crate::{db::Conn, fault::DomainError, ids::ApiKeyId, users::keys::ApiKey};
+use crate::{
+    db::Conn,
+    fault::DomainError,
+    ids::ApiKeyId,
+    users::{keys::ApiKey, role::Role},
+};
 
 /// A key with what proves it.
 pub(in crate::users) struct StoredKey {
@@ -11,6 +16,16 @@ pub(in crate::users) struct StoredKey {
     pub(in crate::users) secret_hash: String,
     /// True as well where it is nobody's.
     pub(in crate::users) is_user_active: bool,
+    /// The role of the person it is of.
+    pub(in crate::users) user_role: Option<Role>,
+}
+
+impl StoredKey {
+    /// Whether it is neither revoked nor expired, nor of somebody who is no longer active.
+    pub(in crate::users) fn lets_in(&self, now: Timestamp) -> bool {
+        let key = &self.key;
+        key.revoked_at.is_none() && key.expires_at.is_none_or(|at| now < at) && self.is_user_active
+    }
 }
 
 pub(in crate::users) async fn insert(
@@ -79,7 +94,7 @@ pub(in crate::users) async fn by_prefix(
 ) -> Result<Option<StoredKey>, DomainError> {
     let row = sqlx::query(
         "SELECT k.id, k.prefix, k.name, k.organization_id, k.user_id, k.role, k.created_us, k.expires_us, \
-         k.revoked_us, k.last_used_us, k.secret_hash, u.is_active \
+         k.revoked_us, k.last_used_us, k.secret_hash, u.is_active, u.role AS user_role \
          FROM api_keys k LEFT JOIN users u ON u.id = k.user_id WHERE k.prefix = $1",
     )
     .bind(prefix.to_owned())
@@ -89,9 +104,12 @@ pub(in crate::users) async fn by_prefix(
         .map(|row| {
             let key = key(row)?;
             let is_active: Option<i64> = row.try_get("is_active")?;
+            let user_role: Option<String> = row.try_get("user_role")?;
+            let stored = || DomainError::Stored { what: "API key", id: key.id.to_string() };
             Ok(StoredKey {
                 secret_hash: row.try_get("secret_hash")?,
                 is_user_active: key.user_id.is_none() || is_active == Some(1),
+                user_role: user_role.map(|role| role.parse()).transpose().map_err(|_| stored())?,
                 key,
             })
         })
