@@ -34,6 +34,7 @@ mod conclude;
 pub mod config;
 mod discover;
 mod ecu;
+mod freeze;
 mod job;
 mod orders;
 mod scan;

@@ -16,7 +16,9 @@ use std::{
 use wire::time::Timestamp;
 
 use super::{
-    ClearFault, Cleared, Identity, J1939Poll, PollCounts, TAKEN_MAX, keep,
+    ClearFault, Cleared, Identity, J1939Poll, PollCounts, TAKEN_MAX,
+    freeze::{self, FreezeFrames},
+    keep,
     share::{Budget, bits_of, frame_bits},
 };
 use crate::{
@@ -42,10 +44,6 @@ const SKIPPED_MAX: u32 = 16;
 const IDENTITY_ASKED_MAX: u32 = 3;
 /// Time between two of them.
 const IDENTITY_AGAIN_US: i64 = 30_000_000;
-/// Time between two requests for a unit's freeze frames, however its faults flicker.
-const FREEZE_AGAIN_US: i64 = 10_000_000;
-/// Requests for them without an answer, after which the unit counts as one that has none.
-const SILENT_FREEZES_MAX: u32 = 3;
 /// Frames an answer is expected to take.
 const ANSWER_FRAMES: u32 = 5;
 
@@ -62,41 +60,7 @@ struct Ask {
 struct Unit {
     due: Timestamp,
     silent_count: u32,
-    freeze: Freeze,
-    /// The faults that its last DM1 named.
-    active: Vec<String>,
-    /// When its freeze frames are asked for next, if they are.
-    freeze_due: Option<Timestamp>,
-    freeze_asked: Option<Timestamp>,
-    freeze_silent_count: u32,
-}
-
-/// Which freeze frames a unit has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Freeze {
-    /// To be found out by its DM24.
-    Unknown,
-    /// Those of DM25.
-    Expanded,
-    /// Those of DM4, as far as is known.
-    Basic,
-    /// None.
-    None,
-}
-
-impl Freeze {
-    fn pgn(self) -> Option<Pgn> {
-        match self {
-            Freeze::Unknown => Some(Pgn::DM24),
-            Freeze::Expanded => Some(Pgn::DM25),
-            Freeze::Basic => Some(Pgn::DM4),
-            Freeze::None => None,
-        }
-    }
-
-    fn is_pgn(pgn: Pgn) -> bool {
-        matches!(pgn, Pgn::DM24 | Pgn::DM25 | Pgn::DM4)
-    }
+    freeze_frames: FreezeFrames,
 }
 
 /// The units of one bus.
@@ -172,7 +136,11 @@ impl Units {
             {
                 // One with several faults tells them in many frames only.
                 self.meet(header.source, frame.time);
-                self.note_active(header.source, report, frame.time);
+                if self.settings.faults_every.is_some()
+                    && let Some(unit) = self.known.get_mut(&header.source)
+                {
+                    unit.freeze_frames.named(report, frame.time);
+                }
             }
             self.take(event, counts);
         }
@@ -187,69 +155,26 @@ impl Units {
 
     fn meet(&mut self, source: SourceAddress, now: Timestamp) {
         if self.known.len() < UNITS_MAX {
-            self.known.entry(source).or_insert(Unit {
-                due: now,
-                silent_count: 0,
-                freeze: Freeze::Unknown,
-                active: Vec::new(),
-                freeze_due: None,
-                freeze_asked: None,
-                freeze_silent_count: 0,
-            });
-        }
-    }
-
-    /// Other faults than before have other freeze frames.
-    fn note_active(&mut self, source: SourceAddress, report: &FaultReport, now: Timestamp) {
-        let Some(unit) = self.known.get_mut(&source) else { return };
-        let is_same = unit.active.iter().eq(report.codes.iter().map(|code| &code.code));
-        if is_same {
-            return;
-        }
-        unit.active = report.codes.iter().map(|code| code.code.clone()).collect();
-        let is_asked = self.settings.faults_every.is_some() && unit.freeze.pgn().is_some();
-        if is_asked && !unit.active.is_empty() {
-            let again = unit.freeze_asked.map_or(now, |asked| asked.plus_us(FREEZE_AGAIN_US));
-            unit.freeze_due = Some(now.max(again));
+            let freeze_frames = FreezeFrames::default();
+            self.known.entry(source).or_insert(Unit { due: now, silent_count: 0, freeze_frames });
         }
     }
 
     /// A message about freeze frames is whole: it may be the answer.
-    fn freeze_came(&mut self, pgn: Pgn, source: SourceAddress, counts: &mut PollCounts) {
-        let is_answer = self.current.is_some_and(|(ask, _)| ask.pgn == pgn && ask.of == source);
-        if !Freeze::is_pgn(pgn) || !is_answer {
+    fn freeze_came(&mut self, pgn: Pgn, of: SourceAddress, counts: &mut PollCounts) {
+        let is_answer = self.current.is_some_and(|(ask, _)| ask.pgn == pgn && ask.of == of);
+        if !freeze::is_about(pgn) || !is_answer {
             return;
         }
         self.end(true, counts);
-        if let Some(unit) = self.known.get_mut(&source) {
-            unit.freeze_silent_count = 0;
-        }
-        if pgn == Pgn::DM24 {
-            let layout = self.listener.freeze_layout(&self.interface, source);
-            let has_layout = layout.is_some_and(|layout| !layout.is_empty());
-            self.freeze_goes_on(source, if has_layout { Freeze::Expanded } else { Freeze::Basic });
-        }
+        let layout = self.listener.freeze_layout(&self.interface, of);
+        let has_layout = layout.is_some_and(|layout| !layout.is_empty());
+        self.freeze_goes_on(of, |frames| frames.answered(pgn, has_layout));
     }
 
-    /// A unit that does not tell them in one way is asked in the next.
-    fn freeze_refused(&mut self, ask: Ask) {
-        let next = if ask.pgn == Pgn::DM4 { Freeze::None } else { Freeze::Basic };
-        self.freeze_goes_on(ask.of, next);
-    }
-
-    fn freeze_later(&mut self, of: SourceAddress) {
-        if let Some(unit) = self.known.get_mut(&of) {
-            unit.freeze_due = unit.freeze_asked.map(|asked| asked.plus_us(FREEZE_AGAIN_US));
-        }
-    }
-
-    fn freeze_goes_on(&mut self, of: SourceAddress, next: Freeze) {
-        if let Some(unit) = self.known.get_mut(&of) {
-            unit.freeze = next;
-            unit.freeze_silent_count = 0;
-            if let Some(pgn) = next.pgn() {
-                self.asks.push_front(Ask { pgn, of, is_ordered: false });
-            }
+    fn freeze_goes_on(&mut self, of: SourceAddress, next: impl FnOnce(&mut FreezeFrames) -> Option<Pgn>) {
+        if let Some(pgn) = self.known.get_mut(&of).and_then(|unit| next(&mut unit.freeze_frames)) {
+            self.asks.push_front(Ask { pgn, of, is_ordered: false });
         }
     }
 
@@ -295,12 +220,14 @@ impl Units {
             return;
         }
         self.end(how == Acknowledgement::Positive, counts);
-        if Freeze::is_pgn(pgn) {
-            if how == Acknowledgement::CannotRespond {
-                self.freeze_later(ask.of);
-            } else {
-                self.freeze_refused(ask);
-            }
+        if freeze::is_about(pgn) {
+            self.freeze_goes_on(by, |frames| match how {
+                Acknowledgement::CannotRespond => {
+                    frames.later();
+                    None
+                }
+                _ => frames.refused(pgn),
+            });
         } else if !is_clear && let Some(unit) = self.known.get_mut(&ask.of) {
             // It does not have it: as good as silent, so it is asked less and less.
             unit.silent_count += 1;
@@ -352,17 +279,8 @@ impl Units {
             let cleared = Cleared { ecu: self.called(ask.of), result: Err(ClearFault::Silent) };
             keep(&mut self.cleared, cleared, TAKEN_MAX);
         }
-        if Freeze::is_pgn(ask.pgn) {
-            let unit = self.known.get_mut(&ask.of);
-            let silent_count = unit.map_or(SILENT_FREEZES_MAX, |unit| {
-                unit.freeze_silent_count += 1;
-                unit.freeze_silent_count
-            });
-            if silent_count < SILENT_FREEZES_MAX {
-                self.freeze_later(ask.of);
-            } else {
-                self.freeze_refused(ask);
-            }
+        if freeze::is_about(ask.pgn) {
+            self.freeze_goes_on(ask.of, |frames| frames.silent(ask.pgn));
         } else if let Some(unit) = self.known.get_mut(&ask.of) {
             unit.silent_count += 1;
         }
@@ -382,12 +300,8 @@ impl Units {
             self.asks.push_back(Ask { pgn: Pgn::DM2, of: *of, is_ordered: false });
         }
         for (of, unit) in &mut self.known {
-            if unit.freeze_due.take_if(|due| *due <= now).is_some()
-                && let Some(pgn) = unit.freeze.pgn()
-            {
-                unit.freeze_asked = Some(now);
-                self.asks.push_back(Ask { pgn, of: *of, is_ordered: false });
-            }
+            let pgn = unit.freeze_frames.take_due(now);
+            self.asks.extend(pgn.map(|pgn| Ask { pgn, of: *of, is_ordered: false }));
         }
     }
 
@@ -434,9 +348,9 @@ impl Units {
     pub(super) fn rest(&mut self) {
         self.node.rest();
         let under_way = self.current.take().map(|(ask, _)| ask);
-        for ask in self.asks.drain(..).chain(under_way).filter(|ask| Freeze::is_pgn(ask.pgn)) {
+        for ask in self.asks.drain(..).chain(under_way).filter(|ask| freeze::is_about(ask.pgn)) {
             if let Some(unit) = self.known.get_mut(&ask.of) {
-                unit.freeze_due = unit.freeze_asked;
+                unit.freeze_frames.later();
             }
         }
     }
@@ -445,7 +359,7 @@ impl Units {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         let until = self.current.as_ref().map(|(_, until)| until.plus_us(1));
         let units = self.settings.faults_every.and(self.known.values().map(|unit| unit.due).min());
-        let freezes = self.known.values().filter_map(|unit| unit.freeze_due).min();
+        let freezes = self.known.values().filter_map(|unit| unit.freeze_frames.due()).min();
         [self.node.wake_at(), until, units, freezes].into_iter().flatten().min()
     }
 }

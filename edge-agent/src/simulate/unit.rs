@@ -37,12 +37,14 @@ pub struct SimulatedUnit {
     node: Node,
     vin: String,
     is_on: bool,
+    is_mute: bool,
     active: Vec<Dtc>,
     previous: Vec<Dtc>,
     /// The newest frame of each fault that is or was there: the values DM4 and DM25 have of it.
     freezes: Vec<Frozen>,
     layout: Vec<Place>,
-    now: (Vec<u8>, Vec<u8>),
+    /// What a fault finds now: the values of DM4, and those of DM25.
+    values_now: (Vec<u8>, Vec<u8>),
     refused: Vec<Pgn>,
     next_dm1: Option<Timestamp>,
     requests: u64,
@@ -55,11 +57,12 @@ impl SimulatedUnit {
             node: Node::new(node),
             vin: vin.to_owned(),
             is_on: true,
+            is_mute: false,
             active: Vec::new(),
             previous: Vec::new(),
             freezes: Vec::new(),
             layout: Vec::new(),
-            now: (BASIC_VALUES.to_vec(), Vec::new()),
+            values_now: (BASIC_VALUES.to_vec(), Vec::new()),
             refused: Vec::new(),
             next_dm1: None,
             requests: 0,
@@ -74,6 +77,11 @@ impl SimulatedUnit {
         self.is_on = is_on;
     }
 
+    /// Lets requests go unanswered, as a unit that is too busy does.
+    pub fn set_mute(&mut self, is_mute: bool) {
+        self.is_mute = is_mute;
+    }
+
     /// Refuses a request from now on.
     pub fn refuse(&mut self, pgn: Pgn) {
         self.refused.push(pgn);
@@ -82,7 +90,7 @@ impl SimulatedUnit {
     /// The values that faults from now on find: those of DM4, and those of DM25 with their layout,
     /// which is empty in a unit that has none.
     pub fn set_values(&mut self, basic: &[u8], layout: &[Place], expanded: &[u8]) {
-        self.now = (basic.to_vec(), expanded.to_vec());
+        self.values_now = (basic.to_vec(), expanded.to_vec());
         self.layout = layout.to_vec();
     }
 
@@ -95,7 +103,7 @@ impl SimulatedUnit {
             let dtc = Dtc::new(spn, fmi, Some(count.saturating_add(1)));
             self.active.push(dtc);
             self.freezes.retain(|frozen| !is_it(&frozen.dtc));
-            let (basic, expanded) = self.now.clone();
+            let (basic, expanded) = self.values_now.clone();
             self.freezes.push(Frozen { dtc, basic, expanded });
         }
     }
@@ -137,7 +145,9 @@ impl SimulatedUnit {
         while let Some(event) = self.node.take_event() {
             if let NodeEvent::Asked { pgn, by, is_global, .. } = event {
                 self.requests += 1;
-                self.answer(pgn, by, is_global);
+                if !self.is_mute {
+                    self.answer(pgn, by, is_global);
+                }
             }
         }
     }
@@ -169,16 +179,12 @@ impl SimulatedUnit {
             match pgn {
                 Pgn::DM1 => return self.say(pgn, to, &self.dm(&self.active)),
                 Pgn::DM2 => return self.say(pgn, to, &self.dm(&self.previous)),
-                Pgn::DM4 => {
-                    let frames = self.freezes.iter().map(|frozen| (frozen.dtc, frozen.basic.clone()));
-                    return self.say(pgn, to, &freeze::encode(&frames.collect::<Vec<_>>()));
-                }
+                Pgn::DM4 => return self.say(pgn, to, &self.frames(|frozen| &frozen.basic)),
                 Pgn::DM24 if !self.layout.is_empty() => {
                     return self.say(pgn, to, &freeze::encode_layout(&self.layout));
                 }
                 Pgn::DM25 if !self.layout.is_empty() => {
-                    let frames = self.freezes.iter().map(|frozen| (frozen.dtc, frozen.expanded.clone()));
-                    return self.say(pgn, to, &freeze::encode(&frames.collect::<Vec<_>>()));
+                    return self.say(pgn, to, &self.frames(|frozen| &frozen.expanded));
                 }
                 Pgn::VEHICLE_IDENTIFICATION => {
                     let text = format!("{}*", self.vin);
@@ -186,22 +192,30 @@ impl SimulatedUnit {
                 }
                 Pgn::DM11 => {
                     self.active.clear();
-                    self.freezes.retain(|frozen| {
-                        self.previous.iter().any(|dtc| dtc.bytes[..3] == frozen.dtc.bytes[..3])
-                    });
+                    self.forget_frames();
                     return self.acknowledge(pgn, by, is_global, Acknowledgement::Positive);
                 }
                 Pgn::DM3 => {
                     self.previous.clear();
-                    self.freezes.retain(|frozen| {
-                        self.active.iter().any(|dtc| dtc.bytes[..3] == frozen.dtc.bytes[..3])
-                    });
+                    self.forget_frames();
                     return self.acknowledge(pgn, by, is_global, Acknowledgement::Positive);
                 }
                 _ => {}
             }
         }
         self.acknowledge(pgn, by, is_global, Acknowledgement::Negative);
+    }
+
+    fn frames(&self, values: fn(&Frozen) -> &Vec<u8>) -> Vec<u8> {
+        let frames: Vec<_> = self.freezes.iter().map(|frozen| (frozen.dtc, values(frozen).clone())).collect();
+        freeze::encode(&frames)
+    }
+
+    /// Frames of faults that are in neither list any more.
+    fn forget_frames(&mut self) {
+        let (active, previous) = (&self.active, &self.previous);
+        let is_it = |dtc: &Dtc, frozen: &Frozen| dtc.spn == frozen.dtc.spn && dtc.fmi == frozen.dtc.fmi;
+        self.freezes.retain(|frozen| active.iter().chain(previous).any(|dtc| is_it(dtc, frozen)));
     }
 
     /// To a request that went to everyone nobody says how it was taken (J1939-21, 5.4.4).

@@ -342,3 +342,23 @@ fn on_a_bus_that_loses_frames_a_freeze_frame_still_comes() {
     truck.run(120);
     assert!(followed(&truck).iter().any(|(_, _, frame)| frame.is_some()));
 }
+
+#[test]
+fn a_unit_that_was_silent_for_a_while_is_still_asked_in_its_way() {
+    let mut truck =
+        Truck::new(asking(Some(Duration::from_secs(60))), VirtualBusSettings::default(), vec![unit(0)]);
+    truck.unit().raise(Spn(94), 18);
+    truck.run(15);
+    assert_eq!(truck.requests(Pgn::DM4, 0), 1);
+    // It tells its faults and answers nothing, however often it is asked.
+    truck.unit().set_mute(true);
+    truck.unit().raise(Spn(100), 1);
+    truck.run(60);
+    assert_eq!(truck.requests(Pgn::DM4, 0), 4);
+    truck.unit().set_mute(false);
+    truck.unit().raise(Spn(110), 0);
+    truck.run(20);
+    assert_eq!((truck.requests(Pgn::DM24, 0), truck.requests(Pgn::DM4, 0)), (1, 5));
+    let frozen = followed(&truck).into_iter().filter(|(_, _, frame)| frame.is_some()).count();
+    assert_eq!(frozen, 3);
+}
