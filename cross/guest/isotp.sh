@@ -54,6 +54,62 @@ at_least "flow controls of the agent" "$(grep -c ' 7E0#30' unit.candump)" 5
 check "first frames of the kernel since the flow control before, at each" \
     "$(awk '$3 ~ /^7E8#1/ { first++ } $3 ~ /^7E0#30/ { print first + 0; first = 0 }' unit.candump | sort -u)" 1
 
+echo "guest: the kernel as a control unit, in CAN FD frames"
+bus vcan11
+cat > unit_fd << 'SH'
+#!/bin/sh
+while read -r -d '>' request; do
+    request=${request#<}
+    case $request in
+        # 64 bytes with 8800 in the last two, as the file of messages has them: 88 %.
+        22F1A0) answer=62F1A0$(printf '00%.0s' $(seq 59))6022 ;;
+        # Twelve codes that are confirmed: a message of 51 bytes, which fits in one frame here; then of 99.
+        1902*) answer=5902FF$(printf '0171002F%.0s' $(seq "$(cat codes)")) ;;
+        3E*) answer=7E00 ;;
+        *) answer=7F$(echo "$request" | cut -c1-2)12 ;;
+    esac
+    printf '<%s>' "$answer"
+done
+SH
+chmod +x unit_fd
+echo 12 > codes
+isotpserver -l 7006 -s 7EC -d 7E4 -L 72:64:0 -p AA:CC vcan11 >> server.log 2>&1 &
+server=$!
+converse 7006 ./unit_fd
+record vcan11 unit_fd.candump
+agent_of asksfd 9471 vcan11 << TOML
+[poll]
+enabled = true
+interface = "vcan11"
+[[poll.ecu]]
+name = "bms"
+request_id = 0x7E4
+response_id = 0x7EC
+fd = true
+faults_every = "2s"
+[[poll.did]]
+ecu = "bms"
+did = 0xF1A0
+frame_id = 0x1FFFF110
+period = "1s"
+TOML
+awake vcan11
+charge=Vehicle.Powertrain.TractionBattery.StateOfCharge.Current
+eventually is_shown 9471 $charge
+check "charge in the last bytes of 64 of an identifier, %" "$(shown 9471 $charge)" 88
+eventually is_counted 9471 'roadlake_edge_fault_reports_total{protocol="uds"}' 2
+echo 24 > codes
+# 99 bytes: a first frame, granted in a frame of FD, and the rest.
+eventually grep -q ' 7E4##[0-9A-F]30' unit_fd.candump
+eventually is_counted 9471 'roadlake_edge_fault_reports_total{protocol="uds"}' 6
+check "exchanges that failed" "$(counted 9471 'roadlake_edge_polled_requests_total{outcome="failed"}')" 0
+stop_agent
+stop $awake
+stop $dump
+stop $server
+check "requests in classic frames" "$(grep -c ' 7E4#[^#]' unit_fd.candump)" 0
+at_least "requests in FD frames" "$(grep -c ' 7E4##' unit_fd.candump)" 5
+
 echo "guest: the kernel as a tester"
 repeated() { # count, text
     i=0
