@@ -1,13 +1,14 @@
 //! Batches as rows of the lake's tables, sorted by vehicle and time.
 
+mod head;
+
 use std::sync::Arc;
 
 use arrow::{
     array::{
         ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, RecordBatch,
-        StringBuilder, TimestampMicrosecondBuilder,
+        StringBuilder,
     },
-    compute::{SortColumn, lexsort_to_indices, take},
     error::ArrowError,
 };
 use lake::TableKind;
@@ -15,52 +16,10 @@ use wire::{
     batch::{Batch, Column, Gap, Group, Table, Values},
     catalog::ColumnDef,
     readings::{COLUMNS, ReadingKind, column_of_signal},
-    time::Timestamp,
 };
 
+use self::head::{Head, as_i64, by_vehicle, timestamps};
 use crate::verify::{Quarantined, Verified};
-
-/// The columns every telemetry table begins with.
-#[derive(Default)]
-struct Head {
-    vehicle_id: StringBuilder,
-    ts: Vec<i64>,
-    date: Date32Builder,
-    received_at: Vec<i64>,
-    stream_id: StringBuilder,
-    sequence: Int64Builder,
-    /// The last column of the tables of samples.
-    clock: StringBuilder,
-}
-
-impl Head {
-    fn push(&mut self, batch: &Batch, ts: Timestamp, received_at: Timestamp) {
-        self.vehicle_id.append_value(batch.vehicle_id.as_str());
-        self.ts.push(ts.0);
-        self.date.append_value(ts.utc_day());
-        self.received_at.push(received_at.0);
-        self.stream_id.append_value(batch.stream_id.to_string());
-        self.sequence.append_value(as_i64(batch.sequence));
-        self.clock.append_option(batch.clock.word());
-    }
-
-    /// A table's columns: the head, `middle`, and the clock.
-    fn around(mut self, middle: impl IntoIterator<Item = ArrayRef>) -> Vec<ArrayRef> {
-        let clock: ArrayRef = Arc::new(self.clock.finish());
-        self.finish().into_iter().chain(middle).chain([clock]).collect()
-    }
-
-    fn finish(mut self) -> Vec<ArrayRef> {
-        vec![
-            Arc::new(self.vehicle_id.finish()),
-            timestamps(self.ts),
-            Arc::new(self.date.finish()),
-            timestamps(self.received_at),
-            Arc::new(self.stream_id.finish()),
-            Arc::new(self.sequence.finish()),
-        ]
-    }
-}
 
 /// A value of a column at a row.
 enum Cell<'a> {
@@ -97,12 +56,13 @@ impl<'a> Cursor<'a> {
 
 /// The rows of `table` that these batches make; `None` when there are none.
 pub fn telemetry(table: Table, batches: &[&Verified]) -> Result<Option<RecordBatch>, ArrowError> {
-    let batch = match table {
-        Table::Readings => readings(batches)?,
-        Table::Signals => signals(batches)?,
-        Table::Diagnostics => diagnostics(batches)?,
+    let batches = by_vehicle(batches);
+    let rows = match table {
+        Table::Readings => readings(&batches)?,
+        Table::Signals => signals(&batches)?,
+        Table::Diagnostics => diagnostics(&batches)?,
     };
-    if batch.num_rows() == 0 { Ok(None) } else { sorted(&batch).map(Some) }
+    Ok(Some(rows).filter(|rows| rows.num_rows() > 0))
 }
 
 fn groups<'a>(table: Table, batches: &'a [&Verified]) -> impl Iterator<Item = (&'a Verified, &'a Group)> {
@@ -119,6 +79,22 @@ fn cursors<'a>(verified: &'a Verified, group: &'a Group) -> Vec<Cursor<'a>> {
 enum ReadingBuilder {
     Number(Float64Builder),
     Boolean(BooleanBuilder),
+}
+
+impl ReadingBuilder {
+    fn append(&mut self, number: Option<f64>) {
+        match self {
+            Self::Number(b) => b.append_option(number),
+            Self::Boolean(b) => b.append_option(number.map(|x| x != 0.0)),
+        }
+    }
+
+    fn append_nulls(&mut self, count: usize) {
+        match self {
+            Self::Number(b) => b.append_nulls(count),
+            Self::Boolean(b) => b.append_nulls(count),
+        }
+    }
 }
 
 fn readings(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
@@ -138,17 +114,19 @@ fn readings(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
                 *slot = Some(cursor);
             }
         }
-        for (row, &t) in group.times_us.iter().enumerate() {
-            head.push(&verified.batch, verified.batch.base_time.plus_us(t), verified.received_at);
-            for ((builder, column), cursor) in builders.iter_mut().zip(COLUMNS).zip(&mut by_column) {
-                let number = match cursor.as_mut().and_then(|c| c.at(row)) {
+        let rows = group.times_us.len();
+        head.begin(verified);
+        group.times_us.iter().for_each(|&t| head.push(verified.batch.base_time.plus_us(t)));
+        for ((builder, column), cursor) in builders.iter_mut().zip(COLUMNS).zip(&mut by_column) {
+            let Some(cursor) = cursor else {
+                builder.append_nulls(rows);
+                continue;
+            };
+            for row in 0..rows {
+                builder.append(match cursor.at(row) {
                     Some((Cell::Number(x), _)) => Some(x * column.scale),
                     _ => None,
-                };
-                match builder {
-                    ReadingBuilder::Number(b) => b.append_option(number),
-                    ReadingBuilder::Boolean(b) => b.append_option(number.map(|x| x != 0.0)),
-                }
+                });
             }
         }
     }
@@ -158,7 +136,7 @@ fn readings(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
             ReadingBuilder::Boolean(mut b) => Arc::new(b.finish()),
         }
     });
-    RecordBatch::try_new(TableKind::Readings.schema(), head.around(measured))
+    RecordBatch::try_new(TableKind::Readings.schema(), head.around(measured, true)?)
 }
 
 fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
@@ -166,10 +144,13 @@ fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
     let (mut signal, mut value, mut text) =
         (StringBuilder::new(), Float64Builder::new(), StringBuilder::new());
     for (verified, group) in groups(Table::Signals, batches) {
-        for mut cursor in cursors(verified, group) {
-            for (row, &t) in group.times_us.iter().enumerate() {
+        head.begin(verified);
+        let mut all = cursors(verified, group);
+        // Row by row, which is the order of the table.
+        for (row, &t) in group.times_us.iter().enumerate() {
+            for cursor in &mut all {
                 let Some((cell, label)) = cursor.at(row) else { continue };
-                head.push(&verified.batch, verified.batch.base_time.plus_us(t), verified.received_at);
+                head.push(verified.batch.base_time.plus_us(t));
                 signal.append_value(&cursor.def.signal);
                 match cell {
                     Cell::Number(x) => {
@@ -184,12 +165,9 @@ fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
             }
         }
     }
-    let columns = head.around([
-        Arc::new(signal.finish()) as ArrayRef,
-        Arc::new(value.finish()),
-        Arc::new(text.finish()),
-    ]);
-    RecordBatch::try_new(TableKind::Signals.schema(), columns)
+    let middle: [ArrayRef; 3] =
+        [Arc::new(signal.finish()), Arc::new(value.finish()), Arc::new(text.finish())];
+    RecordBatch::try_new(TableKind::Signals.schema(), head.around(middle, true)?)
 }
 
 fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
@@ -199,9 +177,10 @@ fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
     let mut texts: Vec<StringBuilder> = TEXTS.iter().map(|_| StringBuilder::new()).collect();
     let mut numbers: Vec<Int64Builder> = NUMBERS.iter().map(|_| Int64Builder::new()).collect();
     for (verified, group) in groups(Table::Diagnostics, batches) {
+        head.begin(verified);
         let mut all = cursors(verified, group);
         for (row, &t) in group.times_us.iter().enumerate() {
-            head.push(&verified.batch, verified.batch.base_time.plus_us(t), verified.received_at);
+            head.push(verified.batch.base_time.plus_us(t));
             let cells: Vec<(&str, Cell)> = all
                 .iter_mut()
                 .filter_map(|c| c.at(row).map(|(cell, _)| (c.def.signal.as_str(), cell)))
@@ -235,7 +214,7 @@ fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
     // In the table's order.
     let middle: Vec<ArrayRef> =
         schema.fields().iter().filter_map(|field| finished.remove(field.name().as_str())).collect();
-    RecordBatch::try_new(schema, head.around(middle))
+    RecordBatch::try_new(schema, head.around(middle, true)?)
 }
 
 /// The rows of `gaps`, each with the batch that tells it; `None` when there are none.
@@ -244,8 +223,11 @@ pub fn gaps(told: &[(&Verified, &Gap)]) -> Result<Option<RecordBatch>, ArrowErro
     let (mut lost, mut reason) = (StringBuilder::new(), StringBuilder::new());
     let (mut from, mut to, mut count) = (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
     let (mut last, mut has_samples) = (Vec::new(), BooleanBuilder::new());
+    let mut told = told.to_vec();
+    told.sort_by_key(|(verified, _)| &verified.batch.vehicle_id);
     for (verified, gap) in told {
-        head.push(&verified.batch, gap.first_time, verified.received_at);
+        head.begin(verified);
+        head.push(gap.first_time);
         lost.append_value(gap.stream_id.to_string());
         from.append_value(as_i64(gap.from_sequence));
         to.append_value(as_i64(gap.to_sequence));
@@ -254,18 +236,17 @@ pub fn gaps(told: &[(&Verified, &Gap)]) -> Result<Option<RecordBatch>, ArrowErro
         reason.append_value(&gap.reason);
         has_samples.append_value(!verified.batch.groups.is_empty());
     }
-    let mut columns = head.finish();
-    columns.extend([
-        Arc::new(lost.finish()) as ArrayRef,
+    let middle: [ArrayRef; 7] = [
+        Arc::new(lost.finish()),
         Arc::new(from.finish()),
         Arc::new(to.finish()),
         Arc::new(count.finish()),
-        timestamps(last),
+        timestamps(&last),
         Arc::new(reason.finish()),
         Arc::new(has_samples.finish()),
-    ]);
-    let batch = RecordBatch::try_new(TableKind::Gaps.schema(), columns)?;
-    if batch.num_rows() == 0 { Ok(None) } else { sorted(&batch).map(Some) }
+    ];
+    let rows = RecordBatch::try_new(TableKind::Gaps.schema(), head.around(middle, false)?)?;
+    Ok(Some(rows).filter(|rows| rows.num_rows() > 0))
 }
 
 /// The rows of `quarantine`.
@@ -291,9 +272,9 @@ pub fn quarantine(items: &[&Quarantined]) -> Result<RecordBatch, ArrowError> {
     }
     let columns: Vec<ArrayRef> = vec![
         Arc::new(vehicle.finish()),
-        timestamps(received.clone()),
+        timestamps(&received),
         Arc::new(date.finish()),
-        timestamps(received),
+        timestamps(&received),
         Arc::new(stream.finish()),
         Arc::new(sequence.finish()),
         Arc::new(topic.finish()),
@@ -303,26 +284,4 @@ pub fn quarantine(items: &[&Quarantined]) -> Result<RecordBatch, ArrowError> {
         Arc::new(payload.finish()),
     ];
     RecordBatch::try_new(TableKind::Quarantine.schema(), columns)
-}
-
-fn timestamps(us: Vec<i64>) -> ArrayRef {
-    let mut builder = TimestampMicrosecondBuilder::with_capacity(us.len());
-    builder.append_slice(&us);
-    Arc::new(builder.finish().with_timezone("UTC"))
-}
-
-fn as_i64(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// By vehicle, then time.
-fn sorted(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let by: Vec<SortColumn> = ["vehicle_id", "ts"]
-        .iter()
-        .filter_map(|name| batch.column_by_name(name))
-        .map(|values| SortColumn { values: Arc::clone(values), options: None })
-        .collect();
-    let order = lexsort_to_indices(&by, None)?;
-    let columns: Result<Vec<ArrayRef>, _> = batch.columns().iter().map(|c| take(c, &order, None)).collect();
-    RecordBatch::try_new(batch.schema(), columns?)
 }

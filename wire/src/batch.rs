@@ -4,7 +4,10 @@
 //! a batch or a [`DecodeBatchError`], and no more memory is taken than the limits below allow
 //! (a body of [`BODY_BYTES_MAX`], each byte at most one 8-byte value of a column).
 
+use std::cell::RefCell;
+
 use prost::Message;
+use zstd::bulk::Decompressor;
 
 use crate::{
     delta,
@@ -269,7 +272,7 @@ impl Batch {
         if capacity > BODY_BYTES_MAX {
             return Err(DecodeBatchError::Decompress(std::io::Error::other("declared size over the limit")));
         }
-        let bytes = zstd::bulk::decompress(body, capacity).map_err(DecodeBatchError::Decompress)?;
+        let bytes = decompress(body, capacity).map_err(DecodeBatchError::Decompress)?;
         let message = proto::TelemetryBatch::decode(bytes.as_slice())
             .map_err(|source| DecodeBatchError::Protobuf { what: "batch", source })?;
         Self::from_proto(message)
@@ -329,6 +332,18 @@ impl Batch {
             clock: ClockState::from_proto(message.clock),
         })
     }
+}
+
+thread_local! {
+    /// Its making costs more than the reading of a batch.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn decompress(body: &[u8], capacity: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some(decompressor) => decompressor.decompress(body, capacity),
+        None => kept.insert(Decompressor::new()?).decompress(body, capacity),
+    })
 }
 
 impl Group {

@@ -7,9 +7,9 @@ use arrow::{
     datatypes::{DataType, Field, Float64Type, Int64Type},
 };
 use datafusion::{
-    common::{ScalarValue, exec_datafusion_err, exec_err},
+    common::{exec_datafusion_err, exec_err},
     error::Result,
-    logical_expr::{AggregateUDF, ColumnarValue, ScalarUDF, Volatility, create_udf},
+    logical_expr::{AggregateUDF, ScalarUDF},
 };
 use geo::{Coord, LineString, Simplify};
 use h3o::{CellIndex, LatLng, Resolution};
@@ -17,6 +17,7 @@ use h3o::{CellIndex, LatLng, Resolution};
 mod area;
 mod track;
 
+use super::functions::udf;
 pub(super) use area::Areas;
 
 /// A degree of latitude on a sphere of the mean radius that `haversine_m` has, in metres.
@@ -38,25 +39,6 @@ pub(super) fn scalars() -> Vec<ScalarUDF> {
 /// The aggregates.
 pub(super) fn aggregates() -> Vec<AggregateUDF> {
     vec![track::track_geojson()]
-}
-
-/// A function of arrays, all of one length.
-fn udf(
-    name: &'static str,
-    takes: Vec<DataType>,
-    gives: DataType,
-    of: fn(&[ArrayRef]) -> Result<ArrayRef>,
-) -> ScalarUDF {
-    let of_values = move |args: &[ColumnarValue]| {
-        let is_scalar = args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-        let array = of(&ColumnarValue::values_to_arrays(args)?)?;
-        Ok(if is_scalar {
-            ColumnarValue::Scalar(ScalarValue::try_from_array(array.as_ref(), 0)?)
-        } else {
-            ColumnarValue::Array(array)
-        })
-    };
-    create_udf(name, takes, gives, Volatility::Immutable, Arc::new(of_values))
 }
 
 /// Places by two columns of degrees; `None` where either is null or no place on earth.
