@@ -26,6 +26,7 @@ describe('units', () => {
     expect(format.period('not a time', '')).toBe('– – –');
     expect(format.ago('2024-01-01T00:00:00Z', NaN)).toBe('–');
     expect(format.axis(NaN)).toBe('–');
+    expect([format.axis(150_000), format.axis(2e6)]).toEqual(['150k', '2M']);
     expect(format.utcDay('')).toBe('–');
     expect(format.utcDay('2024-12-31', true)).toBe('31 Dec 2024');
   });

@@ -38,10 +38,10 @@ export function number(value: Maybe, digits = 0, least = 0): string {
   return absent(value) ? MISSING : new Intl.NumberFormat(LOCALE, { minimumFractionDigits: least, maximumFractionDigits: digits }).format(value);
 }
 
-/** A number beside an axis: `40`, `0.25`, `150k`. */
+/** A number beside an axis: `40`, `0.25`, `150k`, `2M`. */
 export function axis(value: number): string {
   if (!Number.isFinite(value)) return MISSING;
-  return Math.abs(value) < 10_000 ? number(value, 4) : new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 }).format(value).toLowerCase();
+  return Math.abs(value) < 10_000 ? number(value, 4) : new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 }).format(value).replace('K', 'k');
 }
 
 /** Seconds as `42 s`, `7 min 05 s`, `1 h 04 min` or `2 d 3 h`. */
