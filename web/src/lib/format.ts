@@ -41,7 +41,7 @@ export function number(value: Maybe, digits = 0, least = 0): string {
 /** A number beside an axis: `40`, `0.25`, `150k`, `2M`. */
 export function axis(value: number): string {
   if (!Number.isFinite(value)) return MISSING;
-  return Math.abs(value) < 10_000 ? number(value, 4) : new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 }).format(value).replace('K', 'k');
+  return Math.abs(value) < 10_000 ? number(value, 4) : new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 }).format(value).replace('K', 'k').replace(/m$/, 'M');
 }
 
 /** Seconds as `42 s`, `7 min 05 s`, `1 h 04 min` or `2 d 3 h`. */
