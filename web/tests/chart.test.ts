@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { nearest, niceTicks, offsetOf, path, thinned, timeTicks } from '../src/lib/chart';
+import { everyDay, nearest, niceTicks, offsetOf, path, stacked, sumKnown, thinned, timeTicks } from '../src/lib/chart';
 
 describe('ticks', () => {
   it('are round and cover the range', () => {
@@ -35,5 +35,20 @@ describe('lines', () => {
     expect(nearest(points, -5)).toBe(0);
     expect(nearest(points, 5000)).toBe(999);
     expect(nearest([], 1)).toBe(-1);
+  });
+});
+
+describe('bars', () => {
+  it('stack what is known, below zero downwards', () => {
+    expect(stacked([2, null, -1, 0, 3, NaN])).toEqual([{ part: 0, low: 0, high: 2 }, { part: 2, low: -1, high: 0 }, { part: 4, low: 2, high: 5 }]);
+    expect(sumKnown([null, 2, -3])).toBe(-1);
+    expect(sumKnown([null, NaN])).toBeNull();
+  });
+  it('have a place for each day, and no value for a day that had none', () => {
+    const day = (label: string, values: (number | null)[]) => ({ label, values });
+    const all = everyDay([day('2026-02-27', [1]), day('2026-03-02', [2])], (label) => day(label, [null]));
+    expect(all.map(({ label, values }) => [label, values[0]])).toEqual([['2026-02-27', 1], ['2026-02-28', null], ['2026-03-01', null], ['2026-03-02', 2]]);
+    expect(everyDay([day('', [1])], (label) => day(label, [null]))).toHaveLength(1);
+    expect(everyDay([], (label: string) => day(label, []))).toEqual([]);
   });
 });

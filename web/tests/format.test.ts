@@ -23,6 +23,12 @@ describe('units', () => {
     }
     expect(format.consumption(null, null)).toBe('–');
     expect(format.moment('not a time')).toBe('–');
+    expect(format.period('not a time', '')).toBe('– – –');
+    expect(format.ago('2024-01-01T00:00:00Z', NaN)).toBe('–');
+    expect(format.axis(NaN)).toBe('–');
+    expect([format.axis(150_000), format.axis(2e6)]).toEqual(['150k', '2M']);
+    expect(format.utcDay('')).toBe('–');
+    expect(format.utcDay('2024-12-31', true)).toBe('31 Dec 2024');
   });
   it('a plug-in hybrid shows fuel and energy', () => {
     expect(format.consumption(1.234, null)).toBe('1.23 l');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { byTrip, taxPercent } from '../src/lib/invoice';
-import type { InvoiceLine } from '../src/lib/types';
+import { byTrip, invoiceTone, noteWord, taxPercent } from '../src/lib/invoice';
+import { INVOICE_STATUSES, type InvoiceLine } from '../src/lib/types';
 
 const line = (id: string, trip: string, amount: number, tax = '25', revision = 1): InvoiceLine => ({
   id,
@@ -35,4 +35,12 @@ describe('lines by trip', () => {
     expect(taxPercent([line('1', 'a', 1), line('2', 'a', 1, '0')])).toBeNull();
     expect(taxPercent([])).toBeNull();
   });
+});
+
+describe('states', () => {
+  it('of an invoice have a colour each, and one not known yet is grey', () => {
+    expect(new Set(INVOICE_STATUSES.map(invoiceTone)).size).toBe(INVOICE_STATUSES.length);
+    expect(invoiceTone('disputed')).toBe('offline');
+  });
+  it('notes have their kind in words', () => expect([noteWord('credit'), noteWord('debit')]).toEqual(['Credit note', 'Debit note']));
 });

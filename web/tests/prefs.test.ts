@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import * as format from '../src/lib/format';
 import { isZone, prefs, readPrefs } from '../src/lib/prefs.svelte';
-import { quantityOf, quantityOfSignal, unit } from '../src/lib/units';
+import { quantityOf, unit } from '../src/lib/units';
 
 afterEach(() => prefs.set({ units: 'metric', zone: '' }));
 
@@ -40,11 +40,5 @@ describe('units', () => {
     expect(quantityOf('odometer_km')).toBe('km');
     expect(quantityOf('vehicle_id')).toBeNull();
     expect(unit('km').label).toBe('km');
-  });
-  it('of signals are those of VSS', () => {
-    expect(quantityOfSignal('Vehicle.Speed')).toBe('kmh');
-    expect(quantityOfSignal('Vehicle.Powertrain.CombustionEngine.Speed')).toBe('rpm');
-    expect(quantityOfSignal('Vehicle.Chassis.Accelerator.PedalPosition')).toBe('pct');
-    expect(quantityOfSignal('Vehicle.Powertrain.Transmission.CurrentGear')).toBeNull();
   });
 });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { boards, PERIODS, workbenchLink } from '../src/lib/boards';
+import { boards, limitOf, PERIODS, workbenchLink } from '../src/lib/boards';
 import { explain } from '../src/lib/faults';
 import { fromReadings, fromSignals, readingsQuery, shown, signalsQuery, signalWord, stepSeconds } from '../src/lib/signals';
-import { changes, dayAfter, dayStart, type DrivingEvent, eventDetail, toGeoJson, toGpx, toTrackCsv } from '../src/lib/trip';
+import { changes, dayAfter, dayStart, type DrivingEvent, eventDetail, toGeoJson, toGpx, toTrackCsv, trackName, trackOf } from '../src/lib/trip';
+import { prefs } from '../src/lib/prefs.svelte';
 import type { Position, Trip } from '../src/lib/types';
 
 const trip = { id: 'trp_1', revision: 1, vehicle_id: 'v', status: 'completed', start_time: '2026-01-01T10:00:00Z', distance_m: 1000, fuel_used_l: null, readings_version: 3 } as unknown as Trip;
@@ -10,6 +11,8 @@ const positions: Position[] = [
   { ts: '2026-01-01T10:00:00Z', latitude: 56.1, longitude: 10.2, speed_kmh: 30, heading_deg: null, altitude_m: 12.5 },
   { ts: '2026-01-01T10:00:01Z', latitude: 56.2, longitude: 10.3, speed_kmh: null, heading_deg: 90, altitude_m: null },
 ];
+
+const track = trackOf(positions, positions.length, 20_000);
 
 describe('days of a zone', () => {
   it('begin at its midnight, also where clocks change', () => {
@@ -39,19 +42,41 @@ describe('revisions', () => {
 
 describe('a track as a file', () => {
   it('GPX has a point each, and no altitude that is not known', () => {
-    const gpx = toGpx('Van <1> & "co"', positions);
+    const gpx = toGpx('Van <1> & "co"', track);
     expect(gpx).toContain('<name>Van &#60;1&#62; &#38; &#34;co&#34;</name>');
     expect(gpx.match(/<trkpt /g)).toHaveLength(2);
     expect(gpx.match(/<ele>/g)).toHaveLength(1);
-    expect(gpx).toContain('<trkpt lat="56.1" lon="10.2"><ele>12.5</ele><time>2026-01-01T10:00:00Z</time></trkpt>');
+    expect(gpx).toContain('<trkpt lat="56.1000000" lon="10.2000000"><ele>12.5</ele><time>2026-01-01T10:00:00Z</time></trkpt>');
   });
   it('GeoJSON has longitude first', () => {
-    const { features } = JSON.parse(toGeoJson(trip, positions));
+    const { features } = JSON.parse(toGeoJson(trip, track));
     expect(features[0].geometry.coordinates).toEqual([[10.2, 56.1, 12.5], [10.3, 56.2]]);
     expect(features[0].properties.speeds_kmh).toEqual([30, null]);
   });
   it('CSV has an empty cell for what is not known', () => {
-    expect(toTrackCsv(positions)).toBe('ts,latitude,longitude,speed_kmh,heading_deg,altitude_m\r\n2026-01-01T10:00:00Z,56.1,10.2,30,,12.5\r\n2026-01-01T10:00:01Z,56.2,10.3,,90,\r\n');
+    expect(toTrackCsv(track)).toBe('ts,latitude,longitude,speed_kmh,heading_deg,altitude_m\r\n2026-01-01T10:00:00Z,56.1000000,10.2000000,30,,12.5\r\n2026-01-01T10:00:01Z,56.2000000,10.3000000,,90,\r\n');
+  });
+  const still = (seconds: number, latitude = 56.1): Position => ({ ts: new Date(Date.UTC(2026, 0, 1) + seconds * 1000).toISOString(), latitude, longitude: 10.123456789123, speed_kmh: 0, heading_deg: null, altitude_m: null });
+  it('GPX begins a segment after a gap, so that no road is invented', () => {
+    const gpx = toGpx('x', trackOf([still(0), still(1), still(300), still(301)], 4, 20_000));
+    expect(gpx.match(/<trkseg>/g)).toHaveLength(2);
+    expect(gpx.split('</trkseg>').map((part) => part.match(/<trkpt /g)?.length ?? 0)).toEqual([2, 2, 0]);
+    expect(gpx).toContain('lon="10.1234568"');
+    expect(gpx).not.toContain('<desc>');
+  });
+  it('one position is a point, none is nothing', () => {
+    const geometry = (of: Position[]): unknown => JSON.parse(toGeoJson(trip, trackOf(of, of.length, 20_000))).features[0].geometry;
+    expect(geometry([still(0)])).toEqual({ type: 'Point', coordinates: [10.1234568, 56.1] });
+    expect(geometry([])).toBeNull();
+  });
+  it('says that it is thinned, and does not where only places were missing', () => {
+    const thinned = trackOf([still(0), still(1)], 30_000, 20_000);
+    expect(thinned.thinnedOf).toBe(30_000);
+    expect(trackOf([still(0)], 500, 20_000).thinnedOf).toBeNull();
+    expect(toGpx('x', thinned)).toContain('<desc>Thinned: 2 positions of a trip of 30000 readings</desc>');
+    expect(JSON.parse(toGeoJson(trip, thinned)).features[0].properties.note).toContain('2 positions');
+    expect(trackName({ vehicle_id: 'a/b', start_time: '2026-01-01T10:00:00Z' }, thinned, 'csv')).toBe('a_b-2026-01-01T100000-thinned.csv');
+    expect(trackName(trip, track, 'gpx')).toBe('v-2026-01-01T100000.gpx');
   });
 });
 
@@ -60,8 +85,10 @@ describe('words for codes and events', () => {
     expect(explain('P0301')).toBe('Powertrain: ignition or misfire');
     expect(explain('P1234')).toContain('the maker defines');
     expect(explain('U0100')).toBe('Network');
-    expect(explain('SPN 980 FMI 9')).toBe('Parameter 980 is told as: update rate wrong');
-    expect(explain('SPN 110 FMI 0')).toBe('Parameter 110 is above the normal range, most severe');
+    expect(explain('SPN 980 FMI 9')).toBe('Parameter 980: update rate wrong');
+    expect(explain('SPN 110 FMI 0')).toBe('Parameter 110: above the normal range, most severe');
+    expect(explain('SPN 110 FMI 31')).toBe('Parameter 110: the condition is there');
+    expect(explain('SPN 110 FMI 25')).toBe('Parameter 110');
     expect(explain('something')).toBe('');
   });
   it('an event in a few words', () => {
@@ -90,12 +117,49 @@ describe('signals', () => {
   });
   it('of a path each', () => {
     const rows = [['Vehicle.A.CurrentGear', '2026-01-01T00:00:00Z', 3], ['Vehicle.A.CurrentGear', '2026-01-01T00:01:00Z', 4], ['Vehicle.B.X', '2026-01-01T00:00:00Z', 1]];
-    expect(fromSignals({ columns: [], rows, is_truncated: false, lake_versions: {}, elapsed_ms: 1 }).map(({ points }) => points.length)).toEqual([2, 1]);
+    const answer = { columns: [], rows, is_truncated: false, lake_versions: {}, elapsed_ms: 1 };
+    expect(fromSignals(answer).signals.map(({ points }) => points.length)).toEqual([2, 1]);
+    // The last of an answer that was cut may lack its newest values.
+    expect(fromSignals({ ...answer, is_truncated: true })).toMatchObject({ isCut: true, signals: [{ id: 'Vehicle.A.CurrentGear' }] });
     expect(signalWord('Vehicle.Powertrain.Transmission.CurrentGear')).toBe('Transmission current gear');
   });
 });
 
+describe('units of signals', () => {
+  it('are not guessed from a path', () => {
+    const rows = ['Vehicle.Body.Windshield.Front.WasherFluid.Level', 'Vehicle.Cabin.Seat.Row1.DriverSide.Position', 'Vehicle.X.Speed'].map((path) => [path, '2026-01-01T00:00:00Z', 3]);
+    const { signals } = fromSignals({ columns: [], rows, is_truncated: false, lake_versions: {}, elapsed_ms: 1 });
+    expect(signals.map((signal) => shown(signal).last)).toEqual(['3', '3', '3']);
+  });
+  it('what has no value in the reader’s unit is a dash', () => {
+    prefs.set({ units: 'imperial' });
+    expect(shown({ id: 'x', word: 'X', quantity: 'l_100km', points: [{ x: 0, y: 0 }] }).last).toBe('–');
+    prefs.set({ units: 'metric' });
+  });
+});
+
 describe('boards', () => {
+  const sqlOf = (id: string, period: (typeof PERIODS)[number] = '7'): string => boards(period).flatMap(({ charts }) => charts).find((chart) => chart.id === id)?.sql ?? '';
+  it('seven days are seven, today among them', () => {
+    expect(sqlOf('hours')).toContain("date >= current_date() - INTERVAL '6 days'");
+    expect(sqlOf('codes')).toContain("start_time >= current_date() - INTERVAL '6 days'");
+  });
+  it('divide sums by sums, over days with a trip', () => {
+    for (const id of ['utilisation', 'idle', 'score']) expect(sqlOf(id)).toContain('trip_count > 0');
+    for (const chart of PERIODS.flatMap(boards).flatMap(({ charts }) => charts)) expect(chart.sql).not.toMatch(/avg\(/);
+    expect(sqlOf('consumption')).toMatch(/sum\(fuel_used_l\).*nullif\(sum\(distance_m\), 0\)[\s\S]*fuel_used_l IS NOT NULL/);
+  });
+  it('look for silence beyond the time chosen, and count within it', () => {
+    expect(sqlOf('silent')).toMatch(/count\(\*\) FILTER \(WHERE date >= .*'6 days'\)/);
+    expect(sqlOf('silent').replace(/FILTER \(.*?\)/, '')).not.toMatch(/\nWHERE/);
+  });
+  it('take a percentile of the whole time from its readings', () => expect(sqlOf('lag_all')).not.toContain('GROUP BY'));
+  it('know where they stop', () => {
+    expect(limitOf(sqlOf('silent'))).toBe(20);
+    expect(limitOf(sqlOf('hours'))).toBeNull();
+    expect(limitOf('SELECT * FROM (SELECT 1 LIMIT 3) AS x')).toBeNull();
+  });
+
   it('each chart is one query that only reads, and opens as it is shown', () => {
     for (const period of PERIODS) {
       for (const chart of boards(period).flatMap(({ charts }) => charts)) {

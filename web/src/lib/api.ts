@@ -1,11 +1,15 @@
-// Calls to /v1. Every failure becomes an ApiError with words a person can act on.
+// Calls to /v1. Every failure becomes an ApiError with words a person can act on; what was taken back
+// becomes Cancelled, which is no failure.
 
 import { Gate } from './gate';
-import type { Evidence, FleetItem, Invoice, InvoiceWithLines, Page, Position, QueryResult, Trip, Vehicle } from './types';
+import { withUniqueNames } from './sql';
+import type { Evidence, FleetItem, Invoice, InvoiceWithLines, Note, NoteWithLines, Page, Position, QueryResult, Trip, Vehicle } from './types';
 
 const TIMEOUT_MS = 20_000;
 /** A query may take longer: the server ends it after 30 s and says so. */
 const SQL_TIMEOUT_MS = 40_000;
+/** The most rows that the server gives unless its operator says otherwise. */
+export const ROWS_MAX = 10_000;
 
 export class ApiError extends Error {
   constructor(
@@ -17,6 +21,13 @@ export class ApiError extends Error {
   }
 }
 
+/** The page took its request back: nobody waits for the answer. */
+export class Cancelled extends ApiError {
+  constructor() {
+    super('Cancelled', 'The request was taken back; the server stops working on it.', 0);
+  }
+}
+
 interface Problem {
   title?: string;
   detail?: string;
@@ -24,22 +35,29 @@ interface Problem {
 }
 
 async function call<T>(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<T> {
-  let response: Response;
+  const late = AbortSignal.timeout(timeoutMs);
+  const signal = init.signal ? AbortSignal.any([init.signal, late]) : late;
+  let response: Response | undefined;
+  let text: string;
   try {
-    const late = AbortSignal.timeout(timeoutMs);
-    const signal = init.signal ? AbortSignal.any([init.signal, late]) : late;
     response = await fetch(path, { ...init, signal, headers: { accept: 'application/json', ...init.headers } });
-  } catch (cause) {
-    if (init.signal?.aborted) throw new ApiError('Cancelled', 'The request was taken back; the server stops working on it.', 0);
-    const late = cause instanceof DOMException && cause.name === 'TimeoutError';
-    throw new ApiError(
-      late ? 'The server did not answer in time' : 'The server cannot be reached',
-      late ? `No answer from ${path} within ${timeoutMs / 1000} s. Try again; a large query may need a LIMIT.` : 'Check that roadlake is still running, then try again.',
-      0,
-    );
+    // The body may be cut as well as its head: both are read before anything is said of the answer.
+    text = await response.text();
+  } catch {
+    if (init.signal?.aborted) throw new Cancelled();
+    if (late.aborted) throw new ApiError('The server did not answer in time', `No answer from ${path} within ${timeoutMs / 1000} s. Try again; a large query may need a LIMIT.`, 0);
+    throw response
+      ? new ApiError('The answer was cut off', `The connection ended in the middle of the answer of ${path}. Try again.`, 0)
+      : new ApiError('The server cannot be reached', 'Check that roadlake is still running, then try again.', 0);
   }
-  if (response.ok) return (await response.json()) as T;
-  const problem = (await response.json().catch(() => ({}))) as Problem;
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    if (response.ok) throw new ApiError('The answer cannot be read', `${path} answered with something that is not JSON.`, response.status);
+  }
+  if (response.ok) return body as T;
+  const problem = (typeof body === 'object' && body !== null ? body : {}) as Problem;
   const faults = (problem.errors ?? []).map(({ field, message }) => `${field}: ${message}`);
   const detail = [problem.detail, ...faults].filter(Boolean).join('\n') || `${path} answered ${response.status}.`;
   throw new ApiError(problem.title ?? `The server answered ${response.status}`, detail, response.status);
@@ -52,34 +70,51 @@ function query(values: Record<string, string | number | null | undefined>): stri
 
 const segment = encodeURIComponent;
 const queries = new Gate(2);
+/** What this server's operator allows, once it has told. */
+let rowsMax = ROWS_MAX;
+
+async function ask(text: string, maxRows: number, signal?: AbortSignal): Promise<QueryResult> {
+  const send = (rows: number): Promise<QueryResult> =>
+    call('/v1/sql', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query: text, max_rows: rows }), signal }, SQL_TIMEOUT_MS);
+  const rows = Math.min(maxRows, rowsMax);
+  try {
+    return withUniqueNames(await send(rows));
+  } catch (cause) {
+    const told = cause instanceof ApiError && cause.status === 422 ? /^max_rows: must be 1 to (\d+)$/m.exec(cause.detail) : null;
+    if (!told || Number(told[1]) >= rows) throw cause;
+    rowsMax = Number(told[1]);
+    return withUniqueNames(await send(rowsMax));
+  }
+}
+
+export interface EvidenceOf {
+  of: 'invoices' | 'credit-notes';
+  id: string;
+  line: string;
+}
 
 export const api = {
-  fleet: () => call<{ data: FleetItem[]; as_of: string }>('/v1/fleet/status'),
-  vehicles: (limit = 200) => call<Page<Vehicle>>(`/v1/vehicles${query({ limit })}`),
-  trips: (filter: { vehicle_id?: string; from?: string; to?: string; cursor?: string; limit?: number }) =>
-    call<Page<Trip>>(`/v1/trips${query(filter)}`),
-  vehicle: (id: string) => call<Vehicle>(`/v1/vehicles/${segment(id)}`),
-  revisions: (id: string) => call<{ data: Trip[] }>(`/v1/trips/${segment(id)}/revisions`),
-  trip: (id: string) => call<Trip>(`/v1/trips/${segment(id)}`),
-  positions: (id: string, maxPoints = 3000) =>
-    call<{ data: Position[] }>(`/v1/trips/${segment(id)}/positions${query({ max_points: maxPoints })}`),
-  invoices: (filter: { status?: string; cursor?: string; limit?: number }) => call<Page<Invoice>>(`/v1/invoices${query(filter)}`),
-  invoice: (id: string) => call<InvoiceWithLines>(`/v1/invoices/${segment(id)}`),
-  evidence: (invoice: string, line: string) =>
-    call<Evidence>(`/v1/invoices/${segment(invoice)}/lines/${segment(line)}/evidence`),
+  fleet: (signal?: AbortSignal) => call<{ data: FleetItem[]; as_of: string }>('/v1/fleet/status', { signal }),
+  vehicles: (filter: { cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Vehicle>>(`/v1/vehicles${query(filter)}`, { signal }),
+  trips: (filter: { vehicle_id?: string; from?: string; to?: string; cursor?: string; limit?: number }, signal?: AbortSignal) =>
+    call<Page<Trip>>(`/v1/trips${query(filter)}`, { signal }),
+  vehicle: (id: string, signal?: AbortSignal) => call<Vehicle>(`/v1/vehicles/${segment(id)}`, { signal }),
+  revisions: (id: string, signal?: AbortSignal) => call<{ data: Trip[] }>(`/v1/trips/${segment(id)}/revisions`, { signal }),
+  trip: (id: string, signal?: AbortSignal) => call<Trip>(`/v1/trips/${segment(id)}`, { signal }),
+  positions: (id: string, maxPoints: number, signal?: AbortSignal) =>
+    call<{ data: Position[] }>(`/v1/trips/${segment(id)}/positions${query({ max_points: maxPoints })}`, { signal }),
+  invoices: (filter: { status?: string; cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Invoice>>(`/v1/invoices${query(filter)}`, { signal }),
+  invoice: (id: string, signal?: AbortSignal) => call<InvoiceWithLines>(`/v1/invoices/${segment(id)}`, { signal }),
+  notes: (filter: { cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Note>>(`/v1/credit-notes${query(filter)}`, { signal }),
+  note: (id: string, signal?: AbortSignal) => call<NoteWithLines>(`/v1/credit-notes/${segment(id)}`, { signal }),
+  evidence: ({ of, id, line }: EvidenceOf, signal?: AbortSignal) => call<Evidence>(`/v1/${of}/${segment(id)}/lines/${segment(line)}/evidence`, { signal }),
   /** `now` goes past the queue: what a person waits for, not what a page asks by itself. */
-  sql: (text: string, { maxRows = 1000, signal, turn = 'queue' }: { maxRows?: number; signal?: AbortSignal; turn?: 'queue' | 'now' } = {}) => {
-    const ask = (): Promise<QueryResult> =>
-      call<QueryResult>(
-        '/v1/sql',
-        {
-          method: 'POST',
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify({ query: text, max_rows: maxRows }),
-          signal,
-        },
-        SQL_TIMEOUT_MS,
-      );
-    return turn === 'now' ? ask() : queries.run(ask, signal);
+  sql: async (text: string, { maxRows = ROWS_MAX, signal, turn = 'queue' }: { maxRows?: number; signal?: AbortSignal; turn?: 'queue' | 'now' } = {}) => {
+    if (turn === 'now') return ask(text, maxRows, signal);
+    try {
+      return await queries.run(() => ask(text, maxRows, signal), signal);
+    } catch (cause) {
+      throw signal?.aborted ? new Cancelled() : cause;
+    }
   },
 };

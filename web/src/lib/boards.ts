@@ -1,6 +1,7 @@
 // The ready-made boards. Each chart is a query that a reader can open, change and keep; nothing here
 // computes what the query does not.
 
+import { paths } from './paths';
 import type { Quantity } from './units';
 
 export interface Chart {
@@ -36,13 +37,23 @@ export interface Board {
 export const PERIODS = ['7', '30', '90', 'all'] as const;
 export type Period = (typeof PERIODS)[number];
 
-/** The condition on `date`, which keeps other days from being read. */
+/** The condition on `date`, which keeps other days from being read: so many days of UTC, today's among them. */
 export function since(period: Period, column = 'date'): string {
-  return period === 'all' ? `${column} IS NOT NULL` : `${column} >= current_date() - INTERVAL '${period} days'`;
+  return period === 'all' ? `${column} IS NOT NULL` : `${column} >= current_date() - INTERVAL '${Number(period) - 1} days'`;
 }
+
+/** The rows that a query itself stops at, or null. */
+export function limitOf(sql: string): number | null {
+  const found = /\bLIMIT (\d+)\s*$/i.exec(sql);
+  return found ? Number(found[1]) : null;
+}
+
+const lag = (within: string): string => `SELECT date, date_part('epoch', received_at) - date_part('epoch', ts) AS lag_s FROM readings WHERE ${within}`;
 
 export function boards(period: Period): readonly Board[] {
   const within = since(period);
+  // A day of events alone has a row in vehicle_day too: nothing is divided by its trips.
+  const driven = `${within} AND trip_count > 0`;
   return [
     {
       id: 'utilisation',
@@ -52,19 +63,19 @@ export function boards(period: Period): readonly Board[] {
         {
           id: 'hours', title: 'Hours driven by day', kind: 'columns', wide: true, unit: 'h', digits: 1,
           x: 'date', y: [['moving_h', 'Moving'], ['idling_h', 'Idling']],
-          sql: `SELECT date, sum(moving_s) / 3600.0 AS moving_h, sum(idle_s) / 3600.0 AS idling_h\nFROM vehicle_day\nWHERE ${within}\nGROUP BY date\nORDER BY date`,
+          sql: `SELECT date, sum(moving_s) / 3600.0 AS moving_h, sum(idle_s) / 3600.0 AS idling_h\nFROM vehicle_day\nWHERE ${driven}\nGROUP BY date\nORDER BY date`,
           empty: 'No trip in this time.',
         },
         {
-          id: 'utilisation', title: 'Share of the day driven', note: 'Mean of the days with a trip, by vehicle', kind: 'bars', quantity: 'pct', digits: 1,
+          id: 'utilisation', title: 'Share of the day driven', note: 'Of the 24 hours of each day with a trip, by vehicle', kind: 'bars', quantity: 'pct', digits: 1,
           x: 'vehicle_id', y: [['driven_pct', 'Driven']],
-          sql: `SELECT vehicle_id, 100 * avg(utilisation_share) AS driven_pct\nFROM vehicle_day\nWHERE ${within}\nGROUP BY vehicle_id\nORDER BY driven_pct DESC`,
+          sql: `SELECT vehicle_id, 100.0 * sum(driven_s) / (86400.0 * count(*)) AS driven_pct\nFROM vehicle_day\nWHERE ${driven}\nGROUP BY vehicle_id\nORDER BY driven_pct DESC`,
           empty: 'No trip in this time.',
         },
         {
           id: 'idle', title: 'Idle share', note: 'Of the time from start to end of trips, by vehicle', kind: 'bars', quantity: 'pct', digits: 1,
           x: 'vehicle_id', y: [['idle_pct', 'Idling']],
-          sql: `SELECT vehicle_id, 100.0 * sum(idle_s) / nullif(sum(driven_s), 0) AS idle_pct\nFROM vehicle_day\nWHERE ${within}\nGROUP BY vehicle_id\nORDER BY idle_pct DESC`,
+          sql: `SELECT vehicle_id, 100.0 * sum(idle_s) / nullif(sum(driven_s), 0) AS idle_pct\nFROM vehicle_day\nWHERE ${driven}\nGROUP BY vehicle_id\nORDER BY idle_pct DESC`,
           empty: 'No trip in this time.',
         },
         {
@@ -83,7 +94,7 @@ export function boards(period: Period): readonly Board[] {
         {
           id: 'distance', title: 'Distance by day', kind: 'columns', wide: true, quantity: 'km', digits: 1,
           x: 'date', y: [['distance_km', 'Distance']],
-          sql: `SELECT date, sum(distance_km) AS distance_km\nFROM vehicle_day\nWHERE ${within}\nGROUP BY date\nORDER BY date`,
+          sql: `SELECT date, sum(distance_km) AS distance_km\nFROM vehicle_day\nWHERE ${driven}\nGROUP BY date\nORDER BY date`,
           empty: 'No trip in this time.',
         },
         {
@@ -101,13 +112,20 @@ export function boards(period: Period): readonly Board[] {
         {
           id: 'consumption', title: 'Consumption by vehicle', note: 'Of trips whose fuel is known', kind: 'bars', quantity: 'l_100km', digits: 1,
           x: 'vehicle_id', y: [['fuel_l_per_100km', 'Consumption']],
-          sql: `SELECT vehicle_id, sum(fuel_used_l) * 100 / nullif(sum(distance_km) FILTER (WHERE fuel_used_l IS NOT NULL), 0) AS fuel_l_per_100km\nFROM vehicle_day\nWHERE ${within} AND fuel_used_l IS NOT NULL\nGROUP BY vehicle_id\nORDER BY fuel_l_per_100km DESC`,
+          // Of trips, not of days: a day may have trips whose fuel is not known, and their distance is not in it.
+          sql: `SELECT vehicle_id, sum(fuel_used_l) * 100000.0 / nullif(sum(distance_m), 0) AS fuel_l_per_100km,\n       sum(fuel_used_l) AS fuel_l, sum(distance_m) / 1000.0 AS distance_km\nFROM latest_trips\nWHERE ${within} AND fuel_used_l IS NOT NULL\nGROUP BY vehicle_id\nHAVING sum(distance_m) > 0\nORDER BY fuel_l_per_100km DESC`,
           empty: 'No trip whose fuel is known.',
+        },
+        {
+          id: 'consumption_kwh', title: 'Energy by distance', note: 'By vehicle, of trips whose energy is known', kind: 'bars', quantity: 'kwh_100km', digits: 1,
+          x: 'vehicle_id', y: [['energy_kwh_per_100km', 'Consumption']],
+          sql: `SELECT vehicle_id, sum(energy_used_kwh) * 100000.0 / nullif(sum(distance_m), 0) AS energy_kwh_per_100km,\n       sum(energy_used_kwh) AS energy_kwh, sum(distance_m) / 1000.0 AS distance_km\nFROM latest_trips\nWHERE ${within} AND energy_used_kwh IS NOT NULL\nGROUP BY vehicle_id\nHAVING sum(distance_m) > 0\nORDER BY energy_kwh_per_100km DESC`,
+          empty: 'No trip of an electric drive.',
         },
         {
           id: 'far', title: 'Distance by vehicle', kind: 'bars', quantity: 'km', digits: 1,
           x: 'vehicle_id', y: [['distance_km', 'Distance']],
-          sql: `SELECT vehicle_id, sum(distance_km) AS distance_km\nFROM vehicle_day\nWHERE ${within}\nGROUP BY vehicle_id\nORDER BY distance_km DESC`,
+          sql: `SELECT vehicle_id, sum(distance_km) AS distance_km\nFROM vehicle_day\nWHERE ${driven}\nGROUP BY vehicle_id\nORDER BY distance_km DESC`,
           empty: 'No trip in this time.',
         },
       ],
@@ -120,7 +138,7 @@ export function boards(period: Period): readonly Board[] {
         {
           id: 'score', title: 'Driving score', note: 'By vehicle, days weighted by distance', kind: 'bars', unit: '', digits: 0, max: 100,
           x: 'vehicle_id', y: [['score', 'Score']],
-          sql: `SELECT vehicle_id, sum(driving_score * distance_km) / nullif(sum(distance_km), 0) AS score\nFROM vehicle_day\nWHERE ${within}\nGROUP BY vehicle_id\nORDER BY score`,
+          sql: `SELECT vehicle_id, sum(driving_score * distance_km) / nullif(sum(distance_km), 0) AS score\nFROM vehicle_day\nWHERE ${driven}\nGROUP BY vehicle_id\nORDER BY score`,
           empty: 'No trip in this time.',
         },
         {
@@ -180,9 +198,15 @@ export function boards(period: Period): readonly Board[] {
           empty: 'No reading in this time.',
         },
         {
-          id: 'lag', title: 'From the vehicle’s clock to the lake', note: 'Half of the readings, and all but one in twenty, came within', kind: 'columns', unit: 's', digits: 1,
-          x: 'date', y: [['lag_p50_s', 'Half'], ['lag_more_s', '19 of 20']],
-          sql: `SELECT date, p50 AS lag_p50_s, p95 - p50 AS lag_more_s, p95 AS lag_p95_s\nFROM (SELECT date, approx_percentile_cont(lag_s, 0.5) AS p50, approx_percentile_cont(lag_s, 0.95) AS p95\n      FROM (SELECT date, date_part('epoch', received_at) - date_part('epoch', ts) AS lag_s FROM readings WHERE ${within}) AS lags\n      GROUP BY date) AS days\nORDER BY date`,
+          id: 'lag', title: 'From the vehicle’s clock to the lake', note: 'Half of a day’s readings, and 19 of 20, came within', kind: 'line', unit: 's', digits: 1,
+          x: 'date', y: [['lag_p50_s', 'Half'], ['lag_p95_s', '19 of 20']],
+          sql: `SELECT date, approx_percentile_cont(lag_s, 0.5) AS lag_p50_s, approx_percentile_cont(lag_s, 0.95) AS lag_p95_s\nFROM (${lag(within)}) AS lags\nGROUP BY date\nORDER BY date`,
+          empty: 'No reading in this time.',
+        },
+        {
+          id: 'lag_all', title: 'The same over the whole time', note: 'Of all readings at once: percentiles of days have no mean', kind: 'table', digits: 1,
+          x: 'readings', y: [['lag_p50_s', 'Half within'], ['lag_p95_s', '19 of 20 within'], ['lag_max_s', 'The last within']],
+          sql: `SELECT count(*) AS readings, approx_percentile_cont(lag_s, 0.5) AS lag_p50_s, approx_percentile_cont(lag_s, 0.95) AS lag_p95_s, max(lag_s) AS lag_max_s\nFROM (${lag(within)}) AS lags\nHAVING count(*) > 0`,
           empty: 'No reading in this time.',
         },
         {
@@ -204,9 +228,10 @@ export function boards(period: Period): readonly Board[] {
           empty: 'No reading in this time.',
         },
         {
-          id: 'silent', title: 'Silent the longest', kind: 'table',
+          id: 'silent', title: 'Silent the longest', note: 'By all there ever was; readings are those of this time', kind: 'table',
           x: 'vehicle_id', y: [['received_at', 'Last reading received'], ['readings', 'Readings']],
-          sql: `SELECT vehicle_id, max(received_at) AS received_at, count(*) AS readings\nFROM readings\nWHERE ${within}\nGROUP BY vehicle_id\nORDER BY received_at\nLIMIT 20`,
+          // A vehicle that has been silent for longer than the time chosen is what one looks for.
+          sql: `SELECT vehicle_id, max(received_at) AS received_at, count(*) FILTER (WHERE ${within}) AS readings\nFROM readings\nGROUP BY vehicle_id\nORDER BY received_at\nLIMIT 20`,
           empty: 'No reading in this time.',
         },
       ],
@@ -217,7 +242,5 @@ export function boards(period: Period): readonly Board[] {
 /** The same query in the workbench, shown as the board shows it. */
 export function workbenchLink({ sql, kind, x, y, by }: Pick<Chart, 'sql' | 'kind' | 'x' | 'y' | 'by'>): string {
   const view = kind === 'table' ? '' : kind === 'line' ? 'line' : 'bar';
-  const values: Record<string, string> = { query: sql };
-  if (view) Object.assign(values, { view, x, y: y.map(([column]) => column).join(','), by: by ?? '-' });
-  return `/sql?${new URLSearchParams(values)}`;
+  return paths.sql({ query: sql, ...(view ? { view, x, y: y.map(([column]) => column).join(','), by: by ?? '-' } : {}) });
 }

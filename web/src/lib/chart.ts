@@ -105,4 +105,43 @@ export function path(points: readonly Point[], x: (value: number) => number, y: 
   return text;
 }
 
+export interface Slab {
+  part: number;
+  low: number;
+  high: number;
+}
+
+/** The parts of one bar on top of each other: what is above zero upwards, what is below it downwards. */
+export function stacked(values: readonly (number | null)[]): Slab[] {
+  let above = 0;
+  let below = 0;
+  return values.flatMap((value, part) => {
+    if (value == null || !Number.isFinite(value) || value === 0) return [];
+    const slab = value > 0 ? { part, low: above, high: above + value } : { part, low: below + value, high: below };
+    if (value > 0) above += value;
+    else below += value;
+    return [slab];
+  });
+}
+
+/** The sum of what is known; null where nothing is. */
+export function sumKnown(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value): value is number => value != null && Number.isFinite(value));
+  return known.length ? known.reduce((sum, value) => sum + value, 0) : null;
+}
+
+const DAYS_MAX = 1000;
+
+/** Bars of days with the days between that had none, so that a week without a trip is as wide as a week. */
+export function everyDay<T extends { label: string }>(bars: readonly T[], empty: (day: string) => T): T[] {
+  const byDay = new Map(bars.map((bar) => [Date.parse(`${bar.label.slice(0, 10)}T00:00:00Z`), bar]));
+  const days = [...byDay.keys()];
+  const [first, last] = [Math.min(...days), Math.max(...days)];
+  // What is no day, or a decade of them, stays as it came.
+  if (!Number.isFinite(first) || !Number.isFinite(last) || (last - first) / DAY > DAYS_MAX) return [...bars];
+  const all: T[] = [];
+  for (let at = first; at <= last; at += DAY) all.push(byDay.get(at) ?? empty(new Date(at).toISOString().slice(0, 10)));
+  return all;
+}
+
 export const colour = (index: number): string => `var(--series-${(index % 6) + 1})`;

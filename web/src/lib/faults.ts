@@ -25,6 +25,11 @@ const FMI: readonly string[] = [
   'device or component bad', 'out of calibration', 'special instructions', 'above the normal range, least severe', 'above the normal range, moderate',
   'below the normal range, least severe', 'below the normal range, moderate', 'received with an error', 'drifted high', 'drifted low',
 ];
+/** 22 to 30 are kept for later. */
+const FMI_CONDITION = 31;
+
+/** The failure mode of J1939-73 in words; empty where the standard has none. */
+export const failureMode = (fmi: number): string => (fmi === FMI_CONDITION ? 'the condition is there' : (FMI[fmi] ?? ''));
 
 /** A sentence about a code, or the empty string where its standard says nothing. */
 export function explain(code: string): string {
@@ -37,9 +42,7 @@ export function explain(code: string): string {
     return `${system}${where ? `: ${where}` : ''}${isMakers ? '; the maker defines this code' : ''}`;
   }
   const j1939 = /SPN (\d+) FMI (\d+)/.exec(code);
-  if (j1939) {
-    const mode = FMI[Number(j1939[2])];
-    return `Parameter ${j1939[1]}${mode ? ` is ${/^(above|below|erratic|received|out of|changes)/.test(mode) ? mode : `told as: ${mode}`}` : ''}`;
-  }
-  return '';
+  if (!j1939) return '';
+  const mode = failureMode(Number(j1939[2]));
+  return mode ? `Parameter ${j1939[1]}: ${mode}` : `Parameter ${j1939[1]}`;
 }

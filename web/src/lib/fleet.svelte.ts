@@ -22,7 +22,7 @@ function extended(trail: [number, number][], longitude: number, latitude: number
   return step > TRAIL_STEP_MAX_M ? [[longitude, latitude]] : [...trail.slice(1 - TRAIL_POINTS), [longitude, latitude]];
 }
 
-class Fleet {
+export class Fleet {
   /** Every vehicle by its latest state, ordered by name. */
   items = $state.raw<FleetItem[]>([]);
   /** Where each vehicle has been since the page was opened. */
@@ -42,31 +42,52 @@ class Fleet {
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #retryMs = FIRST_RETRY_MS;
   #source: EventSource | undefined;
+  /** The opening that counts; an older one that is still waiting for its snapshot gives up. */
+  #turn = 0;
+  #running = false;
 
   start(): void {
-    if (!this.#source) void this.#open();
+    if (this.#running) return;
+    this.#running = true;
+    void this.#open();
+  }
+
+  /** Close the stream: the page is left, or laid aside by the browser. */
+  stop(): void {
+    this.#running = false;
+    this.#close();
+    this.link = 'connecting';
   }
 
   name(vehicleId: string): string {
     return this.#byId.get(vehicleId)?.name || vehicleId;
   }
 
-  async #open(): Promise<void> {
+  #close(): void {
+    this.#turn += 1;
     clearTimeout(this.#retryTimer);
     this.#source?.close();
+    this.#source = undefined;
+  }
+
+  async #open(): Promise<void> {
+    this.#close();
+    const turn = this.#turn;
     try {
-      await this.#snapshot();
+      await this.#snapshot(turn);
     } catch (cause) {
+      if (turn !== this.#turn) return;
       this.error = cause instanceof ApiError ? cause : new ApiError('The fleet cannot be shown', String(cause), 0);
       this.#later();
       return;
     }
+    if (turn !== this.#turn) return;
     const source = new EventSource('/v1/tracking');
     this.#source = source;
     let opened = false;
     source.onopen = () => {
       // EventSource reconnects by itself; what passed while it was away is in the snapshot.
-      if (opened) void this.#snapshot().catch(() => undefined);
+      if (opened) void this.#snapshot(turn).catch(() => undefined);
       opened = true;
       this.link = 'live';
       this.lostAt = null;
@@ -80,20 +101,34 @@ class Fleet {
     for (const kind of ['message', 'vehicle']) source.addEventListener(kind, take as EventListener);
   }
 
-  async #snapshot(): Promise<void> {
+  async #snapshot(turn: number): Promise<void> {
     const { data, as_of } = await api.fleet();
-    this.skewMs = Date.now() - Date.parse(as_of);
-    for (const item of data) this.#pending.set(item.vehicle_id, item);
+    if (turn !== this.#turn) return;
+    const at = Date.parse(as_of);
+    if (Number.isFinite(at)) this.skewMs = Date.now() - at;
+    for (const item of data) this.#put(item);
     this.loaded = true;
     this.error = null;
     this.#flush();
   }
 
   #take(text: string): void {
-    const value = JSON.parse(text) as FleetItem | FleetItem[] | { data: FleetItem[] };
-    const items = Array.isArray(value) ? value : 'data' in value ? value.data : [value];
-    for (const item of items) this.#pending.set(item.vehicle_id, item);
+    let value: FleetItem | FleetItem[] | { data: FleetItem[] };
+    try {
+      value = JSON.parse(text) as typeof value;
+    } catch {
+      // An event that was cut; the next one of the vehicle is whole.
+      return;
+    }
+    for (const item of Array.isArray(value) ? value : 'data' in value ? value.data : [value]) this.#put(item);
     this.#flushTimer ??= setTimeout(() => this.#flush(), FLUSH_MS);
+  }
+
+  // A snapshot may be older than what the stream told while it was under way.
+  #put(item: FleetItem): void {
+    const known = this.#pending.get(item.vehicle_id) ?? this.#byId.get(item.vehicle_id);
+    if (known && Date.parse(item.received_at) < Date.parse(known.received_at)) return;
+    this.#pending.set(item.vehicle_id, item);
   }
 
   #flush(): void {

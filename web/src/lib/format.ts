@@ -38,9 +38,10 @@ export function number(value: Maybe, digits = 0, least = 0): string {
   return absent(value) ? MISSING : new Intl.NumberFormat(LOCALE, { minimumFractionDigits: least, maximumFractionDigits: digits }).format(value);
 }
 
-/** A number beside an axis: `40`, `0.25`, `150k`. */
+/** A number beside an axis: `40`, `0.25`, `150k`, `2M`. */
 export function axis(value: number): string {
-  return Math.abs(value) < 10_000 ? number(value, 4) : new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 }).format(value).toLowerCase();
+  if (!Number.isFinite(value)) return MISSING;
+  return Math.abs(value) < 10_000 ? number(value, 4) : new Intl.NumberFormat(LOCALE, { notation: 'compact', maximumFractionDigits: 1 }).format(value).replace('K', 'k').replace(/m$/, 'M');
 }
 
 /** Seconds as `42 s`, `7 min 05 s`, `1 h 04 min` or `2 d 3 h`. */
@@ -114,16 +115,45 @@ function stamp(iso: string | null | undefined, options: Intl.DateTimeFormatOptio
   return new Intl.DateTimeFormat(LOCALE, { ...options, hourCycle: 'h23', timeZone: timeZone ?? zone() }).format(at);
 }
 
+const zoned = new Map<string, Intl.DateTimeFormat>();
+
+/** A moment for a table of data, in the reader's zone and with every digit it came with: `2024-03-12 14:05:09.25`. */
+export function dataTime(iso: string, timeZone = zone()): string {
+  const at = Date.parse(iso);
+  if (Number.isNaN(at)) return iso;
+  const key = timeZone ?? '';
+  const format =
+    zoned.get(key) ??
+    new Intl.DateTimeFormat('en', { timeZone, hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit' });
+  zoned.set(key, format);
+  const part = Object.fromEntries(format.formatToParts(at).map(({ type, value }) => [type, value]));
+  const fraction = /\.\d+/.exec(iso)?.[0] ?? '';
+  return `${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute}:${part.second}${fraction}`;
+}
+
+/** Times of a row of labels without what all of them have: midnight, or a whole minute. */
+export function briefTimes(labels: readonly string[]): string[] {
+  for (const ending of [/ 00:00:00$/, /:00$/]) if (labels.every((label) => /^\d{4}-/.test(label) && ending.test(label))) return labels.map((label) => label.replace(ending, ''));
+  return [...labels];
+}
+
+/** A calendar day of the data, which is of UTC: `12 Mar`, and its year where that is asked for. */
+export function utcDay(iso: string, withYear = false): string {
+  const at = Date.parse(iso);
+  if (Number.isNaN(at)) return iso || MISSING;
+  return new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', ...(withYear ? { year: 'numeric' } : {}), timeZone: 'UTC' }).format(at);
+}
+
 /** The half-open period `[start, end)` as its first and last day. */
 export function period(start: string, end: string, timeZone?: string): string {
-  const last = new Date(Date.parse(end) - 1).toISOString();
-  return `${day(start, timeZone)} – ${day(last, timeZone)}`;
+  const last = Date.parse(end) - 1;
+  return `${day(start, timeZone)} – ${Number.isNaN(last) ? MISSING : day(new Date(last).toISOString(), timeZone)}`;
 }
 
 /** How long ago, for a list: `now`, `12 s ago`, `3 min ago`. */
 export function ago(iso: string | null | undefined, nowMs: number): string {
   const at = iso ? Date.parse(iso) : NaN;
-  if (Number.isNaN(at)) return MISSING;
+  if (Number.isNaN(at) || Number.isNaN(nowMs)) return MISSING;
   const seconds = Math.max(0, Math.round((nowMs - at) / 1000));
   if (seconds < 5) return 'now';
   if (seconds < 60) return `${seconds} s ago`;

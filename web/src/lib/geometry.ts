@@ -38,6 +38,30 @@ export function haversine(a: Place, b: Place): number {
 const GAP_S = 120;
 const IMPLAUSIBLE_KMH = 250;
 
+/** The kilometres an hour that a step needs; 0 where no time passed. */
+function impliedKmh(from: TrackPoint, to: TrackPoint): number {
+  const seconds = (Date.parse(to.ts) - Date.parse(from.ts)) / 1000;
+  return seconds > 0 ? (haversine(from, to) / seconds) * 3.6 : 0;
+}
+
+/** Whether nothing is known of the road between two positions: a hole in time, or an implausible jump. */
+export function isGap(from: TrackPoint, to: TrackPoint): boolean {
+  return (Date.parse(to.ts) - Date.parse(from.ts)) / 1000 > GAP_S || impliedKmh(from, to) > IMPLAUSIBLE_KMH;
+}
+
+/** A track cut where it has gaps. */
+export function stretches<T extends TrackPoint>(points: readonly T[]): T[][] {
+  const found: T[][] = [];
+  let before: T | undefined;
+  for (const point of points) {
+    const last = found.at(-1);
+    if (last && before && !isGap(before, point)) last.push(point);
+    else found.push([point]);
+    before = point;
+  }
+  return found;
+}
+
 /**
  * A track as one feature a step, coloured by its speed. Steps over a gap in time or an implausible
  * jump are kept apart (`gap: true`): they are drawn dashed, so that the map never invents a road.
@@ -48,12 +72,9 @@ export function trackSegments(points: readonly TrackPoint[]): FeatureCollection<
     const from = points[index - 1];
     const to = points[index];
     if (!from || !to) continue;
-    const seconds = (Date.parse(to.ts) - Date.parse(from.ts)) / 1000;
-    const metres = haversine(from, to);
-    const implied = seconds > 0 ? (metres / seconds) * 3.6 : 0;
     features.push({
       type: 'Feature',
-      properties: { speed: to.speed_kmh ?? implied, gap: seconds > GAP_S || implied > IMPLAUSIBLE_KMH },
+      properties: { speed: to.speed_kmh ?? impliedKmh(from, to), gap: isGap(from, to) },
       geometry: { type: 'LineString', coordinates: [[from.longitude, from.latitude], [to.longitude, to.latitude]] },
     });
   }

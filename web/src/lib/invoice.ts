@@ -36,3 +36,10 @@ export function taxPercent(lines: readonly InvoiceLine[]): string | null {
   const rates = new Set(lines.map((line) => line.tax_percent));
   return rates.size === 1 ? ([...rates][0] ?? null) : null;
 }
+
+export type Tone = 'moving' | 'idling' | 'parked' | 'offline' | 'bad';
+
+/** The colour of each state of an invoice; one that this console does not know yet is grey. */
+export const invoiceTone = (status: string): Tone => ({ draft: 'parked', finalized: 'idling', paid: 'moving', void: 'offline' } as Record<string, Tone>)[status] ?? 'offline';
+
+export const noteWord = (kind: string): string => (kind === 'debit' ? 'Debit note' : 'Credit note');

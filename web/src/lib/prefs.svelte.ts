@@ -1,5 +1,7 @@
 // What the reader prefers: light or dark, units, time zone. Kept in this browser; told to nobody.
 
+import { Kept } from './kept.svelte';
+
 export type Theme = 'system' | 'light' | 'dark';
 export type Units = 'metric' | 'imperial';
 
@@ -37,43 +39,48 @@ export function isZone(zone: string): boolean {
   }
 }
 
-const storage = typeof localStorage === 'undefined' ? undefined : localStorage;
-
 class Prefs {
-  theme = $state<Theme>('system');
-  units = $state<Units>('metric');
+  #kept = new Kept<Stored>(KEY, readPrefs);
+  #systemDark = $state(false);
+
+  get theme(): Theme {
+    return this.#kept.value.theme ?? 'system';
+  }
+  get units(): Units {
+    return this.#kept.value.units ?? 'metric';
+  }
   /** An IANA zone, or empty for this machine's. */
-  zone = $state('');
+  get zone(): string {
+    return this.#kept.value.zone ?? '';
+  }
   /** What is shown now: `theme`, with the system's choice in place of `system`. */
-  scheme = $state<'light' | 'dark'>('light');
+  get scheme(): 'light' | 'dark' {
+    return this.theme === 'system' ? (this.#systemDark ? 'dark' : 'light') : this.theme;
+  }
 
   constructor() {
-    const { theme, units, zone } = readPrefs(storage?.getItem(KEY) ?? null);
-    this.theme = theme ?? 'system';
-    this.units = units ?? 'metric';
-    this.zone = zone ?? '';
-    if (typeof matchMedia === 'undefined') return;
-    this.#dark = matchMedia('(prefers-color-scheme: dark)');
-    this.#dark.addEventListener('change', () => this.#apply());
+    if (typeof matchMedia !== 'undefined') {
+      const dark = matchMedia('(prefers-color-scheme: dark)');
+      this.#systemDark = dark.matches;
+      dark.addEventListener('change', () => {
+        this.#systemDark = dark.matches;
+        this.#apply();
+      });
+    }
+    // Another tab's choice: heard by what is kept first, as it listened first.
+    if (typeof window !== 'undefined') window.addEventListener('storage', () => this.#apply());
     this.#apply();
   }
-
-  #dark: MediaQueryList | undefined;
 
   set(change: Stored): void {
-    if (change.theme) this.theme = change.theme;
-    if (change.units) this.units = change.units;
-    if (change.zone !== undefined && (change.zone === '' || isZone(change.zone))) this.zone = change.zone;
-    try {
-      storage?.setItem(KEY, JSON.stringify({ theme: this.theme, units: this.units, zone: this.zone }));
-    } catch {
-      // A full or forbidden storage: the choice holds until the page is closed.
-    }
+    const { zone } = change;
+    const valid = zone === undefined || zone === '' || isZone(zone);
+    this.#kept.change((now) => readPrefs(JSON.stringify({ ...now, ...change, ...(valid ? {} : { zone: now.zone }) })));
     this.#apply();
   }
 
+  // At once, not with the next effects: maps read their colours from the page.
   #apply(): void {
-    this.scheme = this.theme === 'system' ? (this.#dark?.matches ? 'dark' : 'light') : this.theme;
     if (typeof document !== 'undefined') document.documentElement.dataset.theme = this.scheme;
   }
 }
@@ -82,3 +89,6 @@ export const prefs = new Prefs();
 
 /** The zone times are shown in; undefined is this machine's. */
 export const zone = (): string | undefined => prefs.zone || undefined;
+
+/** Its name, for where times stand without one. */
+export const zoneName = (): string => zone() ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;

@@ -1,29 +1,6 @@
 // The URL is the page's state: what is open, searched and chosen survives reload and can be sent.
 
-export type Route =
-  | { page: 'live' }
-  | { page: 'trips' }
-  | { page: 'trip'; id: string }
-  | { page: 'invoices' }
-  | { page: 'invoice'; id: string }
-  | { page: 'vehicle'; id: string }
-  | { page: 'reports'; board: string }
-  | { page: 'sql' }
-  | { page: 'missing'; path: string };
-
-/** Which page a path is. */
-export function parse(path: string): Route {
-  const [first = '', second, extra] = path.split('/').filter(Boolean).map(decodeURIComponent);
-  if (extra === undefined) {
-    if (first === '') return { page: 'live' };
-    if (first === 'trips') return second ? { page: 'trip', id: second } : { page: 'trips' };
-    if (first === 'invoices') return second ? { page: 'invoice', id: second } : { page: 'invoices' };
-    if (first === 'vehicles' && second) return { page: 'vehicle', id: second };
-    if (first === 'reports') return { page: 'reports', board: second ?? '' };
-    if (first === 'sql' && second === undefined) return { page: 'sql' };
-  }
-  return { page: 'missing', path };
-}
+import { parse, type Route } from './paths';
 
 class Router {
   #url = $state.raw(new URL(location.href));
@@ -61,8 +38,13 @@ class Router {
       else next.searchParams.delete(name);
     }
     if (next.href === this.#url.href) return;
-    if (how === 'push') history.pushState(null, '', next);
-    else history.replaceState(null, '', next);
+    // A browser refuses an address that is too long, or steps that come too fast; the page shows it all the same.
+    try {
+      if (how === 'push') history.pushState(null, '', next);
+      else history.replaceState(null, '', next);
+    } catch {
+      // The address bar stays behind.
+    }
     this.#url = next;
   }
 

@@ -1,10 +1,11 @@
 // The signals of one vehicle or trip, asked for in steps so that hours come as a hundred points each.
 
+import { api } from './api';
 import type { Point } from './chart';
-import { number } from './format';
+import { number, words } from './format';
 import { literal, numberOf } from './sql';
 import type { QueryResult } from './types';
-import { type Quantity, quantityOf, quantityOfSignal, unit } from './units';
+import { type Quantity, quantityOf, unit } from './units';
 
 /** Columns of `readings` worth a line, in the order shown, each with its word. */
 export const READING_COLUMNS: readonly (readonly [column: string, word: string])[] = [
@@ -13,9 +14,13 @@ export const READING_COLUMNS: readonly (readonly [column: string, word: string])
   ['ambient_temperature_c', 'Outside'], ['altitude_m', 'Altitude'], ['accel_x_mps2', 'Acceleration, forward'], ['accel_y_mps2', 'Acceleration, left'], ['load_kg', 'Load'],
 ];
 
+/** What a column of `readings` is called. */
+export const wordOf = (column: string): string => READING_COLUMNS.find(([name]) => name === column)?.[1] ?? words(column);
+
 export interface Signal {
   id: string;
   word: string;
+  /** Of a column of `readings`, whose name tells it. `signals` tells no unit, and none is guessed of a path. */
   quantity: Quantity | null;
   /** In the server's unit. */
   points: Point[];
@@ -26,7 +31,7 @@ const STEPS = 120;
 /** Whole seconds, so that a span gives at most so many steps. */
 export const stepSeconds = (spanMs: number, steps = STEPS): number => Math.max(1, Math.ceil(spanMs / 1000 / steps));
 
-interface Span {
+export interface Span {
   vehicleId: string;
   fromMs: number;
   toMs: number;
@@ -70,21 +75,38 @@ export function signalWord(path: string): string {
   return parts.charAt(0).toUpperCase() + parts.slice(1);
 }
 
-export function fromSignals(result: QueryResult): Signal[] {
+export interface Signals {
+  signals: Signal[];
+  /** There are more than were given. */
+  isCut: boolean;
+}
+
+/** By path. Of an answer that was cut the last signal is left out, as its latest values are what is missing. */
+export function fromSignals(result: QueryResult): Signals {
   const found = new Map<string, Signal>();
   for (const [path, step, value] of result.rows) {
     const id = String(path);
-    const signal = found.get(id) ?? { id, word: signalWord(id), quantity: quantityOfSignal(id), points: [] };
+    const signal = found.get(id) ?? { id, word: signalWord(id), quantity: null, points: [] };
     signal.points.push({ x: Date.parse(String(step)), y: numberOf(value) });
     found.set(id, signal);
   }
-  return [...found.values()];
+  const signals = [...found.values()];
+  return { signals: result.is_truncated ? signals.slice(0, -1) : signals, isCut: result.is_truncated };
 }
+
+/** All of a vehicle's signals in a span of time. */
+export async function readSignals(span: Span, signal: AbortSignal): Promise<Signals> {
+  const [readings, others] = await Promise.all([api.sql(readingsQuery(span), { signal }), api.sql(signalsQuery(span), { signal })]);
+  const { signals, isCut } = fromSignals(others);
+  return { signals: [...fromReadings(readings), ...signals], isCut: isCut || readings.is_truncated };
+}
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
 /** In the reader's unit. */
 export function shown(signal: Signal): { points: Point[]; label: string; last: string } {
   const { of, label } = signal.quantity ? unit(signal.quantity) : { of: (value: number) => value, label: '' };
-  const points = signal.points.map(({ x, y }) => ({ x, y: y == null ? null : of(y) }));
+  const points = signal.points.map(({ x, y }) => ({ x, y: y == null ? null : finite(of(y)) }));
   const last = points.at(-1)?.y ?? null;
   return { points, label, last: last == null ? '–' : `${number(last, Math.abs(last) < 20 ? 1 : 0)}${label ? ` ${label}` : ''}` };
 }

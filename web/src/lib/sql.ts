@@ -17,7 +17,7 @@ export function kindOf(dataType: string): Kind {
 export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 export function numberOf(value: unknown): number | null {
-  if (typeof value === 'number') return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : null;
   if (typeof value !== 'string' || value.trim() === '') return null;
   const found = Number(value);
   return Number.isFinite(found) ? found : null;
@@ -29,9 +29,28 @@ export function cellText(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
+/** A name each, also where a join gives the same one twice: `ts`, `ts_2`. */
+export function uniqueNames(names: readonly string[]): string[] {
+  const given = new Set(names);
+  const used = new Set<string>();
+  return names.map((name) => {
+    let own = name;
+    for (let turn = 2; used.has(own); turn += 1) if (!given.has(`${name}_${turn}`)) own = `${name}_${turn}`;
+    used.add(own);
+    return own;
+  });
+}
+
+/** As the console reads every result: its parts are found by the names of columns. */
+export function withUniqueNames(result: QueryResult): QueryResult {
+  const names = uniqueNames(result.columns.map(({ name }) => name));
+  return { ...result, columns: result.columns.map((column, index) => ({ ...column, name: names[index] ?? column.name })) };
+}
+
 /** Rows as objects, for code that knows its columns. */
 export function objects<T>({ columns, rows }: QueryResult): T[] {
-  return rows.map((row) => Object.fromEntries(columns.map(({ name }, index) => [name, row[index]])) as T);
+  const names = uniqueNames(columns.map(({ name }) => name));
+  return rows.map((row) => Object.fromEntries(names.map((name, index) => [name, row[index]])) as T);
 }
 
 export interface Sort {
@@ -39,12 +58,25 @@ export interface Sort {
   down: boolean;
 }
 
+/** As it stands in an address: a column's name, with a minus where the largest comes first. */
+export const sortText = (sort: Sort | null, columns: readonly Column[]): string | null => (sort ? `${sort.down ? '-' : ''}${columns[sort.column]?.name ?? ''}` : null);
+
+/** What an address says; null where it names no column. A column whose own name begins with a minus is found too. */
+export function sortOf(text: string, columns: readonly Column[]): Sort | null {
+  const find = (name: string): number => columns.findIndex((column) => column.name === name);
+  const [whole, rest] = [find(text), text.startsWith('-') ? find(text.slice(1)) : -1];
+  if (rest >= 0) return { column: rest, down: true };
+  return whole >= 0 ? { column: whole, down: false } : null;
+}
+
 /** The order of rows, by their indices: numbers by size, nulls last, equal rows as they came. */
 export function order({ columns, rows }: QueryResult, sort: Sort | null): number[] {
   const indices = rows.map((_, index) => index);
   if (!sort) return indices;
-  const isNumber = kindOf(columns[sort.column]?.data_type ?? '') === 'number';
-  const key = rows.map((row) => (isNumber ? numberOf(row[sort.column]) : row[sort.column] == null ? null : cellText(row[sort.column])));
+  const kind = kindOf(columns[sort.column]?.data_type ?? '');
+  const text = (value: unknown): string | null => (value == null ? null : cellText(value));
+  // Without its Z a time with no fraction comes before the same second's fractions.
+  const key = rows.map((row) => (kind === 'number' ? numberOf(row[sort.column]) : kind === 'time' ? (text(row[sort.column])?.replace(/Z$/, '') ?? null) : text(row[sort.column])));
   const sign = sort.down ? -1 : 1;
   return indices.sort((a, b) => {
     const [x, y] = [key[a] ?? null, key[b] ?? null];
@@ -58,7 +90,7 @@ export function order({ columns, rows }: QueryResult, sort: Sort | null): number
 /** RFC 4180, in the order shown. */
 export function toCsv(result: QueryResult, indices: readonly number[]): string {
   const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const lines = [result.columns.map(({ name }) => quoted(name))];
+  const lines = [uniqueNames(result.columns.map(({ name }) => name)).map(quoted)];
   for (const index of indices) lines.push((result.rows[index] ?? []).map((value) => quoted(cellText(value))));
   return lines.map((cells) => `${cells.join(',')}\r\n`).join('');
 }
@@ -163,44 +195,55 @@ const xOf = (value: unknown, kind: Kind): number => (kind === 'time' ? Date.pars
 /** At most so many series are drawn; the rest is told. */
 export const SERIES_MAX = 12;
 
-/** A result as series of a line chart, each ordered by x. */
+/** A result as series of a line chart, each ordered by x; two measures are two, whatever their names. */
 export function toSeries(result: QueryResult, { x, y, by }: Axes): Series[] {
   const kind = kindOf(result.columns[x]?.data_type ?? '');
-  const found = new Map<string, { x: number; y: number | null }[]>();
+  const found = new Map<string, Series & { points: { x: number; y: number | null }[] }>();
   for (const row of result.rows) {
     const at = xOf(row[x], kind);
     if (!Number.isFinite(at)) continue;
     for (const column of y) {
-      const measure = result.columns[column]?.name ?? '';
-      const name = by < 0 ? measure : y.length > 1 ? `${cellText(row[by])} ${measure}` : cellText(row[by]);
-      const points = found.get(name) ?? [];
-      points.push({ x: at, y: numberOf(row[column]) });
-      found.set(name, points);
+      const key = JSON.stringify([column, by < 0 ? '' : cellText(row[by])]);
+      const series = found.get(key) ?? { name: partName(result, { column, by, many: y.length > 1 }, row), points: [] };
+      series.points.push({ x: at, y: numberOf(row[column]) });
+      found.set(key, series);
     }
   }
-  return [...found].map(([name, points]) => ({ name, points: points.sort((a, b) => a.x - b.x) }));
+  return [...found.values()].map(({ name, points }) => ({ name, points: points.sort((a, b) => a.x - b.x) }));
+}
+
+/** What a part of a chart is called: its measure, the value that splits it, or both. */
+function partName(result: QueryResult, { column, by, many }: { column: number; by: number; many: boolean }, row: readonly unknown[]): string {
+  const measure = result.columns[column]?.name ?? '';
+  if (by < 0) return measure;
+  const value = cellText(row[by]) || '–';
+  return many ? `${value} ${measure}` : value;
 }
 
 export interface Bar {
   label: string;
-  values: number[];
+  /** A part each; null where nothing is known, which is not 0. */
+  values: (number | null)[];
 }
 
-/** A result as bars; with `by`, one bar an x, stacked by it. */
+/** A result as bars, one an x; with `by`, each measure split by it. Rows of the same bar and part are added. */
 export function toBars(result: QueryResult, { x, y, by }: Axes): { names: string[]; bars: Bar[] } {
-  const names: string[] = by < 0 ? y.map((column) => result.columns[column]?.name ?? '') : [];
-  const bars = new Map<string, number[]>();
+  const parts = new Map<string, { index: number; name: string }>();
+  if (by < 0) for (const column of y) parts.set(JSON.stringify([column, '']), { index: parts.size, name: result.columns[column]?.name ?? '' });
+  const bars = new Map<string, (number | null)[]>();
   for (const row of result.rows) {
     const label = cellText(row[x]);
     const values = bars.get(label) ?? [];
-    if (by < 0) y.forEach((column, index) => (values[index] = (values[index] ?? 0) + (numberOf(row[column]) ?? 0)));
-    else {
-      const name = cellText(row[by]);
-      if (!names.includes(name)) names.push(name);
-      const index = names.indexOf(name);
-      values[index] = (values[index] ?? 0) + (numberOf(row[y[0] ?? -1]) ?? 0);
+    for (const column of y) {
+      const key = JSON.stringify([column, by < 0 ? '' : cellText(row[by])]);
+      const part = parts.get(key) ?? { index: parts.size, name: partName(result, { column, by, many: y.length > 1 }, row) };
+      parts.set(key, part);
+      const value = numberOf(row[column]);
+      const before = values[part.index] ?? null;
+      values[part.index] = value === null ? before : (before ?? 0) + value;
     }
     bars.set(label, values);
   }
-  return { names, bars: [...bars].map(([label, values]) => ({ label, values: names.map((_, index) => values[index] ?? 0) })) };
+  const names = [...parts.values()].map(({ name }) => name);
+  return { names, bars: [...bars].map(([label, values]) => ({ label, values: names.map((_, index) => values[index] ?? null) })) };
 }

@@ -1,6 +1,7 @@
 // A trip beyond its figures: what changed between revisions, its events, its track as a file.
 
 import { offsetOf } from './chart';
+import { stretches } from './geometry';
 import { distance, duration, moment, number, quantity, speed, words } from './format';
 import type { Position, Trip } from './types';
 import { quantityOf } from './units';
@@ -50,30 +51,63 @@ function told(field: string, value: unknown): string {
 
 const xml = (text: string): string => text.replace(/[<>&"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
-/** GPX 1.1: a track point each, with altitude and time; speed has no place in it. */
-export function toGpx(name: string, positions: readonly Position[]): string {
-  const points = positions.map(({ ts, latitude, longitude, altitude_m }) =>
-    `      <trkpt lat="${latitude}" lon="${longitude}">${altitude_m == null ? '' : `<ele>${altitude_m}</ele>`}<time>${xml(ts)}</time></trkpt>`,
-  );
-  return `<?xml version="1.0" encoding="UTF-8"?>\n<gpx version="1.1" creator="Roadlake" xmlns="http://www.topografix.com/GPX/1/1">\n  <trk>\n    <name>${xml(name)}</name>\n    <trkseg>\n${points.join('\n')}\n    </trkseg>\n  </trk>\n</gpx>\n`;
+/** Seven digits are a centimetre; more are noise of a double. */
+const degrees = (value: number): string => value.toFixed(7);
+const rounded = (value: number): number => Number(degrees(value));
+
+/** A track as a file has it: its positions, and how many readings the trip has where some were left off. */
+export interface Track {
+  positions: readonly Position[];
+  /** Null where every position is there. */
+  thinnedOf: number | null;
 }
 
-/** GeoJSON: one line, its times and speeds beside it in the same order. */
-export function toGeoJson(trip: Trip, positions: readonly Position[]): string {
+/** Whether so many positions, of at most `asked`, are less than the trip has: the server keeps each n-th. */
+export function trackOf(positions: readonly Position[], readingCount: number, asked: number): Track {
+  return { positions, thinnedOf: readingCount > asked && positions.length < readingCount ? readingCount : null };
+}
+
+const thinnedWords = ({ positions, thinnedOf }: Track): string => `Thinned: ${positions.length} positions of a trip of ${thinnedOf} readings`;
+
+/** A file's name says that a track was thinned, as a CSV has no other place for it. */
+export function trackName({ vehicle_id, start_time }: Pick<Trip, 'vehicle_id' | 'start_time'>, { thinnedOf }: Track, format: string): string {
+  return `${vehicle_id.replace(/[^\w.-]/g, '_')}-${start_time.slice(0, 19).replaceAll(':', '')}${thinnedOf == null ? '' : '-thinned'}.${format}`;
+}
+
+/** GPX 1.1: a segment each stretch without a gap, a track point each position, with altitude and time; speed has no place in it. */
+export function toGpx(name: string, track: Track): string {
+  const points = (positions: readonly Position[]): string =>
+    positions
+      .map(({ ts, latitude, longitude, altitude_m }) => `      <trkpt lat="${degrees(latitude)}" lon="${degrees(longitude)}">${altitude_m == null ? '' : `<ele>${altitude_m}</ele>`}<time>${xml(ts)}</time></trkpt>\n`)
+      .join('');
+  const segments = stretches(track.positions).map((positions) => `    <trkseg>\n${points(positions)}    </trkseg>\n`);
+  const note = track.thinnedOf == null ? '' : `    <desc>${xml(thinnedWords(track))}</desc>\n`;
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<gpx version="1.1" creator="Roadlake" xmlns="http://www.topografix.com/GPX/1/1">\n  <trk>\n    <name>${xml(name)}</name>\n${note}${segments.join('')}  </trk>\n</gpx>\n`;
+}
+
+/** GeoJSON: one line, its times and speeds beside it in the same order; a point where there is one position. */
+export function toGeoJson(trip: Trip, track: Track): string {
+  const { positions } = track;
+  const coordinates = positions.map(({ longitude, latitude, altitude_m }) => [rounded(longitude), rounded(latitude), ...(altitude_m == null ? [] : [altitude_m])]);
   const feature = {
     type: 'Feature',
-    properties: { ...trip, times: positions.map(({ ts }) => ts), speeds_kmh: positions.map(({ speed_kmh }) => speed_kmh) },
-    geometry: {
-      type: 'LineString',
-      coordinates: positions.map(({ longitude, latitude, altitude_m }) => (altitude_m == null ? [longitude, latitude] : [longitude, latitude, altitude_m])),
+    properties: {
+      ...trip,
+      ...(track.thinnedOf == null ? {} : { note: thinnedWords(track) }),
+      times: positions.map(({ ts }) => ts),
+      speeds_kmh: positions.map(({ speed_kmh }) => speed_kmh),
     },
+    // A line has two positions at least (RFC 7946).
+    geometry: coordinates.length > 1 ? { type: 'LineString', coordinates } : coordinates[0] ? { type: 'Point', coordinates: coordinates[0] } : null,
   };
   return `${JSON.stringify({ type: 'FeatureCollection', features: [feature] })}\n`;
 }
 
-export function toTrackCsv(positions: readonly Position[]): string {
+export function toTrackCsv({ positions }: Track): string {
   const columns = ['ts', 'latitude', 'longitude', 'speed_kmh', 'heading_deg', 'altitude_m'] as const;
-  return [columns.join(','), ...positions.map((position) => columns.map((column) => position[column] ?? '').join(','))].map((line) => `${line}\r\n`).join('');
+  const cell = (position: Position, column: (typeof columns)[number]): string =>
+    column === 'latitude' || column === 'longitude' ? degrees(position[column]) : String(position[column] ?? '');
+  return [columns.join(','), ...positions.map((position) => columns.map((column) => cell(position, column)).join(','))].map((line) => `${line}\r\n`).join('');
 }
 
 export interface DrivingEvent {
@@ -103,6 +137,6 @@ export function eventDetail(event: DrivingEvent): string {
   if (event.level_start_pct != null && event.level_end_pct != null) parts.push(`${number(event.level_start_pct)} to ${quantity(event.level_end_pct, 'pct')}`);
   if (event.fuel_l != null) parts.push(quantity(event.fuel_l, 'l', 1));
   if (event.energy_kwh != null) parts.push(quantity(event.energy_kwh, 'kwh', 1));
-  if (event.kind === 'idling') parts.push(duration((Date.parse(event.end_time) - Date.parse(event.start_time)) / 1000));
+  if (event.kind === 'idling' && event.end_time) parts.push(duration((Date.parse(event.end_time) - Date.parse(event.start_time)) / 1000));
   return parts.join(', ');
 }

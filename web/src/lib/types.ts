@@ -83,6 +83,8 @@ export interface Position {
 export interface InvoiceLine {
   id: string;
   kind: 'usage' | 'correction';
+  /** Of a note: the line of the invoice that it corrects. */
+  corrects_line_id?: string | null;
   trip_id: string;
   trip_revision: number;
   trip_start_time: string;
@@ -102,12 +104,21 @@ export interface InvoiceLine {
   row_hash: string;
 }
 
+export const INVOICE_STATUSES = ['draft', 'finalized', 'paid', 'void'] as const;
+export type InvoiceStatus = (typeof INVOICE_STATUSES)[number];
+
+export interface TaxLine {
+  tax_percent: string;
+  taxable_minor: number;
+  tax_minor: number;
+}
+
 export interface Invoice {
   id: string;
   number: string | null;
   organization_id: string;
   organization_name: string;
-  status: 'draft' | 'finalized';
+  status: InvoiceStatus;
   period_start: string;
   period_end: string;
   time_zone: string;
@@ -115,13 +126,53 @@ export interface Invoice {
   subtotal_minor: number;
   tax_minor: number;
   total_minor: number;
+  taxes: TaxLine[];
+  /** Totals of its notes: credits negative, debits positive. */
+  noted_minor: number;
+  /** Less what was refunded. */
+  paid_minor: number;
+  /** Total and notes less payments; 0 of a draft or a void one. */
+  due_minor: number;
   line_count: number;
   created_at: string;
   finalized_at: string | null;
+  paid_at: string | null;
+  voided_at: string | null;
+  void_reason: string | null;
 }
 
 export interface InvoiceWithLines extends Invoice {
   lines: InvoiceLine[];
+  notes: Note[];
+}
+
+export interface Note {
+  id: string;
+  number: string;
+  kind: 'credit' | 'debit';
+  invoice_id: string;
+  invoice_number: string | null;
+  organization_id: string;
+  trip_id: string;
+  trip_revision_before: number;
+  trip_revision: number;
+  currency: string;
+  /** Negative of a credit, as the other two. */
+  subtotal_minor: number;
+  tax_minor: number;
+  total_minor: number;
+  taxes: TaxLine[];
+  created_at: string;
+}
+
+/** `amount_minor` is the difference, `quantity` what is billed now. */
+export interface NoteLine extends InvoiceLine {
+  trip_revision_before: number;
+  quantity_before: string;
+}
+
+export interface NoteWithLines extends Note {
+  lines: NoteLine[];
 }
 
 export interface Evidence {

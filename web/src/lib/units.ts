@@ -50,14 +50,3 @@ const ENDINGS: readonly (readonly [string, Quantity])[] = [
 export function quantityOf(column: string): Quantity | null {
   return ENDINGS.find(([ending]) => column.endsWith(ending))?.[1] ?? null;
 }
-
-// VSS gives each signal a unit of its own; these are the ends of the paths that appear most.
-const PATHS: readonly (readonly [RegExp, Quantity])[] = [
-  [/Speed$/, 'kmh'], [/(PedalPosition|TorquePercent|TPS|Position|StateOfCharge.*|RelativeLevel|Level)$/, 'pct'], [/Temperature$/, 'celsius'],
-  [/(BarometricPressure|MAP|Pressure)$/, 'kpa'], [/Voltage$/, 'volt'], [/Current$/, 'ampere'],
-];
-
-export function quantityOfSignal(path: string): Quantity | null {
-  if (/EngineSpeed|CombustionEngine\.Speed$/.test(path)) return 'rpm';
-  return PATHS.find(([end]) => end.test(path))?.[1] ?? null;
-}

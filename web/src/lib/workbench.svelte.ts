@@ -2,6 +2,7 @@
 // lake's tables, asked for once.
 
 import { api } from './api';
+import { Kept, listOf } from './kept.svelte';
 import { objects } from './sql';
 
 export interface Ran {
@@ -24,23 +25,6 @@ const HISTORY = 'roadlake.sql.history';
 const SAVED = 'roadlake.sql.saved';
 const HISTORY_MAX = 100;
 
-function read<T>(key: string, isOne: (value: unknown) => value is T): T[] {
-  try {
-    const found: unknown = JSON.parse(localStorage.getItem(key) ?? '[]');
-    return Array.isArray(found) ? found.filter(isOne) : [];
-  } catch {
-    return [];
-  }
-}
-
-function write(key: string, values: unknown): void {
-  try {
-    localStorage.setItem(key, JSON.stringify(values));
-  } catch {
-    // A full or forbidden storage: remembered until the page is closed.
-  }
-}
-
 const has = (value: unknown, ...keys: string[]): boolean =>
   typeof value === 'object' && value !== null && keys.every((key) => typeof (value as Record<string, unknown>)[key] === 'string');
 
@@ -49,28 +33,42 @@ export function remembered(history: readonly Ran[], ran: Ran): Ran[] {
   return [ran, ...history.filter(({ query }) => query !== ran.query)].slice(0, HISTORY_MAX);
 }
 
+/** By name; one of the same name is replaced. */
+export function named(saved: readonly Named[], one: Named): Named[] {
+  return [...saved.filter(({ name }) => name !== one.name), one].sort((a, b) => a.name.localeCompare(b.name));
+}
+
 class Workbench {
-  history = $state.raw(read(HISTORY, (value): value is Ran => has(value, 'query', 'at')));
-  saved = $state.raw(read(SAVED, (value): value is Named => has(value, 'name', 'query')));
   tables = $state.raw<Table[]>([]);
   tablesError = $state('');
+  /** The lake has more columns than were listed. */
+  tablesCut = $state(false);
   #asked = false;
+  #history = new Kept(HISTORY, listOf((value): value is Ran => has(value, 'query', 'at'), ({ query }) => query));
+  #saved = new Kept(SAVED, listOf((value): value is Named => has(value, 'name', 'query'), ({ name }) => name));
+
+  get history(): readonly Ran[] {
+    return this.#history.value;
+  }
+  get saved(): readonly Named[] {
+    return this.#saved.value;
+  }
+  /** The browser's storage is full or forbidden: what is saved lasts until the page is closed. */
+  get forgets(): boolean {
+    return this.#history.failed || this.#saved.failed;
+  }
 
   ran(query: string, rows: number | null): void {
-    this.history = remembered(this.history, { query, at: new Date().toISOString(), rows });
-    write(HISTORY, this.history);
+    this.#history.change((now) => remembered(now, { query, at: new Date().toISOString(), rows }));
   }
   forget(): void {
-    this.history = [];
-    write(HISTORY, this.history);
+    this.#history.change(() => []);
   }
   save(name: string, query: string): void {
-    this.saved = [...this.saved.filter((item) => item.name !== name), { name, query }].sort((a, b) => a.name.localeCompare(b.name));
-    write(SAVED, this.saved);
+    this.#saved.change((now) => named(now, { name, query }));
   }
   remove(name: string): void {
-    this.saved = this.saved.filter((item) => item.name !== name);
-    write(SAVED, this.saved);
+    this.#saved.change((now) => now.filter((item) => item.name !== name));
   }
 
   async load(): Promise<void> {
@@ -78,12 +76,11 @@ class Workbench {
     this.#asked = true;
     this.tablesError = '';
     try {
-      const rows = objects<{ table_name: string; column_name: string; data_type: string }>(
-        await api.sql(
-          "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema <> 'information_schema' ORDER BY table_name, ordinal_position",
-          { maxRows: 5000 },
-        ),
+      const found = await api.sql(
+        "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema <> 'information_schema' ORDER BY table_name, ordinal_position",
       );
+      const rows = objects<{ table_name: string; column_name: string; data_type: string }>(found);
+      this.tablesCut = found.is_truncated;
       const tables = new Map<string, Table>();
       for (const { table_name, column_name, data_type } of rows) {
         const table = tables.get(table_name) ?? { name: table_name, columns: [] };

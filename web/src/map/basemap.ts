@@ -140,8 +140,8 @@ function put(map: MapLibre, id: string, data: FeatureCollection): void {
   map.getSource<GeoJSONSource>(id)?.setData(data);
 }
 
-/** Keep land, borders and graticule right for the view: finer data as the reader comes closer. */
-export function attachBasemap(map: MapLibre): void {
+/** Keep land, borders and graticule right for the view: finer data as the reader comes closer. `restyled` fills a new style. */
+export function attachBasemap(map: MapLibre): { restyled: () => void } {
   let shown = '';
   const refresh = async (): Promise<void> => {
     const box = map.getBounds();
@@ -159,8 +159,15 @@ export function attachBasemap(map: MapLibre): void {
     put(map, 'borders', data.borders);
     put(map, 'names', data.names);
   };
-  map.on('moveend', () => void refresh());
-  void refresh();
+  // Without its land a map still shows where things are; the next move asks again.
+  const tried = (): void => void refresh().catch(() => (shown = ''));
+  map.on('moveend', tried);
+  return {
+    restyled: () => {
+      shown = '';
+      tried();
+    },
+  };
 }
 
 export { EMPTY, FONT, put };

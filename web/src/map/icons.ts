@@ -7,16 +7,21 @@ import { token } from './basemap';
 const SIZE = 48;
 const STATES: VehicleStatus[] = ['moving', 'idling', 'parked', 'offline'];
 
-/** Add `vehicle-moving` and so on in the colours of the current scheme. */
+/** Add `vehicle-moving-arrow` and so on in the colours of the current scheme. */
 export function addIcons(map: MapLibre): void {
   for (const state of STATES) {
-    const name = `vehicle-${state}`;
-    if (map.hasImage(name)) map.removeImage(name);
-    map.addImage(name, draw(state), { pixelRatio: 2 });
+    for (const turns of [true, false]) {
+      const name = iconOf(state, turns);
+      if (map.hasImage(name)) map.removeImage(name);
+      map.addImage(name, draw(state, turns), { pixelRatio: 2 });
+    }
   }
 }
 
-function draw(state: VehicleStatus): ImageData {
+/** An arrow where the heading is known and the vehicle is under way; else a dot, which points nowhere. */
+export const iconOf = (state: VehicleStatus, hasHeading: boolean): string => `vehicle-${state}-${hasHeading ? 'arrow' : 'dot'}`;
+
+function draw(state: VehicleStatus, hasHeading: boolean): ImageData {
   const canvas = document.createElement('canvas');
   canvas.width = SIZE;
   canvas.height = SIZE;
@@ -28,7 +33,7 @@ function draw(state: VehicleStatus): ImageData {
   pen.strokeStyle = token('surface');
   pen.lineWidth = 5;
   pen.beginPath();
-  if (state === 'moving' || state === 'idling') {
+  if (hasHeading && (state === 'moving' || state === 'idling')) {
     // An arrow to the north; the layer turns it to the heading.
     pen.moveTo(0, -19);
     pen.lineTo(13, 15);
@@ -36,7 +41,7 @@ function draw(state: VehicleStatus): ImageData {
     pen.lineTo(-13, 15);
     pen.closePath();
   } else {
-    pen.arc(0, 0, state === 'parked' ? 10 : 8, 0, Math.PI * 2);
+    pen.arc(0, 0, state === 'offline' ? 8 : 10, 0, Math.PI * 2);
   }
   pen.stroke();
   pen.fill();

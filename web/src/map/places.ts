@@ -64,6 +64,9 @@ export function placesOf(result: QueryResult, at: Places): Shown {
 export function showPlaces(map: MapLibre, { dots, lines }: Shown): void {
   put(map, 'places', dots);
   put(map, 'place-lines', lines);
+}
+
+export function fitPlaces(map: MapLibre, { dots }: Shown): void {
   const box = bounds(dots.features.map(({ geometry }) => (geometry.type === 'Point' ? { longitude: geometry.coordinates[0], latitude: geometry.coordinates[1] } : {})));
   if (box) map.fitBounds(box, { padding: 40, maxZoom: 14, animate: false });
 }

@@ -40,7 +40,6 @@ export function showTrack(map: MapLibre, positions: readonly Position[]): void {
   put(map, 'track', trackSegments(positions));
   const ends = [point(positions[0], { end: 'start' }), point(positions.at(-1), { end: 'end' })];
   put(map, 'ends', { type: 'FeatureCollection', features: ends.flatMap(({ features }) => features) });
-  fitTrack(map, positions);
 }
 
 export function fitTrack(map: MapLibre, positions: readonly Position[]): void {

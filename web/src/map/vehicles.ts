@@ -4,7 +4,7 @@ import type { FeatureCollection, Point } from 'geojson';
 import type { Map as MapLibre } from 'maplibre-gl';
 import type { FleetItem } from '../lib/types';
 import { EMPTY, FONT, put, token } from './basemap';
-import { addIcons } from './icons';
+import { addIcons, iconOf } from './icons';
 
 export const VEHICLE_LAYER = 'vehicles';
 
@@ -26,7 +26,7 @@ export function addVehicles(map: MapLibre): void {
   map.addLayer({
     id: VEHICLE_LAYER, type: 'symbol', source: 'vehicles',
     layout: {
-      'icon-image': ['concat', 'vehicle-', ['get', 'state']],
+      'icon-image': ['get', 'icon'],
       'icon-rotate': ['get', 'heading'],
       'icon-rotation-alignment': 'map',
       'icon-allow-overlap': true,
@@ -55,7 +55,7 @@ export function showVehicles(map: MapLibre, items: readonly FleetItem[], trails:
       properties: {
         id: item.vehicle_id,
         name: item.name || item.vehicle_id,
-        state: item.state,
+        icon: iconOf(item.state, item.heading_deg != null),
         heading: turns ? (item.heading_deg ?? 0) : 0,
         order: item.vehicle_id === chosen ? -1 : order[item.state],
       },

@@ -9,6 +9,14 @@ export async function invoices(walk, page) {
   await walk.shot(page, 'invoices');
   await walk.accessible(page);
 
+  walk.step = 'invoices by state, and notes';
+  const states = await page.locator('#status option').allInnerTexts();
+  check(['Draft', 'Finalized', 'Paid', 'Void'].every((state) => states.includes(state)), `every state can be chosen: ${states}`);
+  await page.getByRole('radio', { name: 'Credit and debit notes' }).check({ force: true });
+  await page.locator('.card').locator('tbody tr, .notice').first().waitFor();
+  await page.goto(`${walk.base}/invoices`);
+  await page.waitForSelector('tbody tr');
+
   walk.step = 'an invoice';
   await page.locator('tbody tr a').first().click();
   await page.waitForSelector('button[data-line]');

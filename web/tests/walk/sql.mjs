@@ -41,6 +41,28 @@ export async function workbench(walk, page) {
   await page.waitForSelector('[data-editor="ready"]');
   await walk.shot(page, 'sql');
 
+  walk.step = 'values that repeat';
+  // The same time, name and column twice: each is drawn, and none ends the page.
+  const twice = "SELECT s.ts, o.ts, s.who, s.n FROM (SELECT ts, who, n FROM (VALUES (TIMESTAMP '2026-01-01T00:00:00Z', 'a', 1.0), (TIMESTAMP '2026-01-01T00:00:00Z', 'a', 2.0), (TIMESTAMP '2026-01-01T00:00:30Z', 'b', -1.0), (TIMESTAMP '2026-01-01T00:00:30Z', 'b', NULL)) AS v(ts, who, n)) AS s JOIN (SELECT 1 AS ts) AS o ON o.ts = 1";
+  for (const [view, drawn] of [['line', '.view path.line'], ['bar', '.view svg[role="slider"] rect']]) {
+    await page.goto(`${walk.base}/sql?${new URLSearchParams({ query: twice, view, y: 'n' })}`);
+    await page.waitForSelector(drawn, { state: 'attached' });
+  }
+
+  walk.step = 'a link to a view';
+  const shared = "SELECT vehicle_id, date, distance_km FROM vehicle_day ORDER BY date";
+  await page.goto(`${walk.base}/sql?${new URLSearchParams({ query: shared, sort: '-distance_km', rows: '10000' })}`);
+  await page.waitForSelector('th[aria-sort="descending"] >> text=distance_km');
+  check((await page.locator('.limit select').inputValue()) === '10000', 'the rows asked for are in the link');
+  await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true }));
+  await page.getByRole('button', { name: 'Share' }).click();
+  check((await page.locator('#link').inputValue()).includes('sort=-distance_km'), 'a link that cannot be copied is shown');
+
+  walk.step = 'a result that is cut';
+  await page.goto(`${walk.base}/sql?${new URLSearchParams({ query: 'SELECT vehicle_id, ts FROM readings' })}`);
+  await page.waitForSelector('[data-cut]');
+  check((await page.locator('[data-zone]').getAttribute('data-zone')) === 'Europe/Copenhagen', 'the zone of its times is told');
+
   walk.step = 'a query as a map, cancelled';
   const places = 'SELECT vehicle_id, ts, latitude, longitude FROM readings ORDER BY ts';
   await page.goto(`${walk.base}/sql?${new URLSearchParams({ query: places, view: 'map' })}`);

@@ -36,6 +36,17 @@ export async function trips(walk, page) {
   // A line straight up has no width, so it is looked for, not at.
   await page.waitForFunction(() => document.querySelectorAll('.charts line.at').length === 2);
 
+  walk.step = 'a trip in the dark';
+  // A new style has what the map showed, where the reader looked: the basemap's and the track's sources.
+  await page.getByRole('button', { name: 'Settings' }).press('Enter');
+  await page.getByRole('radio', { name: 'Dark' }).check({ force: true });
+  await page.keyboard.press('Escape');
+  await walk.mapDrawn(page);
+  await walk.shot(page, 'trip-dark');
+  await page.getByRole('button', { name: 'Settings' }).press('Enter');
+  await page.getByRole('radio', { name: 'System' }).check({ force: true });
+  await page.keyboard.press('Escape');
+
   walk.step = 'the files of a trip';
   for (const [name, pattern] of [['GPX', /<trkpt lat=/], ['GeoJSON', /"LineString"/], ['CSV', /^ts,latitude/]]) {
     const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name, exact: true }).click()]);

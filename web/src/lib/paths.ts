@@ -1,0 +1,53 @@
+// The console's addresses, each written once: links are made here, and route.svelte.ts reads them.
+
+type Query = Record<string, string | null | undefined>;
+
+export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql' } as const;
+
+function made(parts: readonly string[], query: Query = {}): string {
+  const set = Object.entries(query).flatMap(([name, value]) => (value ? [[name, value]] : []));
+  return `/${parts.map(encodeURIComponent).join('/')}${set.length ? `?${new URLSearchParams(set)}` : ''}`;
+}
+
+export const paths = {
+  live: (vehicle?: string) => made([], { vehicle }),
+  trips: (vehicle?: string) => made([PAGES.trips], { vehicle }),
+  trip: (id: string) => made([PAGES.trips, id]),
+  invoices: () => made([PAGES.invoices]),
+  invoice: (id: string, query?: { note?: string }) => made([PAGES.invoices, id], query),
+  vehicle: (id: string) => made([PAGES.vehicles, id]),
+  reports: (board?: string, query?: { days?: string | null }) => made(board ? [PAGES.reports, board] : [PAGES.reports], query),
+  sql: (query?: { query: string; view?: string; x?: string; y?: string; by?: string }) => made([PAGES.sql], query),
+  docs: () => '/docs',
+};
+
+export type Route =
+  | { page: 'live' }
+  | { page: 'trips' }
+  | { page: 'trip'; id: string }
+  | { page: 'invoices' }
+  | { page: 'invoice'; id: string }
+  | { page: 'vehicle'; id: string }
+  | { page: 'reports'; board: string }
+  | { page: 'sql' }
+  | { page: 'missing'; path: string };
+
+/** Which page a path is. */
+export function parse(path: string): Route {
+  let parts: string[];
+  try {
+    parts = path.split('/').filter(Boolean).map(decodeURIComponent);
+  } catch {
+    return { page: 'missing', path };
+  }
+  const [first, second, extra] = parts;
+  if (extra === undefined) {
+    if (first === undefined) return { page: 'live' };
+    if (first === PAGES.trips) return second ? { page: 'trip', id: second } : { page: 'trips' };
+    if (first === PAGES.invoices) return second ? { page: 'invoice', id: second } : { page: 'invoices' };
+    if (first === PAGES.vehicles && second) return { page: 'vehicle', id: second };
+    if (first === PAGES.reports) return { page: 'reports', board: second ?? '' };
+    if (first === PAGES.sql && second === undefined) return { page: 'sql' };
+  }
+  return { page: 'missing', path };
+}

@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Fleet } from '../src/lib/fleet.svelte';
+import type { FleetItem } from '../src/lib/types';
+
+const item = (vehicle_id: string, received_at: string): FleetItem => ({ vehicle_id, name: '', received_at, ts: received_at, latitude: 1, longitude: 2, state: 'moving' }) as FleetItem;
+
+class Source {
+  static all: Source[] = [];
+  static readonly CLOSED = 2;
+  readyState = 0;
+  onopen: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+  heard = new Map<string, (event: { data: string }) => void>();
+  constructor() {
+    Source.all.push(this);
+  }
+  addEventListener(kind: string, listener: (event: { data: string }) => void): void {
+    this.heard.set(kind, listener);
+  }
+  close(): void {
+    this.readyState = Source.CLOSED;
+  }
+  static get open(): Source[] {
+    return Source.all.filter(({ readyState }) => readyState !== Source.CLOSED);
+  }
+}
+
+let answers: ((items: FleetItem[]) => void)[] = [];
+const settled = async (): Promise<void> => {
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+};
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  Source.all = [];
+  answers = [];
+  vi.stubGlobal('EventSource', Source);
+  vi.stubGlobal('fetch', () => new Promise((resolve) => answers.push((data) => resolve({ ok: true, text: () => Promise.resolve(JSON.stringify({ data, as_of: 'never' })) }))));
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe('the stream', () => {
+  it('is one, however often it is asked for at once', async () => {
+    const fleet = new Fleet();
+    fleet.start();
+    fleet.start();
+    fleet.retry();
+    fleet.retry();
+    for (const answer of answers) answer([]);
+    await settled();
+    expect(Source.all).toHaveLength(1);
+    fleet.retry();
+    answers.at(-1)?.([]);
+    await settled();
+    expect(Source.all).toHaveLength(2);
+    expect(Source.open).toHaveLength(1);
+  });
+  it('is closed with its page, also when the page went while it was being opened', async () => {
+    const fleet = new Fleet();
+    fleet.start();
+    fleet.stop();
+    answers[0]?.([]);
+    await settled();
+    expect(Source.all).toHaveLength(0);
+    fleet.start();
+    answers[1]?.([]);
+    await settled();
+    expect(Source.open).toHaveLength(1);
+    fleet.stop();
+    expect(Source.open).toHaveLength(0);
+  });
+  it('does not come back to life by a try that was planned', async () => {
+    const fleet = new Fleet();
+    fleet.start();
+    answers[0]?.([]);
+    await settled();
+    const [source] = Source.all;
+    source?.close();
+    source?.onerror?.();
+    expect(fleet.link).toBe('reconnecting');
+    fleet.stop();
+    vi.advanceTimersByTime(60_000);
+    await settled();
+    expect(answers).toHaveLength(1);
+  });
+  it('is not undone by an older snapshot, nor ended by half an event', async () => {
+    const fleet = new Fleet();
+    fleet.start();
+    answers[0]?.([item('v', '2026-01-01T00:00:00Z')]);
+    await settled();
+    const [source] = Source.all;
+    source?.onopen?.();
+    source?.onopen?.();
+    source?.heard.get('vehicle')?.({ data: JSON.stringify(item('v', '2026-01-01T00:00:09Z')) });
+    source?.heard.get('vehicle')?.({ data: '{"vehicle_id":' });
+    answers[1]?.([item('v', '2026-01-01T00:00:05Z'), item('w', '2026-01-01T00:00:05Z')]);
+    await settled();
+    vi.advanceTimersByTime(1000);
+    expect(fleet.items.map(({ vehicle_id, received_at }) => [vehicle_id, received_at.slice(17, 19)])).toEqual([['v', '09'], ['w', '05']]);
+    expect(fleet.skewMs).toBe(0);
+    fleet.stop();
+  });
+});

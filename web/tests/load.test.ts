@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import { ApiError, Cancelled } from '../src/lib/api';
+import { Load, Paged } from '../src/lib/load.svelte';
+import type { Page } from '../src/lib/types';
+
+/** A request whose answer comes when the test says so. */
+function held<T>() {
+  let give: (value: T) => void = () => undefined;
+  let fail: (cause: unknown) => void = () => undefined;
+  const answer = new Promise<T>((resolve, reject) => ([give, fail] = [resolve, reject]));
+  return { answer, give: (value: T) => give(value), fail: (cause: unknown) => fail(cause) };
+}
+
+describe('a request', () => {
+  it('that a newer one replaced is aborted, and its answer dropped', async () => {
+    const load = new Load<string>();
+    const [old, next] = [held<string>(), held<string>()];
+    let signal: AbortSignal | undefined;
+    const first = load.run((own) => ((signal = own), old.answer));
+    const second = load.run(() => next.answer);
+    expect(signal?.aborted).toBe(true);
+    next.give('new');
+    expect(await second).toBe(true);
+    old.give('old');
+    expect(await first).toBe(false);
+    expect(load.value).toBe('new');
+    expect(load.busy).toBe(false);
+  });
+  it('that is taken back is no error', async () => {
+    const load = new Load<string>();
+    const { answer, fail } = held<string>();
+    const run = load.run(() => answer);
+    load.stop();
+    expect([load.busy, load.cancelled]).toEqual([false, true]);
+    fail(new Cancelled());
+    await run;
+    expect(load.error).toBeNull();
+    await load.run(() => Promise.reject(new Cancelled()));
+    expect(load.error).toBeNull();
+    await load.run(() => Promise.reject(new ApiError('Broken', 'x', 500)));
+    expect([load.error?.title, load.cancelled]).toEqual(['Broken', false]);
+  });
+});
+
+describe('a list in pages', () => {
+  const page = (ids: string[], next_cursor?: string): Page<{ id: string }> => ({ data: ids.map((id) => ({ id })), next_cursor });
+
+  it('keeps the cursor of the filter that is shown, though an older answer comes later', async () => {
+    const list = new Paged<{ id: string }>();
+    const [all, one] = [held<Page<{ id: string }>>(), held<Page<{ id: string }>>()];
+    const first = list.refresh(() => all.answer);
+    const second = list.refresh(() => one.answer);
+    one.give(page(['b'], 'after-b'));
+    await second;
+    all.give(page(['a'], 'after-a'));
+    await first;
+    expect(list.items.map(({ id }) => id)).toEqual(['b']);
+    expect(list.cursor).toBe('after-b');
+  });
+  it('a next page that comes after the filter changed is not added', async () => {
+    const list = new Paged<{ id: string }>();
+    const late = held<Page<{ id: string }>>();
+    await list.refresh((_, after) => (after ? late.answer : Promise.resolve(page(['a'], 'x'))));
+    const more = list.next();
+    await list.refresh(() => Promise.resolve(page(['c'])));
+    late.give(page(['b'], 'y'));
+    await more;
+    expect([list.items.map(({ id }) => id), list.cursor]).toEqual([['c'], null]);
+  });
+  it('asks with its own cursor, and has what moved between pages once', async () => {
+    const list = new Paged<{ id: string }>();
+    const asked: (string | undefined)[] = [];
+    const read = (_: AbortSignal, after?: string) => (asked.push(after), Promise.resolve(after ? page(['b', 'c']) : page(['a', 'b'], 'n')));
+    await list.refresh(read);
+    await list.next();
+    await list.next();
+    expect(asked).toEqual([undefined, 'n']);
+    expect(list.items.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
+  });
+  it('that failed has no next page', async () => {
+    const list = new Paged<{ id: string }>();
+    await list.refresh(() => Promise.reject(new ApiError('Broken', 'x', 500)));
+    await list.next();
+    expect([list.first.error?.title, list.items, list.cursor]).toEqual(['Broken', [], null]);
+  });
+});

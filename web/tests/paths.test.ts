@@ -1,0 +1,34 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { copyText } from '../src/lib/clipboard';
+import { parse, paths } from '../src/lib/paths';
+
+describe('addresses', () => {
+  it('are read as they are written, whatever an id holds', () => {
+    for (const id of ['v-1', 'a/b', 'ä ?#%']) {
+      expect(parse(paths.vehicle(id))).toEqual({ page: 'vehicle', id });
+      expect(parse(paths.trip(id))).toEqual({ page: 'trip', id });
+      expect(parse(new URL(paths.invoice(id, { note: 'crn_1' }), 'http://x').pathname)).toEqual({ page: 'invoice', id });
+    }
+    expect(parse(paths.live())).toEqual({ page: 'live' });
+    expect(parse(paths.trips())).toEqual({ page: 'trips' });
+    expect(parse(paths.invoices())).toEqual({ page: 'invoices' });
+    expect(parse(paths.sql())).toEqual({ page: 'sql' });
+    expect(parse(paths.reports('faults'))).toEqual({ page: 'reports', board: 'faults' });
+    expect(new URL(paths.trips('a&b'), 'http://x').searchParams.get('vehicle')).toBe('a&b');
+  });
+  it('that are none are missing, and end nothing', () => {
+    for (const path of ['/nowhere', '/trips/a/b', '/vehicles', '/trips/%E0%A4%A']) expect(parse(path)).toEqual({ page: 'missing', path });
+  });
+});
+
+describe('the clipboard', () => {
+  afterEach(() => vi.unstubAllGlobals());
+  it('that is not there, or refuses, is told', async () => {
+    vi.stubGlobal('navigator', {});
+    expect(await copyText('x')).toBe(false);
+    vi.stubGlobal('navigator', { clipboard: { writeText: () => Promise.reject(new Error('NotAllowedError')) } });
+    expect(await copyText('x')).toBe(false);
+    vi.stubGlobal('navigator', { clipboard: { writeText: () => Promise.resolve() } });
+    expect(await copyText('x')).toBe(true);
+  });
+});
