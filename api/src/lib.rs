@@ -1,5 +1,5 @@
-//! REST in business domains, each owning its data: `users ← vehicles ← trips ← billing`. A domain
-//! may call the public functions of those to its left, never the reverse, and never touches their
+//! REST in business domains, each owning its data: `users ← vehicles ← trips ← billing ← bookings`. A
+//! domain may call the public functions of those to its left, never the reverse, and never touches their
 //! tables.
 //!
 //! Owns: the api's own database, its event log, and what organizations, vehicles, trips and
@@ -21,6 +21,7 @@
 mod app;
 mod audit;
 pub mod billing;
+pub mod bookings;
 pub mod caller;
 pub mod config;
 mod console;
