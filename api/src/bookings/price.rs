@@ -100,8 +100,14 @@ pub(super) async fn hold(
     now: Timestamp,
     (booking, price, to): (&Booking, &BookingPrice, Timestamp),
 ) -> Result<Credit, DomainError> {
-    let Some(wallet_id) = booking.wallet_id.as_ref().filter(|_| price.total_minor > 0) else {
+    if price.total_minor == 0 {
         return Ok(Credit::Held(None));
+    }
+    let Some(wallet_id) = &booking.wallet_id else {
+        // What it cost before was nothing.
+        return Ok(Credit::Missing(
+            "the organization had no wallet when this was booked; book anew".to_owned(),
+        ));
     };
     let new = NewHold {
         wallet_id: wallet_id.to_string(),

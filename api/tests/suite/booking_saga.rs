@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    billing::{invoicing, wallet_types::Wallet, wallets},
+    billing::{wallet_types::Wallet, wallets},
     bookings::{
         self, acts, saga,
         types::{Booking, BookingQuery, BookingStatus, EndCode, Extension, NewBooking},
@@ -30,8 +30,6 @@ use crate::place::Place;
 
 /// Points at which each scenario is killed.
 const KILLS: usize = 30;
-/// What an hour costs.
-const HOUR: i64 = 725;
 /// The start of the hours that are booked: an hour after the clock's.
 const FROM_US: i64 = 1_795_438_800_000_000;
 const HOUR_US: i64 = 3_600_000_000;
@@ -73,8 +71,11 @@ async fn booked(db: &Db, now: Timestamp, new: NewBooking) -> Result<Booking, Dom
 
 /// What another process does, so long after.
 async fn worked(db: &Db, now: Timestamp) {
-    let worker =
-        Worker { db: db.clone(), notifier: Arc::new(InApp { db: db.clone() }), clock: ManualClock::at(now.0) };
+    let worker = Worker {
+        db: db.clone(),
+        notifier: Arc::new(InApp { db: db.clone() }),
+        clock: ManualClock::at(now.0),
+    };
     worker.look().await.unwrap();
     worker.look().await.unwrap();
 }
@@ -123,6 +124,8 @@ async fn clean(place: &Place, db: &Db, booking: &Booking) -> BookingStatus {
             assert_eq!(has, (false, false, false), "{booking:?}");
             assert!(held.is_none_or(|status| status == "released"), "{held:?}");
             assert!(plans.iter().all(|plan| plan.contains("\"dropped\"")), "{plans:?}");
+            let confirmed = usize::from(booking.confirmed_at.is_some());
+            assert_eq!((told.len(), delivered.len()), (confirmed, confirmed));
         }
         status => panic!("{status:?} is neither: {booking:?}"),
     }
@@ -184,7 +187,10 @@ async fn act_out(clean_place: &Place, scenario: Scenario, polls: usize) -> (bool
     let wallet = only_wallet(&db).await;
     assert_eq!(wallet.held_minor, expected_held, "{scenario:?} after {polls} polls");
     assert_eq!(wallet.balance_minor, 10_000);
-    let events = texts(&place, "SELECT aggregate_id || '/' || event_type FROM events WHERE aggregate_type = 'booking'");
+    let events = texts(
+        &place,
+        "SELECT aggregate_id || '/' || event_type FROM events WHERE aggregate_type = 'booking'",
+    );
     let events = events.await;
     let mut once = events.clone();
     once.sort();

@@ -97,8 +97,14 @@ async fn a_vehicle_is_booked_driven_and_paid_by_its_trips_which_are_on_no_invoic
     let read = server.get(&path).await;
     let booking = read.json();
     // 31.80 and a quarter of it.
-    assert_eq!((&booking["price"]["net_minor"], &booking["price"]["total_minor"]), (&json!(3_180), &json!(3_975)));
-    assert_eq!((&booking["price"]["basis"], &booking["price"]["tariff_version"]), (&json!("estimate"), &json!(1)));
+    assert_eq!(
+        (&booking["price"]["net_minor"], &booking["price"]["total_minor"]),
+        (&json!(3_180), &json!(3_975))
+    );
+    assert_eq!(
+        (&booking["price"]["basis"], &booking["price"]["tariff_version"]),
+        (&json!("estimate"), &json!(1))
+    );
     assert_eq!(fleet.money().await, (10_000, 3_975));
     let etag = read.header("etag").unwrap().to_owned();
     assert_eq!(server.send(&format!("GET {path}"), &[("if-none-match", &etag)], None).await.status, 304);
@@ -173,7 +179,9 @@ async fn of_two_on_the_last_vehicle_one_wins_and_the_other_is_told_why_and_holds
     assert_eq!((won.status, lost.status), (201, 409), "{won:?} {lost:?}");
     let (won, told) = (won.json(), lost.json());
     let detail = told["detail"].as_str().unwrap();
-    for part in ["car-1", won["id"].as_str().unwrap(), won["from"].as_str().unwrap(), won["to"].as_str().unwrap()] {
+    for part in
+        ["car-1", won["id"].as_str().unwrap(), won["from"].as_str().unwrap(), won["to"].as_str().unwrap()]
+    {
         assert!(detail.contains(part), "{part}: {detail}");
     }
     assert_eq!(fleet.money().await, (10_000, FOUR_HOURS));
@@ -203,7 +211,11 @@ async fn where_any_vehicle_does_the_free_one_is_found() {
     assert_eq!(vehicles, [json!("car-1"), json!("car-2")]);
     let none = fleet.book("three", any).await;
     assert_eq!(none.status, 409);
-    assert!(none.json()["detail"].as_str().unwrap().contains("no vehicle of the organization"), "{}", none.body);
+    assert!(
+        none.json()["detail"].as_str().unwrap().contains("no vehicle of the organization"),
+        "{}",
+        none.body
+    );
 }
 
 #[tokio::test]
@@ -247,7 +259,8 @@ async fn keep_half(fleet: &Fleet) {
     let id = fleet.server.json(&path).await["tariff_id"].as_str().unwrap().to_owned();
     let mut terms = tariff();
     terms["booking_kept_percent"] = json!("50");
-    let put = fleet.server.send(&format!("PUT /v1/tariffs/{id}"), &[("if-match", "\"1\"")], Some(&terms)).await;
+    let put =
+        fleet.server.send(&format!("PUT /v1/tariffs/{id}"), &[("if-match", "\"1\"")], Some(&terms)).await;
     assert_eq!(put.status, 200, "{}", put.body);
 }
 
@@ -257,7 +270,10 @@ async fn a_cancelled_booking_is_free_before_its_start_and_later_costs_what_the_t
     keep_half(&fleet).await;
     let id = fleet.booked("one", wish(13, 17)).await;
     let (status, cancelled) = fleet.act(&id, "cancel", "c1", json!({})).await;
-    assert_eq!((status, &cancelled["status"], &cancelled["charged_minor"]), (200, &json!("cancelled"), &json!(0)));
+    assert_eq!(
+        (status, &cancelled["status"], &cancelled["charged_minor"]),
+        (200, &json!("cancelled"), &json!(0))
+    );
     assert_eq!(fleet.act(&id, "cancel", "c1", json!({})).await.1, cancelled, "once");
     assert_eq!(fleet.act(&id, "cancel", "c2", json!({})).await.0, 409);
     assert_eq!(fleet.money().await, (10_000, 0));
@@ -371,7 +387,10 @@ async fn bookings_are_listed_by_start_and_filtered_and_paged() {
     assert_eq!(listed("").await.0, ids);
     let (first, cursor) = listed("limit=2").await;
     assert_eq!(first, ids[..2]);
-    assert_eq!(listed(&format!("limit=2&cursor={}", cursor.as_str().unwrap())).await, (vec![ids[2].clone()], Value::Null));
+    assert_eq!(
+        listed(&format!("limit=2&cursor={}", cursor.as_str().unwrap())).await,
+        (vec![ids[2].clone()], Value::Null)
+    );
     assert_eq!(listed("from=2026-11-23T14:00:00Z&to=2026-11-23T17:00:00Z").await.0, [ids[1].clone()]);
     assert_eq!(listed("vehicle_id=car-2").await.0, [""; 0]);
     assert_eq!(listed("status=confirmed&vehicle_id=car-1").await.0.len(), 3);

@@ -259,11 +259,8 @@ async fn an_organization_changes_nothing_of_another() {
         ),
     ] {
         let bearer = format!("Bearer {}", bolt.key);
-        let headers = [
-            ("authorization", bearer.as_str()),
-            ("if-match", "\"1\""),
-            ("idempotency-key", what.as_str()),
-        ];
+        let headers =
+            [("authorization", bearer.as_str()), ("if-match", "\"1\""), ("idempotency-key", what.as_str())];
         let answer = server.send(&what, &headers, Some(&body).filter(|b| !b.is_null())).await;
         assert_eq!(answer.status, status, "{what}: {}", answer.body);
     }
