@@ -1,7 +1,7 @@
 //! The saga: hold credit, reserve the vehicle, plan the trip, confirm; or undo what was done, the
 //! last first.
 //!
-//! How far a booking is, its events say. [`next`] reads it off and is pure; [`step`] takes that one
+//! How far a booking is, its events say. `next` reads it off and is pure; [`step`] takes that one
 //! step in a transaction of its own, with the event that says it was taken. So a step happens
 //! once, whoever takes it: the request, or after it died the worker of any process, or both at a
 //! time, as writers take turns. Killed between two steps, a booking goes on at the next, or is
