@@ -38,7 +38,7 @@ use crate::{
     db::Conn,
     events,
     fault::DomainError,
-    ids::{OrganizationId, TariffId},
+    ids::{OrganizationId, TariffId, TripId},
     trips::{
         TripObserver,
         types::{Trip, TripState},
@@ -112,6 +112,11 @@ async fn bill_or_wait(conn: &mut Conn, now: Timestamp, trip: &Trip) -> Result<()
         (None, TripState::Withdrawn) => (UsageState::Void, None),
     };
     store::save_usage(conn, trip, state, assignment.as_ref()).await
+}
+
+/// Whether billing has taken a trip.
+pub(crate) async fn knows(conn: &mut Conn, trip_id: &TripId) -> Result<bool, DomainError> {
+    Ok(store::usage_trip(conn, trip_id).await?.is_some())
 }
 
 /// Who pays for a vehicle's trips now, if anybody does.

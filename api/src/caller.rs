@@ -5,7 +5,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use crate::{
     error::ApiError,
     fault::DomainError,
-    ids::{ApiKeyId, OrganizationId},
+    ids::{ApiKeyId, OrganizationId, UserId},
     users::role::Role,
 };
 
@@ -17,17 +17,23 @@ pub struct Caller {
     /// The role of the person whose key it is: the key may no more than they.
     person: Option<Role>,
     organization: Option<OrganizationId>,
+    /// The person whose key it is, if it is one's.
+    user: Option<UserId>,
 }
 
 impl Caller {
     /// Whoever is on this machine, where no key is asked for.
     pub(crate) fn local() -> Self {
-        Self { actor: "local".to_owned(), role: Role::Owner, person: None, organization: None }
+        Self::owner("local")
     }
 
     /// Who has the key of `api_key_file`.
-    pub(crate) fn operator() -> Self {
-        Self { actor: "operator".to_owned(), role: Role::Owner, person: None, organization: None }
+    pub fn operator() -> Self {
+        Self::owner("operator")
+    }
+
+    fn owner(actor: &str) -> Self {
+        Self { actor: actor.to_owned(), role: Role::Owner, person: None, organization: None, user: None }
     }
 
     /// Who has an API key.
@@ -36,7 +42,12 @@ impl Caller {
         (role, person): (Role, Option<Role>),
         organization: Option<OrganizationId>,
     ) -> Self {
-        Self { actor: id.to_string(), role, person, organization }
+        Self { actor: id.to_string(), role, person, organization, user: None }
+    }
+
+    /// The same, if it is a person's key: of that person.
+    pub(crate) fn of_person(self, user: Option<UserId>) -> Self {
+        Self { user, ..self }
     }
 
     /// The role that a rule does not allow, if any: the key's, or that of the person it is of.
@@ -56,6 +67,11 @@ impl Caller {
     /// Whose data alone they reach; everybody's when none.
     pub(crate) fn organization(&self) -> Option<&OrganizationId> {
         self.organization.as_ref()
+    }
+
+    /// The person whose key they have, if it is one's.
+    pub(crate) fn user(&self) -> Option<&UserId> {
+        self.user.as_ref()
     }
 
     /// The organization of a new thing: as asked, or else their own. Another's than their own does

@@ -19,6 +19,7 @@ use crate::{
     app::App,
     audit::{self, Write},
     billing::{invoicing, tariffs},
+    bookings,
     caller::Caller,
     db::Conn,
     error::ApiError,
@@ -222,6 +223,7 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Trip => "trip",
         Thing::Tariff => "tariff",
         Thing::Invoice => "invoice",
+        Thing::Booking => "booking",
     }
 }
 
@@ -255,6 +257,10 @@ async fn is_own(
         }
         Thing::Invoice => match id.parse() {
             Ok(id) => Some(invoicing::get(conn, &id).await?.organization_id),
+            Err(_) => None,
+        },
+        Thing::Booking => match id.parse() {
+            Ok(id) => Some(bookings::get(conn, &id).await?.organization_id),
             Err(_) => None,
         },
     };

@@ -11,6 +11,9 @@ use wire::time::Timestamp;
 
 use crate::{db::Conn, fault::DomainError, ids::EventId};
 
+/// Events read at once to make rows anew.
+const REBUILD_COUNT: i64 = 1_000;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Event {
@@ -21,7 +24,7 @@ pub struct Event {
     pub event_id: EventId,
     /// To which thing it happened.
     pub aggregate_id: String,
-    /// `organization`, `vehicle`, `trip`, `tariff`, `invoice`.
+    /// `organization`, `vehicle`, `trip`, `tariff`, `invoice`, `booking`.
     pub aggregate_type: String,
     /// Such as `TripCompleted`.
     pub event_type: String,
@@ -119,6 +122,24 @@ pub async fn after(conn: &mut Conn, position: i64, limit: i64) -> Result<Vec<Eve
     )
     .bind(position)
     .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(event).collect()
+}
+
+/// Events of a type of aggregate after a position, in order, so many at a time.
+pub(crate) async fn of_type_after(
+    conn: &mut Conn,
+    aggregate_type: &str,
+    position: i64,
+) -> Result<Vec<Event>, DomainError> {
+    let rows = sqlx::query(
+        "SELECT position, event_id, aggregate_id, aggregate_type, event_type, version, timestamp_us, data \
+         FROM events WHERE aggregate_type = $1 AND position > $2 ORDER BY position LIMIT $3",
+    )
+    .bind(aggregate_type.to_owned())
+    .bind(position)
+    .bind(REBUILD_COUNT)
     .fetch_all(conn)
     .await?;
     rows.iter().map(event).collect()

@@ -145,6 +145,18 @@ prefixed_id!(
     RefundId, "refund", "rfd_"
 );
 prefixed_id!(
+    /// A booking.
+    BookingId, "booking", "bkg_"
+);
+prefixed_id!(
+    /// A trip that is to take place.
+    PlannedTripId, "planned trip", "ptr_"
+);
+prefixed_id!(
+    /// Something a person is told.
+    NotificationId, "notification", "ntf_"
+);
+prefixed_id!(
     /// A domain event.
     EventId, "event", "evt_"
 );

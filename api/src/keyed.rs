@@ -60,7 +60,11 @@ pub(crate) fn answered(answer: StoredAnswer) -> Response {
 
 /// The same, marked as one that was given before.
 pub(crate) fn replayed(answer: StoredAnswer) -> Response {
-    let mut response = answered(answer);
+    replay_of(answered(answer))
+}
+
+/// A response, marked as one that was given before.
+pub(crate) fn replay_of(mut response: Response) -> Response {
     response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
     response
 }

@@ -1,15 +1,15 @@
-//! REST in business domains, each owning its data: `users ← vehicles ← trips ← billing`. A domain
-//! may call the public functions of those to its left, never the reverse, and never touches their
+//! REST in business domains, each owning its data: `users ← vehicles ← trips ← billing ← bookings`. A
+//! domain may call the public functions of those to its left, never the reverse, and never touches their
 //! tables.
 //!
-//! Owns: the api's own database, its event log, and what organizations, vehicles, trips and
-//! invoices are to a client. Does not own: telemetry and how trips are derived (the lake and
+//! Owns: the api's own database, its event log, and what organizations, vehicles, trips, invoices and
+//! bookings are to a client. Does not own: telemetry and how trips are derived (the lake and
 //! analytics, reached through [`lake_port`]), nor the console's source (`web/`, built in).
 //!
 //! Main path: [`trips::follow`] projects each version of the lake's `trips` table in one database
 //! transaction with its events, mileage and invoice lines, exactly once; `billing/rating.rs` makes
-//! the amounts; `billing/evidence.rs` proves a line again from the lake. Requests: [`serve`] routes
-//! them, `manners.rs` limits their time, `entry.rs` says who asks and whether they may (by
+//! the amounts; `billing/evidence.rs` proves a line again from the lake; `bookings/saga.rs` takes the
+//! steps of a booking. Requests: [`serve`] routes them, `manners.rs` limits their time, `entry.rs` says who asks and whether they may (by
 //! `permissions.rs`), `extract.rs` reads them, a domain's `http.rs` answers, `error.rs` makes
 //! problem details of what failed, and `audit.rs` keeps who changed what.
 //!
@@ -21,6 +21,7 @@
 mod app;
 mod audit;
 pub mod billing;
+pub mod bookings;
 pub mod caller;
 pub mod config;
 mod console;

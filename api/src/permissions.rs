@@ -29,6 +29,7 @@ pub(crate) enum Thing {
     Trip,
     Tariff,
     Invoice,
+    Booking,
 }
 
 /// Who may call a route.
@@ -66,6 +67,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("GET", "/v1/api-keys/{id}", NOBODY_ELSE, Reach::Of(Thing::ApiKey)),
     rule("DELETE", "/v1/api-keys/{id}", NOBODY_ELSE, Reach::Of(Thing::ApiKey)),
     rule("GET", "/v1/audit-log", NOBODY_ELSE, Reach::Narrowed),
+    rule("GET", "/v1/notifications", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
     // vehicles
     rule("GET", "/v1/vehicles", EVERYBODY, Reach::Narrowed),
     // A vehicle's readings are whoever's it is: only the operator says whose.
@@ -113,6 +115,15 @@ pub(crate) const RULES: &[Rule] = &[
     rule("POST", "/v1/payments", &[Billing], Reach::Operator),
     rule("POST", "/v1/payments/{id}/confirm", &[Billing], Reach::Operator),
     rule("POST", "/v1/refunds", &[Billing], Reach::Operator),
+    // bookings
+    rule("GET", "/v1/vehicles/available", &[Dispatcher, Analyst, Driver], Reach::Narrowed),
+    rule("GET", "/v1/bookings", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
+    rule("POST", "/v1/bookings", &[Dispatcher, Driver], Reach::Narrowed),
+    rule("GET", "/v1/bookings/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Booking)),
+    rule("POST", "/v1/bookings/{id}/extend", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
+    rule("POST", "/v1/bookings/{id}/cancel", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
+    rule("POST", "/v1/bookings/{id}/start", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
+    rule("POST", "/v1/bookings/{id}/finish", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
     // of no domain
     rule("POST", "/v1/sql", &[Analyst], Reach::Narrowed),
     rule("GET", "/v1/events", &[Analyst], Reach::Operator),

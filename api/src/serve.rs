@@ -19,10 +19,11 @@ use crate::{
     app::{App, Parts},
     audit,
     billing::{
-        self, Billing,
+        self,
         gateway::{Gateway, Sandbox},
         upkeep::Upkeep,
     },
+    bookings::{self, observer::BookedTrips, worker::Worker},
     config::Settings,
     console,
     db::{Db, DbError},
@@ -37,7 +38,7 @@ use crate::{
         self,
         follow::{self, Follower},
     },
-    users::{self, secret::Hashing},
+    users::{self, notifications::InApp, secret::Hashing},
     vehicles,
 };
 
@@ -112,7 +113,7 @@ pub async fn start(
     let follower = Follower {
         db: db.clone(),
         lake: Arc::clone(&lake),
-        observer: Arc::new(Billing),
+        observer: Arc::new(BookedTrips::default()),
         registration: settings.registration,
         clock: Arc::clone(&clock),
     };
@@ -128,6 +129,14 @@ pub async fn start(
     let stop = tasks.stop_token();
     tasks.spawn("api upkeep", async move {
         upkeep.run(interval, stop).await;
+        Ok(())
+    });
+
+    let notifier = Arc::new(InApp { db: db.clone() });
+    let worker = Worker { db: db.clone(), notifier, clock: Arc::clone(&clock) };
+    let stop = tasks.stop_token();
+    tasks.spawn("api bookings", async move {
+        worker.run(interval, stop).await;
         Ok(())
     });
 
@@ -190,6 +199,7 @@ fn described_routes() -> OpenApiRouter<App> {
         .merge(vehicles::http::routes())
         .merge(trips::http::routes())
         .merge(billing::http::routes())
+        .merge(bookings::http::routes())
         .merge(sql::routes())
         .merge(platform::routes())
 }

@@ -1,11 +1,12 @@
-//! Trips: every revision the lake brought, and the latest of each.
+//! Trips: every revision the lake brought, and the latest of each; and trips that are planned.
 //!
-//! *Owns* the tables `trip_revisions`, `trips` and `lake_followers` and the trips' events. *Does
+//! *Owns* the tables `trip_revisions`, `trips`, `lake_followers` and `planned_trips`, and their events. *Does
 //! not own* how trips are derived (analytics) nor what they cost (billing, which listens through
 //! [`TripObserver`]). It calls the vehicles domain.
 
 pub mod follow;
 pub(crate) mod http;
+pub mod planned;
 mod store;
 pub mod types;
 

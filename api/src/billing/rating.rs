@@ -229,8 +229,17 @@ fn share_of_month(
 
 /// Tax on an amount, half up.
 pub fn tax_minor(amount_minor: i64, tax_percent: Decimal) -> Result<i64, RatingError> {
-    let tax = Decimal::from(amount_minor).checked_mul(tax_percent).ok_or(RatingError::Overflow("tax"))?;
-    rounded(tax / Decimal::ONE_HUNDRED, "tax")
+    percent_of(amount_minor, tax_percent, "tax")
+}
+
+/// So many percent of an amount, half up.
+pub(crate) fn percent_of(
+    amount_minor: i64,
+    percent: Decimal,
+    what: &'static str,
+) -> Result<i64, RatingError> {
+    let part = Decimal::from(amount_minor).checked_mul(percent).ok_or(RatingError::Overflow(what))?;
+    rounded(part / Decimal::ONE_HUNDRED, what)
 }
 
 /// Tax by rate, of amounts with their rates: summed first, rounded once a rate.

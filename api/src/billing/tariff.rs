@@ -207,6 +207,11 @@ pub struct TariffTerms {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub max_price: Option<Decimal>,
+    /// Of a booking's price, percent: what is kept of one that is cancelled after its start or never begun; nothing
+    /// when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "50")]
+    pub booking_kept_percent: Option<Decimal>,
 }
 
 /// A version of a tariff.
@@ -256,11 +261,15 @@ impl TariffTerms {
             "must be an ISO 4217 code of a currency with minor units, such as \"EUR\"",
         );
         let percent = Decimal::ZERO..=Decimal::ONE_HUNDRED;
-        faults.require(
-            percent.contains(&self.tax_percent) && self.tax_percent.scale() <= 3,
-            "tax_percent",
-            "must be 0 to 100 with at most 3 decimals",
-        );
+        for (name, given) in
+            [("tax_percent", Some(self.tax_percent)), ("booking_kept_percent", self.booking_kept_percent)]
+        {
+            faults.require(
+                given.is_none_or(|p| percent.contains(&p) && p.scale() <= 3),
+                name,
+                "must be 0 to 100 with at most 3 decimals",
+            );
+        }
         let count = self.elements.len();
         faults.require((1..=ELEMENT_COUNT_MAX).contains(&count), "elements", "must have 1 to 50 elements");
         for (index, element) in self.elements.iter().enumerate() {

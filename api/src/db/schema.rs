@@ -7,13 +7,14 @@ use sqlx::{
 };
 
 /// Number, name and text of each, in order.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "access", include_str!("../../migrations/0002_access.sql")),
     (3, "notes", include_str!("../../migrations/0003_notes.sql")),
     (4, "tiers", include_str!("../../migrations/0004_tiers.sql")),
     (5, "wallets", include_str!("../../migrations/0005_wallets.sql")),
     (6, "payments", include_str!("../../migrations/0006_payments.sql")),
+    (7, "bookings", include_str!("../../migrations/0007_bookings.sql")),
 ];
 
 /// The number of the newest.

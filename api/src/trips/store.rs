@@ -1,10 +1,15 @@
-//! SQL on `trip_revisions`, `trips` and `lake_followers`.
+//! SQL on `trip_revisions`, `trips`, `lake_followers` and `planned_trips`.
 
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use wire::ids::VehicleId;
 
-use super::types::Trip;
-use crate::{db::Conn, events::json_of, fault::DomainError, ids::TripId};
+use super::{planned::PlannedTrip, types::Trip};
+use crate::{
+    db::Conn,
+    events::json_of,
+    fault::DomainError,
+    ids::{PlannedTripId, TripId},
+};
 
 pub(super) async fn latest(conn: &mut Conn, id: &TripId) -> Result<Option<Trip>, DomainError> {
     let row = sqlx::query("SELECT data FROM trips WHERE trip_id = $1")
@@ -148,4 +153,38 @@ fn trip(row: &AnyRow) -> Result<Trip, DomainError> {
     let data: String = row.try_get("data")?;
     serde_json::from_str(&data)
         .map_err(|_| DomainError::Stored { what: "trip", id: data.chars().take(60).collect() })
+}
+
+pub(super) async fn save_planned(conn: &mut Conn, trip: &PlannedTrip) -> Result<(), DomainError> {
+    sqlx::query(
+        "INSERT INTO planned_trips (id, vehicle_id, status, start_us, version, data) \
+         VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (id) DO UPDATE SET status = excluded.status, version = excluded.version, data = excluded.data",
+    )
+    .bind(trip.id.to_string())
+    .bind(trip.vehicle_id.to_string())
+    .bind(trip.status.as_str())
+    .bind(trip.start_time.0)
+    .bind(trip.version)
+    .bind(json_of(trip).to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn planned(conn: &mut Conn, id: &PlannedTripId) -> Result<Option<PlannedTrip>, DomainError> {
+    let row = sqlx::query("SELECT data FROM planned_trips WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let data: String = row.try_get("data")?;
+    let stored = || DomainError::Stored { what: "planned trip", id: id.to_string() };
+    serde_json::from_str(&data).map(Some).map_err(|_| stored())
+}
+
+/// Only to make them anew.
+pub(super) async fn clear_planned(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM planned_trips").execute(conn).await?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Routes of the users domain.
 
 mod access;
+mod notifications;
 
 use axum::{
     Json,
@@ -22,7 +23,11 @@ use crate::{
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get)).merge(access::routes())
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get))
+        .merge(access::routes())
+        .merge(notifications::routes())
 }
 
 /// Organizations by name.

@@ -202,7 +202,8 @@ pub(crate) async fn caller_of(
             tracing::debug!(error = %service::logs::chain(&error), "use of a key not noted");
         }
     }
-    Ok(Some(Caller::of_key(key.id, (key.role, found.user_role), key.organization_id)))
+    let caller = Caller::of_key(key.id, (key.role, found.user_role), key.organization_id);
+    Ok(Some(caller.of_person(key.user_id)))
 }
 
 /// Whether a caller who was let in still would be: their key may have been revoked since.

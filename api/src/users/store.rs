@@ -1,6 +1,7 @@
-//! SQL on `organizations`; on `users` and `api_keys` in the files beside.
+//! SQL on `organizations`; on `users`, `api_keys` and notifications in the files beside.
 
 pub(super) mod keys;
+pub(super) mod notifications;
 pub(super) mod people;
 
 use sqlx::{Row, any::AnyRow};

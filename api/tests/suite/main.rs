@@ -17,6 +17,8 @@ mod sqlite {
 
     mod access;
     mod billing;
+    mod booking_saga;
+    mod bookings;
     mod follow;
     mod manners;
     mod notes;
@@ -34,6 +36,8 @@ mod postgres {
 
     mod access;
     mod billing;
+    mod booking_saga;
+    mod bookings;
     mod follow;
     mod manners;
     mod notes;

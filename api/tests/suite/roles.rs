@@ -116,6 +116,7 @@ async fn tenant(server: &Server, name: &str) -> Tenant {
     let page = server.until(&path, |p| p["data"][0]["line_count"] == 3).await;
     let invoice = text(&page["data"][0]["id"]);
     let lines = server.json(&format!("/v1/invoices/{invoice}")).await;
+    let booking = booking(server, (name, &vehicle, &organization)).await;
     let key = key_of(server, "owner", &json!(organization)).await;
     let person = json!({ "email": format!("ana@{name}.example"), "name": "Ana", "role": "driver" });
     let user = text(&server.by(&key, "POST /v1/users", Some(&person)).await.json()["id"]);
@@ -126,10 +127,29 @@ async fn tenant(server: &Server, name: &str) -> Tenant {
         ("vehicles", vehicle),
         ("trips", trip_id),
         ("invoices", invoice),
+        ("bookings", booking),
         ("users", user),
         ("api-keys", text(&own_keys["data"][0]["id"])),
     ]);
     Tenant { key, ids, line: text(&lines["lines"][0]["id"]) }
+}
+
+/// A booking of the organization's vehicle, that it was told of.
+async fn booking(server: &Server, (name, vehicle, organization): (&str, &str, &str)) -> String {
+    let posted = async |path: &str, body: Value| {
+        let key = format!("{name} {path}");
+        let answer = server.send(&format!("POST {path}"), &[("idempotency-key", &key)], Some(&body)).await;
+        assert_eq!(answer.status, 201, "{path}: {}", answer.body);
+        answer.json()["id"].as_str().unwrap().to_owned()
+    };
+    let wallet = posted("/v1/wallets", json!({ "organization_id": organization })).await;
+    let top_up = json!({ "amount_minor": 10_000, "reference": "x" });
+    posted(&format!("/v1/wallets/{wallet}/top-ups"), top_up).await;
+    let new = json!({ "vehicle_id": vehicle, "from": "2026-11-24T08:00:00Z", "to": "2026-11-24T12:00:00Z" });
+    let booking = posted("/v1/bookings", new).await;
+    let path = format!("/v1/notifications?organization_id={organization}");
+    server.until(&path, |p| p["data"][0]["subject_id"] == booking.as_str()).await;
+    booking
 }
 
 #[tokio::test]
@@ -225,9 +245,22 @@ async fn an_organization_changes_nothing_of_another() {
             422,
         ),
         ("POST /v1/organizations".to_owned(), json!({}), 403),
+        (format!("POST /v1/bookings/{}/cancel", acme.ids["bookings"]), Value::Null, 404),
+        (format!("POST /v1/bookings/{}/start", acme.ids["bookings"]), Value::Null, 404),
+        (
+            format!("POST /v1/bookings/{}/extend", acme.ids["bookings"]),
+            json!({ "to": "2026-11-24T13:00:00Z" }),
+            404,
+        ),
+        (
+            "POST /v1/bookings".to_owned(),
+            json!({ "vehicle_id": "car-acme", "from": "2026-11-25T08:00:00Z", "to": "2026-11-25T09:00:00Z" }),
+            422,
+        ),
     ] {
         let bearer = format!("Bearer {}", bolt.key);
-        let headers = [("authorization", bearer.as_str()), ("if-match", "\"1\"")];
+        let headers =
+            [("authorization", bearer.as_str()), ("if-match", "\"1\""), ("idempotency-key", what.as_str())];
         let answer = server.send(&what, &headers, Some(&body).filter(|b| !b.is_null())).await;
         assert_eq!(answer.status, status, "{what}: {}", answer.body);
     }

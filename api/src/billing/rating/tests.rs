@@ -187,6 +187,7 @@ fn any_terms() -> impl Strategy<Value = TariffTerms> {
             elements: vec![Element { components, restrictions: Restrictions::default() }],
             min_price: least.map(|n| Decimal::new(n, 2)),
             max_price: most.map(|n| Decimal::new(n, 2)),
+            booking_kept_percent: None,
         },
     )
 }

@@ -1,0 +1,133 @@
+//! What is done with a booking that is confirmed: extend, cancel, start, finish; each in one
+//! transaction, the request's.
+
+use wire::time::Timestamp;
+
+use super::{
+    DURATION_US_MAX,
+    change::{Change, record},
+    price::{self, Credit},
+    saga, store,
+    types::{Booking, BookingPrice, BookingStatus, EndCode, Extension},
+};
+use crate::{
+    billing::wallets,
+    db::Conn,
+    fault::DomainError,
+    ids::BookingId,
+    trips::planned::{self, PlanStatus},
+};
+
+/// Lets a booking last longer, at the price of the whole by its tariff version.
+pub async fn extend(
+    conn: &mut Conn,
+    now: Timestamp,
+    (id, extension): (&BookingId, &Extension),
+) -> Result<Booking, DomainError> {
+    const WHAT: &str = "the extension";
+    let booking = super::get(conn, id).await?;
+    if !matches!(booking.status, BookingStatus::Confirmed | BookingStatus::Started) {
+        return Err(not_now(&booking, "extended"));
+    }
+    let to = super::time_of(&extension.to).map_err(|message| DomainError::invalid(WHAT, "to", message))?;
+    if to <= booking.to || to <= now {
+        let message = format!("must be after {}, its end now, and in the future", booking.to);
+        return Err(DomainError::invalid(WHAT, "to", message));
+    }
+    if to.since_us(booking.from) > DURATION_US_MAX {
+        return Err(DomainError::invalid(WHAT, "to", "must be at most 30 days after from"));
+    }
+    if let Some(vehicle_id) = &booking.vehicle_id
+        && let Some(other) = store::overlapping(conn, vehicle_id, (booking.to, to), &booking.id).await?
+    {
+        return Err(DomainError::Conflict(saga::taken(vehicle_id, &other)));
+    }
+    let tariff = price::tariff_of(conn, &booking).await?;
+    let price = price::estimate(&tariff, (booking.from, to), booking.expected_distance_m)?;
+    super::check_price(WHAT, &price)?;
+    // The credit it has makes room for what it needs; if that is not there, all of this is undone.
+    price::settle_hold(conn, now, (&booking, 0)).await?;
+    let hold_id = match price::hold(conn, now, (&booking, &price, to)).await? {
+        Credit::Held(hold_id) => hold_id,
+        Credit::Missing(message) => return Err(DomainError::Conflict(message)),
+    };
+    if let Some(id) = &booking.planned_trip_id {
+        planned::move_end(conn, now, (id, to)).await?;
+    }
+    record(conn, now, &booking, Change::Extended { to, price, hold_id }).await
+}
+
+/// Gives a booking up. Before its start that is free; after it the tariff may keep a share.
+pub async fn cancel(conn: &mut Conn, now: Timestamp, id: &BookingId) -> Result<Booking, DomainError> {
+    let booking = super::get(conn, id).await?;
+    match booking.status {
+        BookingStatus::Pending | BookingStatus::Confirmed => {
+            saga::give_up(conn, now, (&booking, EndCode::ByRequest)).await
+        }
+        _ => Err(not_now(&booking, "cancelled")),
+    }
+}
+
+/// Begins the use of the vehicle.
+pub async fn start(conn: &mut Conn, now: Timestamp, id: &BookingId) -> Result<Booking, DomainError> {
+    let booking = super::get(conn, id).await?;
+    if booking.status != BookingStatus::Confirmed {
+        return Err(not_now(&booking, "started"));
+    }
+    if now < booking.from || now >= booking.to {
+        let message = format!("booking {id} can be started from {} until {}", booking.from, booking.to);
+        return Err(DomainError::Conflict(message));
+    }
+    if let Some(vehicle_id) = &booking.vehicle_id {
+        let used = store::used(conn, (vehicle_id, now)).await?;
+        if let Some(other) = used.iter().find(|b| b.status == BookingStatus::Started) {
+            let message = format!(
+                "vehicle {vehicle_id} is still in use by booking {}, which ended at {}; finish that first",
+                other.id, other.to
+            );
+            return Err(DomainError::Conflict(message));
+        }
+    }
+    if let Some(id) = &booking.planned_trip_id {
+        planned::set_status(conn, now, (id, PlanStatus::Started)).await?;
+    }
+    record(conn, now, &booking, Change::Started {}).await
+}
+
+/// Ends the use of the vehicle and takes the price: of the trips driven, where any have come in, or
+/// else the estimate; of what is held first, then of what else the wallet has.
+pub async fn finish(conn: &mut Conn, now: Timestamp, id: &BookingId) -> Result<Booking, DomainError> {
+    let booking = super::get(conn, id).await?;
+    if booking.status != BookingStatus::Started {
+        return Err(not_now(&booking, "finished"));
+    }
+    let trips = store::trips_of(conn, id).await?;
+    let tariff = price::tariff_of(conn, &booking).await?;
+    let price = price::rated(&tariff, &trips)?.unwrap_or_else(|| booking.price.clone());
+    let charged_minor = charge(conn, now, (&booking, &price)).await?;
+    if let Some(id) = &booking.planned_trip_id {
+        planned::set_status(conn, now, (id, PlanStatus::Ended)).await?;
+    }
+    let owed_minor = price.total_minor - charged_minor;
+    record(conn, now, &booking, Change::Finished { price, charged_minor, owed_minor }).await
+}
+
+async fn charge(
+    conn: &mut Conn,
+    now: Timestamp,
+    (booking, price): (&Booking, &BookingPrice),
+) -> Result<i64, DomainError> {
+    let held_minor = price::settle_hold(conn, now, (booking, price.total_minor)).await?;
+    let Some(wallet_id) = &booking.wallet_id else { return Ok(held_minor) };
+    let available_minor = wallets::get(conn, wallet_id).await?.available_minor;
+    let more_minor = (price.total_minor - held_minor).min(available_minor);
+    if more_minor > 0 {
+        wallets::pay_out(conn, now, (wallet_id, more_minor, booking.id.as_str())).await?;
+    }
+    Ok(held_minor + more_minor.max(0))
+}
+
+fn not_now(booking: &Booking, act: &str) -> DomainError {
+    let status = booking.status.as_str();
+    DomainError::Conflict(format!("booking {} is {status} and cannot be {act}", booking.id))
+}
