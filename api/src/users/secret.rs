@@ -173,8 +173,8 @@ mod tests {
     #[tokio::test]
     async fn whoever_hangs_up_frees_no_place_that_is_in_use() {
         let hashing = Hashing::default();
-        let (begun, seen) = std::sync::mpsc::channel();
-        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (begun, seen) = std::sync::mpsc::sync_channel(1);
+        let (end, ended) = std::sync::mpsc::sync_channel::<()>(1);
         let work = move || {
             begun.send(()).unwrap();
             ended.recv().unwrap();
