@@ -18,7 +18,7 @@ use wire::{
     readings::{COLUMNS, ReadingKind, column_of_signal},
 };
 
-use self::head::{Head, as_i64, by_vehicle, timestamps};
+use self::head::{Head, Names, as_i64, by_vehicle, rows_of, timestamps};
 use crate::verify::{Quarantined, Verified};
 
 /// A value of a column at a row.
@@ -136,22 +136,26 @@ fn readings(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
             ReadingBuilder::Boolean(mut b) => Arc::new(b.finish()),
         }
     });
-    RecordBatch::try_new(TableKind::Readings.schema(), head.around(measured, true)?)
+    rows_of(TableKind::Readings, head.around(measured, true)?)
 }
 
 fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
     let mut head = Head::default();
-    let (mut signal, mut value, mut text) =
-        (StringBuilder::new(), Float64Builder::new(), StringBuilder::new());
+    let (mut signals, mut signal) = (Names::default(), Vec::new());
+    let (mut value, mut text) = (Float64Builder::new(), StringBuilder::new());
     for (verified, group) in groups(Table::Signals, batches) {
         head.begin(verified);
-        let mut all = cursors(verified, group);
+        let mut all = Vec::with_capacity(group.columns.len());
+        for cursor in cursors(verified, group) {
+            all.push((signals.key(&cursor.def.signal)?, cursor));
+        }
         // Row by row, which is the order of the table.
         for (row, &t) in group.times_us.iter().enumerate() {
-            for cursor in &mut all {
+            let ts = verified.batch.base_time.plus_us(t);
+            for (key, cursor) in &mut all {
                 let Some((cell, label)) = cursor.at(row) else { continue };
-                head.push(verified.batch.base_time.plus_us(t));
-                signal.append_value(&cursor.def.signal);
+                head.push(ts);
+                signal.push(*key);
                 match cell {
                     Cell::Number(x) => {
                         value.append_value(x);
@@ -165,9 +169,8 @@ fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
             }
         }
     }
-    let middle: [ArrayRef; 3] =
-        [Arc::new(signal.finish()), Arc::new(value.finish()), Arc::new(text.finish())];
-    RecordBatch::try_new(TableKind::Signals.schema(), head.around(middle, true)?)
+    let middle: [ArrayRef; 3] = [signals.column(signal)?, Arc::new(value.finish()), Arc::new(text.finish())];
+    rows_of(TableKind::Signals, head.around(middle, true)?)
 }
 
 fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
@@ -214,7 +217,7 @@ fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
     // In the table's order.
     let middle: Vec<ArrayRef> =
         schema.fields().iter().filter_map(|field| finished.remove(field.name().as_str())).collect();
-    RecordBatch::try_new(schema, head.around(middle, true)?)
+    rows_of(TableKind::Diagnostics, head.around(middle, true)?)
 }
 
 /// The rows of `gaps`, each with the batch that tells it; `None` when there are none.
@@ -245,7 +248,7 @@ pub fn gaps(told: &[(&Verified, &Gap)]) -> Result<Option<RecordBatch>, ArrowErro
         Arc::new(reason.finish()),
         Arc::new(has_samples.finish()),
     ];
-    let rows = RecordBatch::try_new(TableKind::Gaps.schema(), head.around(middle, false)?)?;
+    let rows = rows_of(TableKind::Gaps, head.around(middle, false)?)?;
     Ok(Some(rows).filter(|rows| rows.num_rows() > 0))
 }
 

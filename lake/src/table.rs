@@ -23,10 +23,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 
 use crate::{
-    properties,
+    files, properties,
     schema::{PARTITION, TableKind},
     stored,
-    writer::{self, Layout},
 };
 
 /// The key of our own mark in a commit's metadata: tells our commit from another's of the same
@@ -267,24 +266,15 @@ impl LakeTable {
         if found.unwrap_or(0) != expected {
             return self.landed(mark).await?.ok_or_else(|| self.fenced(txn));
         }
-        let files = self.files_schema().map_err(|e| self.write_error(e))?;
-        let batch = stored::to_stored(&batch, &files).map_err(|e| self.write_error(e.into()))?;
         let properties = quiet_commit()
             .with_metadata([(COMMIT_MARK.to_owned(), json!(mark.0))])
             .with_application_transaction(Transaction::new(&txn.app_id, txn.version));
-        let written = self
-            .table
-            .clone()
-            .write([batch])
-            .with_save_mode(SaveMode::Append)
-            .with_writer_properties(writer::properties(self.kind, Layout::Appended, &files))
-            .with_commit_properties(properties)
-            .await;
+        let written = match self.write_files(&batch).await {
+            Ok(files) => self.commit_files(files, properties).await,
+            Err(error) => Err(error),
+        };
         match written {
-            Ok(table) => {
-                self.table = table;
-                Ok(self.version())
-            }
+            Ok(()) => Ok(self.version()),
             Err(error) => self.after_failed_append(error, txn, mark).await,
         }
     }
@@ -336,6 +326,9 @@ impl LakeTable {
                 other => other.map_err(|e| self.commit_read_error(e))?,
             };
             if actions.iter().any(is_marked) {
+                // It may be that the try which made it did not come to this.
+                let entry = files::log_entry(u64::try_from(version).unwrap_or_default());
+                files::sync(&self.table, vec![entry]).await.map_err(|e| self.write_error(e))?;
                 return Ok(Some(version));
             }
         }

@@ -1,12 +1,17 @@
 //! The columns every telemetry table begins with, and the order of its rows.
 
-use std::sync::Arc;
+use std::{collections::HashMap, fmt::Display, hash::Hash, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, Date32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder, UInt32Array},
+    array::{
+        Array, ArrayRef, Date32Builder, DictionaryArray, Int32Array, Int64Builder, RecordBatch, StringArray,
+        StringBuilder, TimestampMicrosecondBuilder, UInt32Array, new_null_array,
+    },
     compute::take,
+    datatypes::{DataType, Int32Type, Schema},
     error::ArrowError,
 };
+use lake::TableKind;
 use wire::time::Timestamp;
 
 use crate::verify::Verified;
@@ -20,7 +25,6 @@ pub(super) struct Head<'a> {
 
 struct Source<'a> {
     verified: &'a Verified,
-    stream_id: String,
     /// The place of its vehicle among those there are.
     vehicle: u32,
 }
@@ -43,7 +47,7 @@ impl<'a> Head<'a> {
                 last.vehicle + 1
             }
         };
-        self.batches.push(Source { verified, stream_id: verified.batch.stream_id.to_string(), vehicle });
+        self.batches.push(Source { verified, vehicle });
     }
 
     /// A row of the batch begun last.
@@ -61,7 +65,7 @@ impl<'a> Head<'a> {
         has_clock: bool,
     ) -> Result<Vec<ArrayRef>, ArrowError> {
         let order = self.sort();
-        let mut columns = self.columns();
+        let mut columns = self.columns()?;
         for column in middle {
             columns.push(match &order {
                 None => column,
@@ -69,9 +73,7 @@ impl<'a> Head<'a> {
             });
         }
         if has_clock {
-            let mut clock = StringBuilder::with_capacity(self.rows.len(), 0);
-            self.sources().for_each(|(_, source)| clock.append_option(source.verified.batch.clock.word()));
-            columns.push(Arc::new(clock.finish()));
+            columns.push(self.clock());
         }
         Ok(columns)
     }
@@ -92,33 +94,97 @@ impl<'a> Head<'a> {
         self.rows.iter().filter_map(|row| Some((row, self.batches.get(row.batch as usize)?)))
     }
 
-    fn columns(&self) -> Vec<ArrayRef> {
+    fn columns(&self) -> Result<Vec<ArrayRef>, ArrowError> {
         let count = self.rows.len();
-        let text_bytes = |of: fn(&Source<'_>) -> usize| self.sources().map(|(_, s)| of(s)).sum();
-        let mut vehicle_id =
-            StringBuilder::with_capacity(count, text_bytes(|s| s.verified.batch.vehicle_id.as_str().len()));
-        let mut stream_id = StringBuilder::with_capacity(count, text_bytes(|s| s.stream_id.len()));
+        // Names are told once a batch; a row is a key.
+        let (mut vehicles, mut streams) = (Names::default(), Names::default());
+        let keys: Vec<(i32, i32)> = self
+            .batches
+            .iter()
+            .map(|s| {
+                let batch = &s.verified.batch;
+                Ok((vehicles.key(&batch.vehicle_id)?, streams.key(&batch.stream_id)?))
+            })
+            .collect::<Result<_, ArrowError>>()?;
+        let (mut vehicle_id, mut stream_id) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let (mut date, mut sequence) =
             (Date32Builder::with_capacity(count), Int64Builder::with_capacity(count));
         let (mut ts, mut received_at) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for (row, source) in self.sources() {
-            let batch = &source.verified.batch;
-            vehicle_id.append_value(batch.vehicle_id.as_str());
+        for row in &self.rows {
+            let place = row.batch as usize;
+            let (Some(source), Some(keys)) = (self.batches.get(place), keys.get(place)) else { continue };
+            vehicle_id.push(keys.0);
             ts.push(row.ts.0);
             date.append_value(row.ts.utc_day());
             received_at.push(source.verified.received_at.0);
-            stream_id.append_value(&source.stream_id);
-            sequence.append_value(as_i64(batch.sequence));
+            stream_id.push(keys.1);
+            sequence.append_value(as_i64(source.verified.batch.sequence));
         }
-        vec![
-            Arc::new(vehicle_id.finish()),
+        Ok(vec![
+            vehicles.column(vehicle_id)?,
             timestamps(&ts),
             Arc::new(date.finish()),
             timestamps(&received_at),
-            Arc::new(stream_id.finish()),
+            streams.column(stream_id)?,
             Arc::new(sequence.finish()),
-        ]
+        ])
     }
+
+    /// How far each row's time can be believed, which most batches say nothing of.
+    fn clock(&self) -> ArrayRef {
+        if self.batches.iter().all(|source| source.verified.batch.clock.word().is_none()) {
+            return new_null_array(&DataType::Utf8, self.rows.len());
+        }
+        let mut clock = StringBuilder::with_capacity(self.rows.len(), 0);
+        self.sources().for_each(|(_, source)| clock.append_option(source.verified.batch.clock.word()));
+        Arc::new(clock.finish())
+    }
+}
+
+/// Texts of a column that are the same for many rows, each with its key.
+pub(super) struct Names<'a, T> {
+    keys: HashMap<&'a T, i32>,
+    texts: Vec<String>,
+}
+
+impl<T> Default for Names<'_, T> {
+    fn default() -> Self {
+        Self { keys: HashMap::new(), texts: Vec::new() }
+    }
+}
+
+impl<'a, T: Eq + Hash + Display> Names<'a, T> {
+    pub(super) fn key(&mut self, name: &'a T) -> Result<i32, ArrowError> {
+        if let Some(key) = self.keys.get(name) {
+            return Ok(*key);
+        }
+        let key = i32::try_from(self.texts.len()).map_err(|_| ArrowError::DictionaryKeyOverflowError)?;
+        self.texts.push(name.to_string());
+        self.keys.insert(name, key);
+        Ok(key)
+    }
+
+    /// The column of rows with these keys.
+    pub(super) fn column(self, keys: Vec<i32>) -> Result<ArrayRef, ArrowError> {
+        let texts = StringArray::from_iter_values(self.texts);
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(Int32Array::from(keys), Arc::new(texts))?))
+    }
+}
+
+/// Rows of a table; its texts may be dictionaries.
+pub(super) fn rows_of(kind: TableKind, columns: Vec<ArrayRef>) -> Result<RecordBatch, ArrowError> {
+    let schema = kind.schema();
+    let fields = schema.fields().iter().zip(&columns);
+    let fields = fields.map(|(field, column)| {
+        let field = field.as_ref().clone();
+        if matches!(column.data_type(), DataType::Dictionary(..)) {
+            field.with_data_type(column.data_type().clone())
+        } else {
+            field
+        }
+    });
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    RecordBatch::try_new(Arc::new(schema), columns)
 }
 
 /// Batches by vehicle and time: what [`Head`] takes, mostly in the order of the table then.
