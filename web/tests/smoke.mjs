@@ -9,6 +9,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { browserPath, Walk } from './walk/browser.mjs';
+import { booking } from './walk/bookings.mjs';
 import { invoices } from './walk/invoices.mjs';
 import { live, phone, preferences, reconnect } from './walk/live.mjs';
 import { reports, workbench } from './walk/sql.mjs';
@@ -35,6 +36,7 @@ try {
   await page.context().close();
   await reconnect(walk);
   await phone(walk);
+  seen.push(await booking(walk));
 } catch (error) {
   walk.faults.push(`${walk.step}: ${error instanceof Error ? error.message : error}`);
   const open = walk.browser.contexts().flatMap((context) => context.pages()).at(-1);
