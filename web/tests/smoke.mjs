@@ -9,6 +9,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { browserPath, Walk } from './walk/browser.mjs';
+import { billing } from './walk/billing.mjs';
 import { booking } from './walk/bookings.mjs';
 import { invoices } from './walk/invoices.mjs';
 import { live, phone, preferences, reconnect } from './walk/live.mjs';
@@ -32,7 +33,7 @@ const walk = await Walk.start(base, folder);
 const seen = [];
 try {
   const page = await walk.page();
-  for (const part of [live, trips, invoices, workbench, reports, preferences]) seen.push(await part(walk, page));
+  for (const part of [live, trips, invoices, billing, workbench, reports, preferences]) seen.push(await part(walk, page));
   await page.context().close();
   await reconnect(walk);
   await phone(walk);

@@ -55,10 +55,8 @@ export const tariffs = {
   list: (filter: { cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Tariff>>(`/v1/tariffs${query(filter)}`, { signal }),
   get: (id: string, signal?: AbortSignal) => call<Tariff>(`/v1/tariffs/${segment(id)}`, { signal }),
   /** What an organization pays by. */
-  of: async (organization: string, signal?: AbortSignal): Promise<Tariff> => {
-    const { tariff_id } = await call<{ tariff_id: string }>(`/v1/organizations/${segment(organization)}/tariff`, { signal });
-    return call<Tariff>(`/v1/tariffs/${segment(tariff_id)}`, { signal });
-  },
+  idOf: async (organization: string, signal?: AbortSignal): Promise<string> => (await call<{ tariff_id: string }>(`/v1/organizations/${segment(organization)}/tariff`, { signal })).tariff_id,
+  of: async (organization: string, signal?: AbortSignal): Promise<Tariff> => tariffs.get(await tariffs.idOf(organization, signal), signal),
   choose: (organization: string, tariff_id: string) =>
     call<unknown>(`/v1/organizations/${segment(organization)}/tariff`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ tariff_id }) }),
   change: (tariff: Tariff, terms: TariffTerms) =>
