@@ -103,4 +103,41 @@ describe('the stream', () => {
     expect(fleet.skewMs).toBe(0);
     fleet.stop();
   });
+  it('keeps vehicles by name, also one that is renamed, and shows a large fleet less often', async () => {
+    const fleet = new Fleet();
+    fleet.start();
+    const named = (id: string, name: string, at = '2026-01-01T00:00:00Z') => ({ ...item(id, at), name });
+    answers[0]?.([named('a', 'Van 10'), named('b', 'Van 9'), named('c', '')]);
+    await settled();
+    expect(fleet.items.map(({ vehicle_id }) => vehicle_id)).toEqual(['c', 'b', 'a']);
+    const tell = (it: FleetItem) => Source.all[0]?.heard.get('vehicle')?.({ data: JSON.stringify(it) });
+    tell(named('a', 'Bus', '2026-01-01T00:00:09Z'));
+    vi.advanceTimersByTime(200);
+    expect(fleet.items.map(({ vehicle_id }) => vehicle_id)).toEqual(['a', 'c', 'b']);
+    for (let index = 0; index < 5000; index += 1) tell(named(`v${index}`, `v${index}`));
+    vi.advanceTimersByTime(200);
+    expect(fleet.items).toHaveLength(5003);
+    tell(named('a', 'Zug', '2026-01-01T00:00:19Z'));
+    vi.advanceTimersByTime(400);
+    expect(fleet.items[0]?.name).toBe('Bus');
+    vi.advanceTimersByTime(600);
+    expect(fleet.items.at(-1)?.name).toBe('Zug');
+    fleet.stop();
+  });
+  it('keeps a trail of each vehicle, shorter where there are many, anew after a leap', async () => {
+    const fleet = new Fleet();
+    fleet.start();
+    answers[0]?.(Array.from({ length: 10_000 }, (_, index) => item(`v${index}`, '2026-01-01T00:00:00Z')));
+    await settled();
+    const tell = (second: number, longitude: number) => {
+      Source.all[0]?.heard.get('vehicle')?.({ data: JSON.stringify({ ...item('v0', `2026-01-01T00:00:${second}Z`), longitude }) });
+      vi.advanceTimersByTime(1000);
+    };
+    for (let step = 0; step < 20; step += 1) tell(10 + step, 2 + step / 1000);
+    expect(fleet.trails.get('v0')).toHaveLength(12);
+    expect(fleet.trails.get('v0')?.at(-1)).toEqual([2.019, 1]);
+    tell(40, 60);
+    expect(fleet.trails.get('v0')).toEqual([[60, 1]]);
+    fleet.stop();
+  });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { minorOf } from '../src/lib/billing';
 import { byTrip, invoiceTone, noteWord, taxPercent } from '../src/lib/invoice';
 import { INVOICE_STATUSES, type InvoiceLine } from '../src/lib/types';
 
@@ -43,4 +44,15 @@ describe('states', () => {
     expect(invoiceTone('disputed')).toBe('offline');
   });
   it('notes have their kind in words', () => expect([noteWord('credit'), noteWord('debit')]).toEqual(['Credit note', 'Debit note']));
+});
+
+describe('an amount that is written', () => {
+  it('is exact in minor units, or none', () => {
+    expect(minorOf('50', 'EUR')).toBe(5000);
+    expect(minorOf(' 1.1 ', 'EUR')).toBe(110);
+    expect(minorOf('0,07', 'EUR')).toBe(7);
+    expect(minorOf('1200', 'JPY')).toBe(1200);
+    for (const text of ['', '0', '-5', '1.234', '12,345', '1e3', 'ten', '1.2.3', '99999999999']) expect(minorOf(text, 'EUR')).toBeNull();
+    expect(minorOf('1.5', 'JPY')).toBeNull();
+  });
 });

@@ -13,11 +13,16 @@ describe('addresses', () => {
     expect(parse(paths.trips())).toEqual({ page: 'trips' });
     expect(parse(paths.invoices())).toEqual({ page: 'invoices' });
     expect(parse(paths.sql())).toEqual({ page: 'sql' });
+    expect(parse(paths.booking('bkg_1'))).toEqual({ page: 'booking', id: 'bkg_1' });
+    expect(parse(new URL(paths.book('v'), 'http://x').pathname)).toEqual({ page: 'book' });
+    expect(parse(paths.billing('wallets'))).toEqual({ page: 'billing', part: 'wallets' });
+    expect(parse(paths.admin())).toEqual({ page: 'admin', part: 'organizations' });
+    expect(parse(paths.admin('audit'))).toEqual({ page: 'admin', part: 'audit' });
     expect(parse(paths.reports('faults'))).toEqual({ page: 'reports', board: 'faults' });
     expect(new URL(paths.trips('a&b'), 'http://x').searchParams.get('vehicle')).toBe('a&b');
   });
   it('that are none are missing, and end nothing', () => {
-    for (const path of ['/nowhere', '/trips/a/b', '/vehicles', '/trips/%E0%A4%A']) expect(parse(path)).toEqual({ page: 'missing', path });
+    for (const path of ['/nowhere', '/trips/a/b', '/vehicles', '/billing', '/billing/x', '/admin/x', '/trips/%E0%A4%A']) expect(parse(path)).toEqual({ page: 'missing', path });
   });
 });
 

@@ -9,6 +9,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { browserPath, Walk } from './walk/browser.mjs';
+import { admin } from './walk/admin.mjs';
+import { billing } from './walk/billing.mjs';
+import { booking } from './walk/bookings.mjs';
+import { manyVehicles } from './walk/fleet.mjs';
 import { invoices } from './walk/invoices.mjs';
 import { live, phone, preferences, reconnect } from './walk/live.mjs';
 import { reports, workbench } from './walk/sql.mjs';
@@ -31,10 +35,11 @@ const walk = await Walk.start(base, folder);
 const seen = [];
 try {
   const page = await walk.page();
-  for (const part of [live, trips, invoices, workbench, reports, preferences]) seen.push(await part(walk, page));
+  for (const part of [live, trips, invoices, billing, workbench, reports, admin, preferences]) seen.push(await part(walk, page));
   await page.context().close();
   await reconnect(walk);
   await phone(walk);
+  seen.push(await booking(walk), await manyVehicles(walk));
 } catch (error) {
   walk.faults.push(`${walk.step}: ${error instanceof Error ? error.message : error}`);
   const open = walk.browser.contexts().flatMap((context) => context.pages()).at(-1);

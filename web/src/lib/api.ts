@@ -34,7 +34,7 @@ interface Problem {
   errors?: { field: string; message: string }[];
 }
 
-async function call<T>(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<T> {
+export async function call<T>(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<T> {
   const late = AbortSignal.timeout(timeoutMs);
   const signal = init.signal ? AbortSignal.any([init.signal, late]) : late;
   let response: Response | undefined;
@@ -63,12 +63,16 @@ async function call<T>(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT
   throw new ApiError(problem.title ?? `The server answered ${response.status}`, detail, response.status);
 }
 
-function query(values: Record<string, string | number | null | undefined>): string {
+export function query(values: Record<string, string | number | null | undefined>): string {
   const set = Object.entries(values).filter(([, value]) => value != null && value !== '');
   return set.length ? `?${new URLSearchParams(set.map(([key, value]) => [key, String(value)]))}` : '';
 }
 
-const segment = encodeURIComponent;
+export const segment = encodeURIComponent;
+/** `body` is JSON as text, or empty for none. */
+export const post = <T>(path: string, body: string, headers: Record<string, string> = {}): Promise<T> =>
+  call(path, { method: 'POST', headers: { ...(body ? { 'content-type': 'application/json' } : {}), ...headers }, ...(body ? { body } : {}) });
+
 const queries = new Gate(2);
 /** What this server's operator allows, once it has told. */
 let rowsMax = ROWS_MAX;

@@ -7,26 +7,36 @@ import type { FleetItem } from './types';
 
 export type Link = 'connecting' | 'live' | 'reconnecting';
 
-const FLUSH_MS = 200;
-const TRAIL_POINTS = 240;
+/** Shown at most so often: a small fleet as it moves, one of thousands once a second. */
+const FLUSH_MS_LEAST = 200;
+const FLUSH_MS_MOST = 1_000;
+const FLUSH_US_A_VEHICLE = 200;
+/** Of all trails together: a large fleet has shorter ones. */
+const TRAIL_POINTS_ALL = 120_000;
+const TRAIL_POINTS_MAX = 240;
+const TRAIL_POINTS_LEAST = 12;
 /** A step longer than this is another journey, not a road between: the trail starts anew. */
 const TRAIL_STEP_MAX_M = 5_000;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 15_000;
 
-function extended(trail: [number, number][], longitude: number, latitude: number): [number, number][] {
+/** Add where a vehicle is to where it was; the oldest goes. */
+function extend(trail: [number, number][], longitude: number, latitude: number, points_max: number): void {
   const last = trail.at(-1);
-  if (!last) return [[longitude, latitude]];
-  if (last[0] === longitude && last[1] === latitude) return trail;
-  const step = haversine({ longitude: last[0], latitude: last[1] }, { longitude, latitude });
-  return step > TRAIL_STEP_MAX_M ? [[longitude, latitude]] : [...trail.slice(1 - TRAIL_POINTS), [longitude, latitude]];
+  if (last && last[0] === longitude && last[1] === latitude) return;
+  const step = last ? haversine({ longitude: last[0], latitude: last[1] }, { longitude, latitude }) : 0;
+  if (step > TRAIL_STEP_MAX_M) trail.length = 0;
+  trail.push([longitude, latitude]);
+  if (trail.length > points_max) trail.splice(0, trail.length - points_max);
 }
+
+const byName = new Intl.Collator(undefined, { numeric: true });
 
 export class Fleet {
   /** Every vehicle by its latest state, ordered by name. */
   items = $state.raw<FleetItem[]>([]);
   /** Where each vehicle has been since the page was opened. */
-  trails = $state.raw<ReadonlyMap<string, [number, number][]>>(new Map());
+  trails = $state.raw<ReadonlyMap<string, readonly [number, number][]>>(new Map());
   link = $state<Link>('connecting');
   /** When the stream was lost, by this machine's clock; null while it flows. */
   lostAt = $state<number | null>(null);
@@ -38,6 +48,8 @@ export class Fleet {
   #byId = new Map<string, FleetItem>();
   #trails = new Map<string, [number, number][]>();
   #pending = new Map<string, FleetItem>();
+  /** Ids by name: sorted anew only when a vehicle comes or is renamed. */
+  #order: string[] = [];
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #retryMs = FIRST_RETRY_MS;
@@ -121,7 +133,7 @@ export class Fleet {
       return;
     }
     for (const item of Array.isArray(value) ? value : 'data' in value ? value.data : [value]) this.#put(item);
-    this.#flushTimer ??= setTimeout(() => this.#flush(), FLUSH_MS);
+    this.#flushTimer ??= setTimeout(() => this.#flush(), this.#flushMs());
   }
 
   // A snapshot may be older than what the stream told while it was under way.
@@ -134,16 +146,27 @@ export class Fleet {
   #flush(): void {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = undefined;
+    let isOrdered = this.#order.length > 0;
+    const points_max = Math.max(TRAIL_POINTS_LEAST, Math.min(TRAIL_POINTS_MAX, Math.floor(TRAIL_POINTS_ALL / Math.max(1, this.#byId.size))));
     for (const [id, item] of this.#pending) {
+      if (this.#byId.get(id)?.name !== item.name) isOrdered = false;
       this.#byId.set(id, item);
       if (item.latitude == null || item.longitude == null) continue;
-      this.#trails.set(id, extended(this.#trails.get(id) ?? [], item.longitude, item.latitude));
+      const trail = this.#trails.get(id) ?? [];
+      extend(trail, item.longitude, item.latitude, points_max);
+      this.#trails.set(id, trail);
     }
     this.#pending.clear();
-    this.items = [...this.#byId.values()].sort((a, b) =>
-      (a.name || a.vehicle_id).localeCompare(b.name || b.vehicle_id, undefined, { numeric: true }),
-    );
+    if (!isOrdered) {
+      const named = [...this.#byId.values()].map(({ vehicle_id, name }) => ({ vehicle_id, name: name || vehicle_id }));
+      this.#order = named.sort((a, b) => byName.compare(a.name, b.name)).map(({ vehicle_id }) => vehicle_id);
+    }
+    this.items = this.#order.flatMap((id) => this.#byId.get(id) ?? []);
     this.trails = new Map(this.#trails);
+  }
+
+  #flushMs(): number {
+    return Math.max(FLUSH_MS_LEAST, Math.min(FLUSH_MS_MOST, (this.#byId.size * FLUSH_US_A_VEHICLE) / 1000));
   }
 
   /** Ask at once instead of at the next try. */

@@ -99,6 +99,12 @@ export function minute(iso: string | null | undefined, timeZone?: string): strin
   return stamp(iso, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' }, timeZone);
 }
 
+/** From one minute to another, the day once where it is the same: `12 Mar 2024, 14:05 – 16:00`. */
+export function minutes(from: string, to: string, timeZone?: string): string {
+  const last = day(from, timeZone) === day(to, timeZone) ? stamp(to, { hour: '2-digit', minute: '2-digit' }, timeZone) : minute(to, timeZone);
+  return `${minute(from, timeZone)} – ${last}`;
+}
+
 /** The time of day alone, where the day is known. */
 export function clockTime(iso: string | null | undefined, timeZone?: string): string {
   return stamp(iso, { hour: '2-digit', minute: '2-digit', second: '2-digit' }, timeZone);

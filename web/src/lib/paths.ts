@@ -2,7 +2,15 @@
 
 type Query = Record<string, string | null | undefined>;
 
-export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql' } as const;
+export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql', bookings: 'bookings', billing: 'billing', admin: 'admin' } as const;
+
+/** What billing has beside invoices. */
+export const BILLING_PARTS = ['wallets', 'payments', 'tariffs'] as const;
+export type BillingPart = (typeof BILLING_PARTS)[number];
+export const ADMIN_PARTS = ['organizations', 'people', 'keys', 'audit'] as const;
+export type AdminPart = (typeof ADMIN_PARTS)[number];
+
+const NEW = 'new';
 
 function made(parts: readonly string[], query: Query = {}): string {
   const set = Object.entries(query).flatMap(([name, value]) => (value ? [[name, value]] : []));
@@ -18,6 +26,12 @@ export const paths = {
   vehicle: (id: string) => made([PAGES.vehicles, id]),
   reports: (board?: string, query?: { days?: string | null }) => made(board ? [PAGES.reports, board] : [PAGES.reports], query),
   sql: (query?: { query: string; view?: string; x?: string; y?: string; by?: string }) => made([PAGES.sql], query),
+  bookings: () => made([PAGES.bookings]),
+  booking: (id: string) => made([PAGES.bookings, id]),
+  /** Where one is made; its address is no booking's id. */
+  book: (vehicle?: string) => made([PAGES.bookings, NEW], { vehicle }),
+  billing: (part: BillingPart, query?: { wallet?: string }) => made([PAGES.billing, part], query),
+  admin: (part?: AdminPart) => made(part ? [PAGES.admin, part] : [PAGES.admin]),
   docs: () => '/docs',
 };
 
@@ -30,6 +44,11 @@ export type Route =
   | { page: 'vehicle'; id: string }
   | { page: 'reports'; board: string }
   | { page: 'sql' }
+  | { page: 'bookings' }
+  | { page: 'booking'; id: string }
+  | { page: 'book' }
+  | { page: 'billing'; part: BillingPart }
+  | { page: 'admin'; part: AdminPart }
   | { page: 'missing'; path: string };
 
 /** Which page a path is. */
@@ -48,6 +67,11 @@ export function parse(path: string): Route {
     if (first === PAGES.vehicles && second) return { page: 'vehicle', id: second };
     if (first === PAGES.reports) return { page: 'reports', board: second ?? '' };
     if (first === PAGES.sql && second === undefined) return { page: 'sql' };
+    if (first === PAGES.bookings) return second === NEW ? { page: 'book' } : second ? { page: 'booking', id: second } : { page: 'bookings' };
+    const billing = BILLING_PARTS.find((part) => part === second);
+    if (first === PAGES.billing && billing) return { page: 'billing', part: billing };
+    const admin = second === undefined ? ADMIN_PARTS[0] : ADMIN_PARTS.find((part) => part === second);
+    if (first === PAGES.admin && admin) return { page: 'admin', part: admin };
   }
   return { page: 'missing', path };
 }

@@ -17,6 +17,9 @@ export const READING_COLUMNS: readonly (readonly [column: string, word: string])
 /** What a column of `readings` is called. */
 export const wordOf = (column: string): string => READING_COLUMNS.find(([name]) => name === column)?.[1] ?? words(column);
 
+/** The signal that a trip shows before any is asked for. */
+export const SPEED = 'speed_kmh';
+
 export interface Signal {
   id: string;
   word: string;

@@ -1,0 +1,140 @@
+// Tariffs as /v1 has them, in words, and what a booking would cost by one. Money is whole minor units and
+// decimal texts: exact arithmetic, no float. What the server makes of a booking is what counts.
+
+import { call, query, segment } from './api';
+import { decimalString } from './format';
+import type { Page } from './types';
+
+export interface Tier {
+  up_to?: string | null;
+  price: string;
+  flat_price?: string;
+}
+
+export type Tiers = { mode: 'graduated' | 'volume'; steps: Tier[] } | { mode: 'package'; size: string; price: string };
+
+export const COMPONENTS = ['FLAT', 'DISTANCE', 'TIME', 'IDLE', 'ENERGY', 'MINIMUM', 'MAXIMUM'] as const;
+export type ComponentType = (typeof COMPONENTS)[number];
+
+export interface PriceComponent {
+  type: ComponentType;
+  price?: string;
+  step_size?: number;
+  tiers?: Tiers | null;
+}
+
+export interface TariffTerms {
+  name: string;
+  currency: string;
+  tax_percent: string;
+  elements: { components: PriceComponent[]; restrictions?: Record<string, unknown> }[];
+  min_price?: string | null;
+  max_price?: string | null;
+  booking_kept_percent?: string | null;
+  time_zone?: string | null;
+}
+
+export interface Tariff extends TariffTerms {
+  id: string;
+  version: number;
+  created_at: string;
+}
+
+export interface TariffPreview {
+  month: string;
+  currency: string;
+  customers: { organization_id: string; organization_name: string; trip_count: number; current_minor: number; preview_minor: number; difference_minor: number }[];
+  current_minor: number;
+  preview_minor: number;
+  difference_minor: number;
+}
+
+const IDENTITY = ['id', 'version', 'created_at'];
+
+export const tariffs = {
+  list: (filter: { cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Tariff>>(`/v1/tariffs${query(filter)}`, { signal }),
+  get: (id: string, signal?: AbortSignal) => call<Tariff>(`/v1/tariffs/${segment(id)}`, { signal }),
+  /** What an organization pays by. */
+  idOf: async (organization: string, signal?: AbortSignal): Promise<string> => (await call<{ tariff_id: string }>(`/v1/organizations/${segment(organization)}/tariff`, { signal })).tariff_id,
+  of: async (organization: string, signal?: AbortSignal): Promise<Tariff> => tariffs.get(await tariffs.idOf(organization, signal), signal),
+  choose: (organization: string, tariff_id: string) =>
+    call<unknown>(`/v1/organizations/${segment(organization)}/tariff`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ tariff_id }) }),
+  change: (tariff: Tariff, terms: TariffTerms) =>
+    call<Tariff>(`/v1/tariffs/${segment(tariff.id)}`, { method: 'PUT', headers: { 'content-type': 'application/json', 'if-match': `"${tariff.version}"` }, body: JSON.stringify(terms) }),
+  preview: (tariff: TariffTerms, month: string | undefined, signal?: AbortSignal) =>
+    call<TariffPreview>('/v1/tariff-previews', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ tariff, ...(month ? { month } : {}) }), signal }),
+};
+
+/** A tariff without what names it: what a preview and a new version take. */
+export const termsOf = (tariff: Tariff): TariffTerms => Object.fromEntries(Object.entries(tariff).filter(([key, value]) => !IDENTITY.includes(key) && value !== null)) as unknown as TariffTerms;
+
+const UNITS: Record<ComponentType, string> = { FLAT: 'a trip', DISTANCE: 'a km', TIME: 'an hour', IDLE: 'an hour idling', ENERGY: 'a kWh', MINIMUM: 'at least', MAXIMUM: 'at most' };
+
+export const unitOf = (type: string): string => UNITS[type as ComponentType] ?? type;
+
+/** A component as a person reads it: `0.29 a km`, `from 0.20 a km, in tiers`. */
+export function componentText({ type, price, tiers }: PriceComponent): string {
+  if (tiers) {
+    const prices = tiers.mode === 'package' ? [tiers.price] : tiers.steps.map((step) => step.price);
+    return `${prices.map((text) => decimalString(text, 2)).join(' / ')} ${tiers.mode === 'package' ? `for each ${decimalString(tiers.size)}` : unitOf(type)}, in tiers`;
+  }
+  return type === 'MINIMUM' || type === 'MAXIMUM' ? `${unitOf(type)} ${decimalString(price, 2)}` : `${decimalString(price, 2)} ${unitOf(type)}`;
+}
+
+export const terms = (tariff: TariffTerms): string[] => tariff.elements.flatMap(({ components }) => components.map(componentText));
+
+interface Exact {
+  units: bigint;
+  scale: bigint;
+}
+
+function exact(text: string): Exact | null {
+  const match = /^(\d+)(?:\.(\d+))?$/.exec(text.trim());
+  if (!match) return null;
+  const [, whole = '0', fraction = ''] = match;
+  return { units: BigInt(whole + fraction), scale: 10n ** BigInt(fraction.length) };
+}
+
+/** Half up, of what is not negative. */
+const rounded = (above: bigint, below: bigint): bigint => (2n * above + below) / (2n * below);
+
+export interface Estimate {
+  net_minor: number;
+  tax_minor: number;
+  total_minor: number;
+}
+
+/**
+ * What a booking of so long and so far costs by a tariff, or null where that takes more than this console knows:
+ * tiers and restrictions.
+ */
+export function estimate(tariff: TariffTerms, duration_s: number, distance_m: number, digits: number): Estimate | null {
+  const minor = 10n ** BigInt(digits);
+  let net = 0n;
+  const seen = new Set<string>();
+  for (const { components, restrictions } of tariff.elements) {
+    if (Object.values(restrictions ?? {}).some((value) => value != null && !(Array.isArray(value) && value.length === 0))) return null;
+    for (const { type, price, step_size = 1, tiers } of components) {
+      if (tiers || type === 'MINIMUM' || type === 'MAXIMUM') return null;
+      if (seen.has(type)) continue;
+      seen.add(type);
+      const amount = exact(price ?? '');
+      if (!amount) return null;
+      const [quantity, of] = type === 'FLAT' ? [1, 1n] : type === 'DISTANCE' ? [distance_m, 1000n] : type === 'TIME' ? [duration_s, 3600n] : [0, 1n];
+      const step = BigInt(Math.max(1, step_size));
+      const steps = type === 'FLAT' ? BigInt(quantity) : ((BigInt(quantity) + step - 1n) / step) * step;
+      net += rounded(amount.units * steps * minor, amount.scale * of);
+    }
+  }
+  const bound = (price: string | null | undefined): bigint | null => {
+    const found = price == null ? null : exact(price);
+    return found && rounded(found.units * minor, found.scale);
+  };
+  const [least, most] = [bound(tariff.min_price), bound(tariff.max_price)];
+  if (least !== null && net < least) net = least;
+  else if (most !== null && net > most) net = most;
+  const tax = exact(tariff.tax_percent);
+  if (!tax) return null;
+  const taxed = rounded(net * tax.units, tax.scale * 100n);
+  return { net_minor: Number(net), tax_minor: Number(taxed), total_minor: Number(net + taxed) };
+}

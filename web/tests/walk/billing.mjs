@@ -1,0 +1,72 @@
+// Billing beside invoices: a wallet is opened and filled, an invoice made final and paid from it, a part refunded,
+// and other prices tried on a month.
+
+import { ask } from './bookings.mjs';
+import { check } from './browser.mjs';
+
+const CUSTOMER = 'Lakeside Carshare';
+
+export async function billing(walk, page) {
+  walk.step = 'wallets';
+  const { data: owners } = await ask(walk, 'GET', '/v1/organizations');
+  const owner = owners.find(({ name }) => name === CUSTOMER);
+  await page.goto(`${walk.base}/billing/wallets`);
+  await page.getByRole('combobox', { name: 'Open a wallet for' }).selectOption(owner.id);
+  await page.getByRole('button', { name: 'Open', exact: true }).click();
+  const wallet = page.locator('section[aria-label^="Wallet of"]').filter({ hasText: CUSTOMER });
+  await wallet.locator('[data-entries="0"]').waitFor();
+  await wallet.getByLabel('Put in').fill('12,345');
+  await wallet.getByRole('button', { name: 'Top up' }).click();
+  await wallet.getByText('An amount in EUR').waitFor();
+  await wallet.getByLabel('Put in').fill('100000.50');
+  await wallet.getByPlaceholder('Reference').fill('bank transfer 4711');
+  await wallet.getByRole('button', { name: 'Top up' }).evaluate((item) => (item.click(), item.click()));
+  await wallet.locator('[data-entries="1"]').waitFor();
+  await wallet.getByText('+€100,000.50').waitFor();
+  await page.locator('tr.chosen').getByText('€100,000.50').first().waitFor();
+
+  walk.step = 'an invoice is made final and paid';
+  const { data: invoices } = await ask(walk, 'GET', `/v1/invoices?organization_id=${owner.id}&status=draft`);
+  const invoice = invoices.find(({ line_count }) => line_count > 0);
+  check(invoice, `${CUSTOMER} has a draft with lines`);
+  await page.goto(`${walk.base}/invoices/${invoice.id}`);
+  await page.getByRole('button', { name: 'Finalize' }).click();
+  await page.getByRole('button', { name: 'Make it final' }).click();
+  await page.getByRole('button', { name: 'Pay from wallet' }).click();
+  await page.getByRole('button', { name: 'Pay from the wallet' }).click();
+  await page.locator('h1').getByText('Paid').waitFor();
+  await page.locator('ul[aria-label="Payments"] >> text=Succeeded').waitFor();
+  await walk.accessible(page);
+
+  walk.step = 'a payment is refunded in part';
+  await page.locator('ul[aria-label="Payments"] a').click();
+  await page.locator('[data-refunds="0"]').waitFor();
+  await page.getByLabel('Refund').first().fill('10.00');
+  await page.getByPlaceholder('Reason').fill('a late van');
+  await page.getByRole('button', { name: 'Refund', exact: true }).click();
+  await page.locator('[data-refunds="1"]').waitFor();
+  await page.locator('tr.chosen').getByText('€10.00').waitFor();
+  await walk.shot(page, 'payments');
+  await walk.accessible(page);
+
+  walk.step = 'a wallet';
+  await page.goto(`${walk.base}/billing/wallets`);
+  await page.getByRole('button', { name: CUSTOMER }).click();
+  await page.locator('[data-entries="3"]').waitFor();
+  const kinds = (await page.locator('[data-entries] tbody td:nth-child(2)').allInnerTexts()).sort();
+  check(String(kinds) === 'Payment,Refund,Top up', `the ledger has what moved: ${kinds}`);
+  await walk.shot(page, 'wallet');
+  await walk.accessible(page);
+
+  walk.step = 'other prices for a tariff';
+  await page.goto(`${walk.base}/billing/tariffs`);
+  await page.getByRole('button', { name: 'Change and preview' }).first().click();
+  await page.getByLabel('a km').fill('0.58');
+  await page.getByRole('button', { name: 'Preview', exact: true }).click();
+  await page.waitForSelector('[data-preview]');
+  check(Number(await page.locator('[data-preview]').getAttribute('data-preview')) > 0, 'twice the price a km is more');
+  check(await page.getByRole('button', { name: 'Save as version' }).isEnabled(), 'what was previewed can be kept');
+  await walk.shot(page, 'tariffs');
+  await walk.accessible(page);
+  return 'a wallet filled, an invoice paid';
+}
