@@ -6,7 +6,7 @@
 //!
 //! Path: [`begin`] checks a wish and stores it as `pending`; `saga.rs` takes its steps, each of them
 //! an event and a transaction; `change.rs` says what a booking is after an event; `acts.rs` extends,
-//! cancels, starts and finishes; `worker.rs` goes on where a process died and lets expire what is
+//! cancels, starts and finishes; `settle.rs` takes the price and sets it right; `worker.rs` goes on where a process died and lets expire what is
 //! over; `observer.rs` keeps trips of a booking from the invoice. `bookings` is made of the events
 //! alone: [`rebuild`] makes it anew.
 //!
@@ -18,6 +18,7 @@ pub(crate) mod http;
 pub mod observer;
 mod price;
 pub mod saga;
+mod settle;
 mod store;
 pub mod types;
 pub mod worker;

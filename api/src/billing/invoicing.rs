@@ -18,7 +18,7 @@ use super::{
     store,
     tariff::{ComponentType, Tariff},
     tariffs,
-    types::{Invoice, InvoiceStatus, InvoiceWithLines, Line, LineKind, NewInvoice},
+    types::{Invoice, InvoiceQuery, InvoiceStatus, InvoiceWithLines, Line, LineKind, NewInvoice},
 };
 use crate::{
     db::Conn,
@@ -27,6 +27,7 @@ use crate::{
     fault::{DomainError, Faults},
     ids::{InvoiceId, LineId, OrganizationId},
     metrics,
+    page::{Cursor, Page, limit_of},
     trips::types::{Trip, TripState},
     users::{self, types::Organization},
 };
@@ -254,7 +255,7 @@ pub(crate) fn month_of(time: Timestamp, zone_name: &str) -> Option<(Timestamp, T
 }
 
 /// The draft of the first month from `time` on that is not final; opened if there is none.
-async fn open_for(
+pub(super) async fn open_for(
     conn: &mut Conn,
     now: Timestamp,
     organization: &Organization,
@@ -400,7 +401,25 @@ pub async fn get(conn: &mut Conn, id: &InvoiceId) -> Result<Invoice, DomainError
 pub async fn get_with_lines(conn: &mut Conn, id: &InvoiceId) -> Result<InvoiceWithLines, DomainError> {
     let invoice = get(conn, id).await?;
     let lines = store::lines_of_invoice(conn, id).await?;
-    Ok(InvoiceWithLines { invoice, lines, notes: notes::of_invoice(conn, id).await? })
+    let charges = store::charges_of_invoice(conn, id).await?;
+    Ok(InvoiceWithLines { invoice, lines, charges, notes: notes::of_invoice(conn, id).await? })
+}
+
+/// Invoices, newest month first.
+pub async fn list(conn: &mut Conn, query: &InvoiceQuery) -> Result<Page<Invoice>, DomainError> {
+    let limit = limit_of(query.limit)?;
+    let status = query.status.as_deref().unwrap_or_default();
+    if !["", "draft", "finalized", "paid", "void"].contains(&status) {
+        let message = "must be draft, finalized, paid or void";
+        return Err(DomainError::invalid("the query", "status", message));
+    }
+    let before = match Cursor::decode(query.cursor.as_deref())? {
+        Some(cursor) => (cursor.key_number()?, cursor.id),
+        None => (i64::MAX, String::new()),
+    };
+    let organization = query.organization_id.as_deref().unwrap_or_default();
+    let found = store::invoices_before(conn, (organization, status), (before, limit + 1)).await?;
+    Ok(Page::of(found, limit, |i| Cursor { key: i.period_start.0.to_string(), id: i.id.to_string() }))
 }
 
 /// The newest invoice that bills a vehicle, with its lines.

@@ -1,5 +1,6 @@
 //! SQL on the tables of billing: tariffs and usage here, the rest in `store/`, a file for each.
 
+mod charges;
 mod invoices;
 mod notes;
 mod payments;
@@ -9,6 +10,7 @@ mod wallets;
 use sqlx::{Row, any::AnyRow};
 use wire::{ids::VehicleId, time::Timestamp};
 
+pub(super) use charges::{StoredCharge, charges_of, charges_of_invoice, insert_charge, supersede_charge};
 pub(super) use invoices::{
     StoredLine, add_paid, finalize, insert_invoice, insert_line, invoice, invoice_of_month, invoices_before,
     line, lines_of_invoice, lines_of_trip, next_number, number_text, set_invoice_version, supersede_line,

@@ -53,7 +53,7 @@ async fn prepared(credit_minor: i64) -> Place {
     stopped(server).await
 }
 
-async fn stopped(server: Server) -> Place {
+pub(super) async fn stopped(server: Server) -> Place {
     server.tasks.stop(Duration::from_secs(10)).await.unwrap();
     server.handle.close().await;
     server.place
@@ -66,7 +66,7 @@ async fn begun(db: &Db, now: Timestamp, new: NewBooking) -> Result<BookingId, Do
     Ok(booking.id)
 }
 
-async fn booked(db: &Db, now: Timestamp, new: NewBooking) -> Result<Booking, DomainError> {
+pub(super) async fn booked(db: &Db, now: Timestamp, new: NewBooking) -> Result<Booking, DomainError> {
     let id = begun(db, now, new).await?;
     saga::run(db, now, &id).await
 }
@@ -90,7 +90,7 @@ async fn all(db: &Db) -> Vec<Booking> {
     bookings::list(&mut conn, query).await.unwrap().data
 }
 
-async fn only_wallet(db: &Db) -> Wallet {
+pub(super) async fn only_wallet(db: &Db) -> Wallet {
     let mut conn = db.read().await.unwrap();
     wallets::list(&mut conn, &Default::default()).await.unwrap().data.remove(0)
 }

@@ -17,6 +17,7 @@ mod sqlite {
 
     mod access;
     mod billing;
+    mod booking_money;
     mod booking_saga;
     mod bookings;
     mod follow;
@@ -36,6 +37,7 @@ mod postgres {
 
     mod access;
     mod billing;
+    mod booking_money;
     mod booking_saga;
     mod bookings;
     mod follow;
