@@ -129,20 +129,8 @@ pub async fn begin(
     record(conn, now, &booking, Change::Requested(Box::new(booking.clone()))).await
 }
 
-/// A time of a request, or what is wrong with it.
-fn time_of(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).map_err(|e| format!("{e}; write one such as 2026-11-24T08:00:00Z"))
-}
-
 fn period_of(now: Timestamp, new: &NewBooking, faults: &mut Faults) -> (Timestamp, Timestamp) {
-    let mut time = |field: &str, text: &str| match time_of(text) {
-        Ok(time) => Some(time),
-        Err(message) => {
-            faults.add(field, message);
-            None
-        }
-    };
-    let (from, to) = (time("from", &new.from), time("to", &new.to));
+    let (from, to) = (faults.time("from", &new.from), faults.time("to", &new.to));
     let (Some(from), Some(to)) = (from, to) else { return (now, now) };
     if to <= from {
         faults.add("to", "must be after from");
@@ -217,15 +205,7 @@ pub async fn get(conn: &mut Conn, id: &BookingId) -> Result<Booking, DomainError
 pub async fn list(conn: &mut Conn, query: BookingQuery) -> Result<Page<Booking>, DomainError> {
     let limit = limit_of(query.limit)?;
     let mut faults = Faults::default();
-    let mut time = |field: &str, text: &Option<String>, absent: i64| match text.as_deref().map(time_of) {
-        None => absent,
-        Some(Ok(time)) => time.0,
-        Some(Err(message)) => {
-            faults.add(field, message);
-            absent
-        }
-    };
-    let (from_us, to_us) = (time("from", &query.from, i64::MIN), time("to", &query.to, i64::MAX));
+    let (from_us, to_us) = faults.period_us(query.from.as_deref(), query.to.as_deref());
     let status = query.status.unwrap_or_default();
     faults.require(
         status.is_empty() || BookingStatus::of(&status).is_some(),
@@ -233,10 +213,7 @@ pub async fn list(conn: &mut Conn, query: BookingQuery) -> Result<Page<Booking>,
         "must be pending, confirmed, started, undoing, finished, cancelled, expired or failed",
     );
     faults.finish("the query")?;
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(query.cursor.as_deref())?;
     let wanted = store::Wanted {
         organization: query.organization_id.unwrap_or_default(),
         vehicle: query.vehicle_id.unwrap_or_default(),
@@ -256,14 +233,8 @@ pub async fn available(
 ) -> Result<Page<Vehicle>, DomainError> {
     let limit = limit_of(query.limit)?;
     let mut faults = Faults::default();
-    let mut time = |field: &str, text: Option<&str>| match text.map(time_of).transpose() {
-        Ok(time) => time,
-        Err(message) => {
-            faults.add(field, message);
-            None
-        }
-    };
-    let (from, to) = (time("from", query.from.as_deref()), time("to", query.to.as_deref()));
+    let mut time = |field, text: &Option<String>| text.as_deref().and_then(|text| faults.time(field, text));
+    let (from, to) = (time("from", &query.from), time("to", &query.to));
     let from = from.unwrap_or(now);
     let to = to.unwrap_or_else(|| from.plus_us(PERIOD_US_DEFAULT));
     faults.require(to > from, "to", "must be after from");

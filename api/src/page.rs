@@ -55,6 +55,14 @@ impl Cursor {
         }
     }
 
+    /// Where a page begins whose items are sorted by a number and then the id, the highest first.
+    pub(crate) fn before(text: Option<&str>) -> Result<(i64, String), DomainError> {
+        match Self::decode(text)? {
+            Some(cursor) => Ok((cursor.key_number()?, cursor.id)),
+            None => Ok((i64::MAX, String::new())),
+        }
+    }
+
     /// Its key as a number.
     pub(crate) fn key_number(&self) -> Result<i64, DomainError> {
         self.key.parse().map_err(|_| bad_cursor())

@@ -118,22 +118,9 @@ pub async fn list(conn: &mut Conn, caller: &Caller, query: &TripQuery) -> Result
     {
         faults.add("vehicle_id", format!("{e}"));
     }
-    let mut time =
-        |field: &str, text: &Option<String>, absent: i64| match text.as_deref().map(Timestamp::parse) {
-            None => absent,
-            Some(Ok(time)) => time.0,
-            Some(Err(e)) => {
-                faults.add(field, format!("{e}; write one such as 2026-11-01T00:00:00Z"));
-                absent
-            }
-        };
-    let from_us = time("from", &query.from, i64::MIN);
-    let to_us = time("to", &query.to, i64::MAX);
+    let (from_us, to_us) = faults.period_us(query.from.as_deref(), query.to.as_deref());
     faults.finish("the query")?;
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(query.cursor.as_deref())?;
     let vehicle = query.vehicle_id.clone().unwrap_or_default();
     let place = ((from_us, to_us), (before, limit + 1));
     let found = match caller.organization() {

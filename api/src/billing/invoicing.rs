@@ -333,12 +333,9 @@ pub async fn create(conn: &mut Conn, now: Timestamp, new: &NewInvoice) -> Result
         other => other?,
     };
     let mut faults = Faults::default();
-    let mut time = |field: &str, text: &str| {
-        Timestamp::parse(text)
-            .map_err(|e| faults.add(field, format!("{e}; write one such as 2026-11-01T00:00:00Z")))
-    };
-    let (start, end) = (time("period_start", &new.period_start), time("period_end", &new.period_end));
-    if let (Ok(start), Ok(end)) = (start, end) {
+    let start = faults.time("period_start", &new.period_start);
+    let end = faults.time("period_end", &new.period_end);
+    if let (Some(start), Some(end)) = (start, end) {
         match month_of(start, &organization.time_zone) {
             Some(month) if month == (start, end) => {}
             Some((s, e)) => faults.add(
@@ -352,7 +349,7 @@ pub async fn create(conn: &mut Conn, now: Timestamp, new: &NewInvoice) -> Result
         }
     }
     faults.finish(WHAT)?;
-    let (Ok(start), Ok(end)) = (start, end) else {
+    let (Some(start), Some(end)) = (start, end) else {
         return Err(DomainError::invalid(WHAT, "period_start", "is missing"));
     };
     if let Some(there) = store::invoice_of_month(conn, &organization.id, start).await? {
@@ -413,10 +410,7 @@ pub async fn list(conn: &mut Conn, query: &InvoiceQuery) -> Result<Page<Invoice>
         let message = "must be draft, finalized, paid or void";
         return Err(DomainError::invalid("the query", "status", message));
     }
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(query.cursor.as_deref())?;
     let organization = query.organization_id.as_deref().unwrap_or_default();
     let found = store::invoices_before(conn, (organization, status), (before, limit + 1)).await?;
     Ok(Page::of(found, limit, |i| Cursor { key: i.period_start.0.to_string(), id: i.id.to_string() }))

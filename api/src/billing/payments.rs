@@ -329,10 +329,7 @@ pub(super) async fn get_stored(conn: &mut Conn, id: &PaymentId) -> Result<Stored
 /// Payments, newest first.
 pub async fn list(conn: &mut Conn, query: &PaymentQuery) -> Result<Page<Payment>, DomainError> {
     let limit = limit_of(query.limit)?;
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(query.cursor.as_deref())?;
     let invoice = query.invoice_id.clone().unwrap_or_default();
     let found = store::payments_before(conn, invoice, (before, limit + 1)).await?;
     Ok(Page::of(found, limit, |p| Cursor { key: p.created_at.0.to_string(), id: p.id.to_string() }))

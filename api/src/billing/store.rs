@@ -7,7 +7,7 @@ mod payments;
 mod periods;
 mod wallets;
 
-use sqlx::{Row, any::AnyRow};
+use sqlx::Row;
 use wire::{ids::VehicleId, time::Timestamp};
 
 pub(super) use charges::{StoredCharge, charges_of, charges_of_invoice, insert_charge, supersede_charge};
@@ -37,20 +37,12 @@ use crate::{
     events::json_of,
     fault::DomainError,
     ids::{OrganizationId, TariffId, TripId},
+    rows::{parsed, read_json},
     trips::types::Trip,
 };
 
 /// The one row of `billing_settled`.
 const SETTLED: &str = "billing";
-
-fn read_json<T: serde::de::DeserializeOwned>(row: &AnyRow, what: &'static str) -> Result<T, DomainError> {
-    let data: String = row.try_get("data")?;
-    serde_json::from_str(&data).map_err(|_| DomainError::Stored { what, id: data.chars().take(60).collect() })
-}
-
-fn parsed<T: std::str::FromStr>(text: String, what: &'static str) -> Result<T, DomainError> {
-    text.parse().map_err(|_| DomainError::Stored { what, id: text })
-}
 
 pub(super) async fn insert_tariff(conn: &mut Conn, tariff: &Tariff) -> Result<(), DomainError> {
     sqlx::query("UPDATE tariffs SET is_latest = 0 WHERE id = $1")

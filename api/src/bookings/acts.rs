@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     db::Conn,
-    fault::DomainError,
+    fault::{DomainError, Faults},
     ids::BookingId,
     trips::planned::{self, PlanStatus},
 };
@@ -28,7 +28,9 @@ pub async fn extend(
     if !matches!(booking.status, BookingStatus::Confirmed | BookingStatus::Started) {
         return Err(not_now(&booking, "extended"));
     }
-    let to = super::time_of(&extension.to).map_err(|message| DomainError::invalid(WHAT, "to", message))?;
+    let mut faults = Faults::default();
+    let to = faults.time("to", &extension.to).unwrap_or(now);
+    faults.finish(WHAT)?;
     if to <= booking.to || to <= now {
         let message = format!("must be after {}, its end now, and in the future", booking.to);
         return Err(DomainError::invalid(WHAT, "to", message));

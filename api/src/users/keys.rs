@@ -97,17 +97,8 @@ pub(crate) async fn create(
     let name = checked_name(&new.name, &mut faults);
     let organization = caller.placed("the key", new.organization_id)?;
     let organization_id = check_organization(conn, organization.as_deref(), &mut faults).await?;
-    let expires_at = match new.expires_at.as_deref().map(Timestamp::parse) {
-        None => None,
-        Some(Ok(at)) => {
-            faults.require(at > now, "expires_at", "must be in the future");
-            Some(at)
-        }
-        Some(Err(e)) => {
-            faults.add("expires_at", format!("{e}; write one such as 2027-01-01T00:00:00Z"));
-            None
-        }
-    };
+    let expires_at = new.expires_at.as_deref().and_then(|text| faults.time("expires_at", text));
+    faults.require(expires_at.is_none_or(|at| at > now), "expires_at", "must be in the future");
     faults.finish("the key")?;
     let user_id = match new.user_id.as_deref() {
         None => None,

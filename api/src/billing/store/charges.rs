@@ -3,7 +3,6 @@
 use rust_decimal::Decimal;
 use sqlx::Row;
 
-use super::{parsed, read_json};
 use crate::{
     billing::{
         charges::Charge,
@@ -13,6 +12,7 @@ use crate::{
     events::json_of,
     fault::DomainError,
     ids::{ChargeId, InvoiceId},
+    rows::{parsed, read_json},
 };
 
 /// A charge and the invoice it is on.

@@ -4,7 +4,6 @@ use rust_decimal::Decimal;
 use sqlx::{Row, any::AnyRow};
 use wire::time::Timestamp;
 
-use super::{parsed, read_json};
 use crate::{
     billing::{
         rating,
@@ -14,6 +13,7 @@ use crate::{
     events::json_of,
     fault::DomainError,
     ids::{InvoiceId, LineId, OrganizationId, TripId},
+    rows::{parsed, read_json},
 };
 
 /// A line and the invoice it is on.

@@ -3,12 +3,12 @@
 use sqlx::{Row, any::AnyRow};
 use wire::time::Timestamp;
 
-use super::parsed;
 use crate::{
     billing::payment_types::{MethodKind, Payment, PaymentStatus, Refund, RefundStatus, StoredPayment},
     db::Conn,
     fault::DomainError,
     ids::{InvoiceId, PaymentId, RefundId},
+    rows::parsed,
 };
 
 pub(in crate::billing) async fn insert_payment(
