@@ -20,6 +20,7 @@ pub mod payments;
 mod periods;
 pub mod previews;
 pub mod rating;
+pub(crate) mod rebuild;
 pub mod settlement;
 mod store;
 pub mod tariff;

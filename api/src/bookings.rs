@@ -8,7 +8,7 @@
 //! an event and a transaction; `change.rs` says what a booking is after an event; `acts.rs` extends,
 //! cancels, starts and finishes; `settle.rs` takes the price and sets it right; `worker.rs` goes on where a process died and lets expire what is
 //! over; `observer.rs` keeps trips of a booking from the invoice. `bookings` is made of the events
-//! alone: [`rebuild`] makes it anew.
+//! alone: `rebuild.rs` makes it anew.
 //!
 //! Bounds: 180 days ahead, 30 days long; 100 bookings a look of the worker.
 
@@ -17,6 +17,7 @@ mod change;
 pub(crate) mod http;
 pub mod observer;
 mod price;
+pub(crate) mod rebuild;
 pub mod saga;
 mod settle;
 mod store;
@@ -31,13 +32,11 @@ use wire::{
 use crate::{
     billing::{wallets, wallets::AMOUNT_MAX},
     caller::Caller,
-    db::{Conn, Db},
-    events,
+    db::Conn,
     extract::id_of,
     fault::{DomainError, Faults},
     ids::{BookingId, OrganizationId, UserId},
     page::{Cursor, LIMIT_MAX, Page, limit_of},
-    trips::planned,
     users::{self, people},
     vehicles::{
         self,
@@ -255,26 +254,4 @@ pub async fn available(
     }
     free.truncate(wanted);
     Ok(Page::of(free, limit, |v| Cursor { key: v.vehicle_id.to_string(), id: v.id.to_string() }))
-}
-
-/// Makes the rows of bookings, and of the trips planned for them, anew from their events; returns how many events.
-pub async fn rebuild(db: &Db) -> Result<u64, DomainError> {
-    let mut tx = db.write().await?;
-    planned::rebuild(&mut tx).await?;
-    store::clear(&mut tx).await?;
-    let (mut position, mut count) = (0, 0);
-    loop {
-        let some = events::of_type_after(&mut tx, change::AGGREGATE, position).await?;
-        let Some(last) = some.last() else { break };
-        position = last.position;
-        for event in &some {
-            let stored = || DomainError::Stored { what: "event", id: event.event_id.to_string() };
-            let id: BookingId = event.aggregate_id.parse().map_err(|_| stored())?;
-            let before = store::booking(&mut tx, &id).await?;
-            store::save(&mut tx, &change::replayed(before, event)?).await?;
-            count += 1;
-        }
-    }
-    tx.commit().await?;
-    Ok(count)
 }

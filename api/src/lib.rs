@@ -42,6 +42,7 @@ pub mod page;
 mod permissions;
 mod platform;
 mod rate;
+pub mod rebuild;
 mod rows;
 pub mod serve;
 mod sql;
@@ -53,4 +54,5 @@ pub mod vehicles;
 
 pub use config::{Config, Settings};
 pub use demo::seed_demo;
+pub use rebuild::{Projection, rebuild};
 pub use serve::{Handle, StartError, start};

@@ -7,6 +7,7 @@
 pub mod follow;
 pub(crate) mod http;
 pub mod planned;
+pub(crate) mod rebuild;
 mod store;
 pub mod types;
 
@@ -69,12 +70,17 @@ pub(crate) async fn store_revision(
     };
     let version = events::version_of(conn, trip.id.as_str()).await?;
     events::append(conn, now, version, event).await?;
-    store::save(conn, trip).await?;
     if registration == Registration::Automatic {
         vehicles::register_seen(conn, now, &trip.vehicle_id).await?;
     }
-    vehicles::add_mileage(conn, &trip.vehicle_id, mileage_change(before.as_ref(), trip)).await?;
+    project(conn, (before.as_ref(), trip)).await?;
     observer.trip_changed(conn, now, trip).await
+}
+
+/// Makes the rows of a revision.
+async fn project(conn: &mut Conn, (before, trip): (Option<&Trip>, &Trip)) -> Result<(), DomainError> {
+    store::save(conn, trip).await?;
+    vehicles::add_mileage(conn, &trip.vehicle_id, mileage_change(before, trip)).await
 }
 
 /// What a revision changes against the one before.

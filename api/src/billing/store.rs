@@ -5,6 +5,7 @@ mod invoices;
 mod notes;
 mod payments;
 mod periods;
+pub(super) mod rebuild;
 mod wallets;
 
 use sqlx::Row;

@@ -183,6 +183,12 @@ pub(super) async fn record(
     Ok(booking)
 }
 
+/// The trip that an event tells of.
+pub(super) fn trip_driven(event: &Event) -> Result<Option<SettledTrip>, DomainError> {
+    let is_driven = event.event_type == "BookingTripDriven";
+    is_driven.then(|| event.read()).transpose()
+}
+
 /// A booking after an event of its stream was read.
 pub(super) fn replayed(before: Option<Booking>, event: &Event) -> Result<Booking, DomainError> {
     let told = serde_json::json!({ "event_type": event.event_type, "data": event.data });

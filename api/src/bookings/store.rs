@@ -43,6 +43,7 @@ pub(super) async fn save(conn: &mut Conn, booking: &Booking) -> Result<(), Domai
 
 /// Only to make them anew.
 pub(super) async fn clear(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM booked_trips").execute(&mut *conn).await?;
     sqlx::query("DELETE FROM bookings").execute(conn).await?;
     Ok(())
 }

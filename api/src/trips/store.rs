@@ -180,6 +180,13 @@ pub(super) async fn planned(conn: &mut Conn, id: &PlannedTripId) -> Result<Optio
 }
 
 /// Only to make them anew.
+pub(super) async fn clear(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM trips").execute(&mut *conn).await?;
+    sqlx::query("DELETE FROM trip_revisions").execute(conn).await?;
+    Ok(())
+}
+
+/// Only to make them anew.
 pub(super) async fn clear_planned(conn: &mut Conn) -> Result<(), DomainError> {
     sqlx::query("DELETE FROM planned_trips").execute(conn).await?;
     Ok(())

@@ -26,6 +26,12 @@ pub(super) async fn insert(conn: &mut Conn, organization: &Organization) -> Resu
     Ok(())
 }
 
+/// Only to make them anew.
+pub(super) async fn clear(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM organizations").execute(conn).await?;
+    Ok(())
+}
+
 pub(super) async fn by_id(conn: &mut Conn, id: &OrganizationId) -> Result<Option<Organization>, DomainError> {
     let row = sqlx::query(
         "SELECT id, name, currency, time_zone, version, created_us FROM organizations WHERE id = $1",

@@ -34,6 +34,18 @@ pub(super) async fn insert(
     Ok(())
 }
 
+/// Only to make them anew.
+pub(super) async fn clear(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM vehicles").execute(conn).await?;
+    Ok(())
+}
+
+/// Only to make it anew.
+pub(super) async fn clear_mileage(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM vehicle_mileage").execute(conn).await?;
+    Ok(())
+}
+
 pub(super) async fn update(
     conn: &mut Conn,
     id: &RegistryId,

@@ -24,6 +24,7 @@ mod sqlite {
     mod manners;
     mod notes;
     mod payments;
+    mod rebuild;
     mod resources;
     mod roles;
     mod tiers;
@@ -44,6 +45,7 @@ mod postgres {
     mod manners;
     mod notes;
     mod payments;
+    mod rebuild;
     mod resources;
     mod roles;
     mod tiers;
