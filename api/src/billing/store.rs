@@ -24,7 +24,7 @@ pub(super) use notes::{
 
 pub(super) use payments::{
     add_refunded, end_payment, end_refund, insert_payment, insert_refund, open_payment, payment,
-    payments_before, pending_payments, pending_refunds, refunds_of,
+    payments_before, payments_left, pending_refunds, refunds_of,
 };
 pub(super) use periods::{month_figures, month_of_trip, save_month, save_month_of_trip};
 pub(super) use wallets::{
