@@ -48,14 +48,18 @@ async fn status(server: &Server, key: &str) -> u16 {
 async fn who_comes_in_with_a_key_waits_for_no_turn_to_write() {
     let server = locked(|config| config).await;
     let key = made(&server, json!({ "name": "reader", "role": "analyst" })).await;
+    let secret = key["secret"].as_str().unwrap();
+    assert_eq!(status(&server, secret).await, 200);
+    // A minute later its use is to be noted again.
+    server.clock.advance(Duration::from_secs(61));
     let other = super::follow::open(&server.place).await;
     // Somebody writes, for longer than anybody waits.
     let writing = other.write().await.unwrap();
-    let asked = status(&server, key["secret"].as_str().unwrap());
+    let asked = status(&server, secret);
     assert_eq!(tokio::time::timeout(Duration::from_secs(8), asked).await, Ok(200));
     writing.rollback().await.unwrap();
     let path = format!("/v1/api-keys/{}", key["id"].as_str().unwrap());
-    server.until(&path, |key| key["last_used_at"] == "2026-11-23T12:00:00Z").await;
+    server.until(&path, |key| key["last_used_at"] == "2026-11-23T12:01:01Z").await;
     other.close().await;
 }
 
