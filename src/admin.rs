@@ -1,10 +1,11 @@
 //! `roadlake admin lake …`: how the lake stands, whether it is whole, and putting it in order by
-//! hand. [`show`] prints.
+//! hand; `roadlake admin rebuild` is in [`rebuild`]. [`show`] prints.
 //!
 //! All but `quarantine replay` and a vacuum that keeps less than 168 h may run beside a server:
 //! they commit as maintenance does, under no writer's name, so they fence nobody. Those two must
 //! be alone and are refused while an ingest writes.
 
+mod rebuild;
 mod show;
 
 use std::{str::FromStr, time::Duration};
@@ -37,6 +38,9 @@ pub(crate) struct Arguments {
 enum Part {
     /// The lake's tables
     Lake(LakeArguments),
+    /// Make rows of the api's database anew from its event log; may run beside a server, which is kept from
+    /// writing meanwhile
+    Rebuild(rebuild::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -165,7 +169,10 @@ pub(crate) struct NotWhole {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Part::Lake(arguments) = arguments.part;
+    let arguments = match arguments.part {
+        Part::Lake(arguments) => arguments,
+        Part::Rebuild(arguments) => return rebuild::run(arguments).await,
+    };
     let Loaded { config, origin } = arguments.place.load()?;
     let settings =
         ingest::Settings::check(Loaded { config: config.ingest, origin: format!("{origin} [ingest]") })?;

@@ -7,8 +7,12 @@ use tokio_util::sync::CancellationToken;
 use wire::time::Timestamp;
 
 use crate::{
-    billing::gateway::Gateway, config::Settings, db::Db, lake_port::LakeReader, rate::Rates,
-    users::secret::Hashing,
+    billing::gateway::Gateway,
+    config::Settings,
+    db::Db,
+    lake_port::LakeReader,
+    rate::Rates,
+    users::{keys::Uses, secret::Hashing},
 };
 
 /// Shared state of the handlers.
@@ -25,6 +29,7 @@ pub(crate) struct Parts {
     pub(crate) health: Health,
     pub(crate) stop: CancellationToken,
     pub(crate) hashing: Hashing,
+    pub(crate) key_uses: Arc<Uses>,
     pub(crate) rates: Rates,
     pub(crate) attempts: Rates,
     pub(crate) gateway: Arc<dyn Gateway>,
@@ -63,6 +68,11 @@ impl App {
     /// Where API keys are hashed.
     pub(crate) fn hashing(&self) -> &Hashing {
         &self.0.hashing
+    }
+
+    /// What is to be noted of keys.
+    pub(crate) fn key_uses(&self) -> &Uses {
+        &self.0.key_uses
     }
 
     pub(crate) fn rates(&self) -> &Rates {

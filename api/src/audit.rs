@@ -11,10 +11,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
+use service::SharedClock;
 use sqlx::{Row, any::AnyRow};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -29,6 +31,7 @@ use crate::{
     fault::DomainError,
     ids::{AuditId, OrganizationId},
     page::{Cursor, Page, limit_of},
+    ticks::Ticks,
     users::role::Role,
 };
 
@@ -134,6 +137,46 @@ pub(crate) async fn close(db: &Db, write: &Write, result: &str) {
     if let Err(error) = closing.await {
         let error = service::logs::chain(&error);
         tracing::warn!(%error, request_id = write.request_id, result, "a refused write is not in the audit log");
+    }
+}
+
+/// Rows forgotten at a time, so that nobody waits long for a turn to write.
+const FORGET_COUNT_MAX: i64 = 1_000;
+
+/// Forgets rows older than is kept, until stopped.
+pub(crate) async fn forget(db: &Db, (clock, retention): (SharedClock, Duration), mut ticks: Ticks) {
+    let retention_us = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+    while ticks.next().await {
+        let before = clock.now_us().saturating_sub(retention_us);
+        if let Err(error) = forget_before(db, before).await {
+            tracing::warn!(error = %service::logs::chain(&error), "old audit entries not forgotten, will try again");
+        }
+    }
+}
+
+async fn forget_before(db: &Db, before_us: i64) -> Result<(), DbError> {
+    loop {
+        let oldest = {
+            let mut conn = db.read().await?;
+            let row = sqlx::query("SELECT MIN(created_us) AS oldest_us FROM audit_log")
+                .fetch_one(&mut *conn)
+                .await?;
+            row.try_get::<Option<i64>, _>("oldest_us")?
+        };
+        // Only then: an idle process does not write.
+        if oldest.is_none_or(|at| at >= before_us) {
+            return Ok(());
+        }
+        let mut tx = db.write().await?;
+        sqlx::query(
+            "DELETE FROM audit_log WHERE id IN \
+             (SELECT id FROM audit_log WHERE created_us < $1 ORDER BY created_us LIMIT $2)",
+        )
+        .bind(before_us)
+        .bind(FORGET_COUNT_MAX)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
     }
 }
 

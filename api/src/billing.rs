@@ -1,14 +1,15 @@
 //! Billing: tariffs, what trips cost, invoices and their evidence.
 //!
-//! *Owns* the tables `tariffs`, `tariff_assignments`, `trip_usage`, `invoices`, `invoice_lines`,
+//! *Owns* the tables `tariffs`, `tariff_assignments`, `trip_usage`, `invoices`, `invoice_lines`, `invoice_charges`,
 //! `credit_notes`, `credit_note_lines`, `month_usage`, `trip_month_usage`, `wallets`,
 //! `ledger_entries`, `wallet_holds`, `payments`, `refunds` and `billing_settled`, and their events. *Does not own* trips: it listens to them as
 //! [`TripObserver`]. It calls the domains to its left.
 //!
 //! Path: `tariff.rs` says what a tariff is, `rating.rs` what a trip costs (pure), `invoicing.rs`
-//! keeps the lines of draft invoices in step with trips, `notes.rs` corrects final ones,
+//! keeps the lines of draft invoices in step with trips, `charges.rs` what is owed for other things, `notes.rs` corrects final ones,
 //! `settlement.rs` has them paid or void, `evidence.rs` proves a line again from the lake. A trip waits, unbilled, until its vehicle has an organization and that a tariff.
 
+pub mod charges;
 pub mod evidence;
 pub mod gateway;
 pub(crate) mod http;
@@ -19,6 +20,7 @@ pub mod payments;
 mod periods;
 pub mod previews;
 pub mod rating;
+pub(crate) mod rebuild;
 pub mod settlement;
 mod store;
 pub mod tariff;

@@ -6,9 +6,9 @@
 //!
 //! Path: [`begin`] checks a wish and stores it as `pending`; `saga.rs` takes its steps, each of them
 //! an event and a transaction; `change.rs` says what a booking is after an event; `acts.rs` extends,
-//! cancels, starts and finishes; `worker.rs` goes on where a process died and lets expire what is
+//! cancels, starts and finishes; `settle.rs` takes the price and sets it right; `worker.rs` goes on where a process died and lets expire what is
 //! over; `observer.rs` keeps trips of a booking from the invoice. `bookings` is made of the events
-//! alone: [`rebuild`] makes it anew.
+//! alone: `rebuild.rs` makes it anew.
 //!
 //! Bounds: 180 days ahead, 30 days long; 100 bookings a look of the worker.
 
@@ -17,7 +17,9 @@ mod change;
 pub(crate) mod http;
 pub mod observer;
 mod price;
+pub(crate) mod rebuild;
 pub mod saga;
+mod settle;
 mod store;
 pub mod types;
 pub mod worker;
@@ -30,13 +32,11 @@ use wire::{
 use crate::{
     billing::{wallets, wallets::AMOUNT_MAX},
     caller::Caller,
-    db::{Conn, Db},
-    events,
+    db::Conn,
     extract::id_of,
     fault::{DomainError, Faults},
     ids::{BookingId, OrganizationId, UserId},
     page::{Cursor, LIMIT_MAX, Page, limit_of},
-    trips::planned,
     users::{self, people},
     vehicles::{
         self,
@@ -128,20 +128,8 @@ pub async fn begin(
     record(conn, now, &booking, Change::Requested(Box::new(booking.clone()))).await
 }
 
-/// A time of a request, or what is wrong with it.
-fn time_of(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).map_err(|e| format!("{e}; write one such as 2026-11-24T08:00:00Z"))
-}
-
 fn period_of(now: Timestamp, new: &NewBooking, faults: &mut Faults) -> (Timestamp, Timestamp) {
-    let mut time = |field: &str, text: &str| match time_of(text) {
-        Ok(time) => Some(time),
-        Err(message) => {
-            faults.add(field, message);
-            None
-        }
-    };
-    let (from, to) = (time("from", &new.from), time("to", &new.to));
+    let (from, to) = (faults.time("from", &new.from), faults.time("to", &new.to));
     let (Some(from), Some(to)) = (from, to) else { return (now, now) };
     if to <= from {
         faults.add("to", "must be after from");
@@ -216,15 +204,7 @@ pub async fn get(conn: &mut Conn, id: &BookingId) -> Result<Booking, DomainError
 pub async fn list(conn: &mut Conn, query: BookingQuery) -> Result<Page<Booking>, DomainError> {
     let limit = limit_of(query.limit)?;
     let mut faults = Faults::default();
-    let mut time = |field: &str, text: &Option<String>, absent: i64| match text.as_deref().map(time_of) {
-        None => absent,
-        Some(Ok(time)) => time.0,
-        Some(Err(message)) => {
-            faults.add(field, message);
-            absent
-        }
-    };
-    let (from_us, to_us) = (time("from", &query.from, i64::MIN), time("to", &query.to, i64::MAX));
+    let (from_us, to_us) = faults.period_us(query.from.as_deref(), query.to.as_deref());
     let status = query.status.unwrap_or_default();
     faults.require(
         status.is_empty() || BookingStatus::of(&status).is_some(),
@@ -232,10 +212,7 @@ pub async fn list(conn: &mut Conn, query: BookingQuery) -> Result<Page<Booking>,
         "must be pending, confirmed, started, undoing, finished, cancelled, expired or failed",
     );
     faults.finish("the query")?;
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(query.cursor.as_deref())?;
     let wanted = store::Wanted {
         organization: query.organization_id.unwrap_or_default(),
         vehicle: query.vehicle_id.unwrap_or_default(),
@@ -255,14 +232,8 @@ pub async fn available(
 ) -> Result<Page<Vehicle>, DomainError> {
     let limit = limit_of(query.limit)?;
     let mut faults = Faults::default();
-    let mut time = |field: &str, text: Option<&str>| match text.map(time_of).transpose() {
-        Ok(time) => time,
-        Err(message) => {
-            faults.add(field, message);
-            None
-        }
-    };
-    let (from, to) = (time("from", query.from.as_deref()), time("to", query.to.as_deref()));
+    let mut time = |field, text: &Option<String>| text.as_deref().and_then(|text| faults.time(field, text));
+    let (from, to) = (time("from", &query.from), time("to", &query.to));
     let from = from.unwrap_or(now);
     let to = to.unwrap_or_else(|| from.plus_us(PERIOD_US_DEFAULT));
     faults.require(to > from, "to", "must be after from");
@@ -283,26 +254,4 @@ pub async fn available(
     }
     free.truncate(wanted);
     Ok(Page::of(free, limit, |v| Cursor { key: v.vehicle_id.to_string(), id: v.id.to_string() }))
-}
-
-/// Makes the rows of bookings, and of the trips planned for them, anew from their events; returns how many events.
-pub async fn rebuild(db: &Db) -> Result<u64, DomainError> {
-    let mut tx = db.write().await?;
-    planned::rebuild(&mut tx).await?;
-    store::clear(&mut tx).await?;
-    let (mut position, mut count) = (0, 0);
-    loop {
-        let some = events::of_type_after(&mut tx, change::AGGREGATE, position).await?;
-        let Some(last) = some.last() else { break };
-        position = last.position;
-        for event in &some {
-            let stored = || DomainError::Stored { what: "event", id: event.event_id.to_string() };
-            let id: BookingId = event.aggregate_id.parse().map_err(|_| stored())?;
-            let before = store::booking(&mut tx, &id).await?;
-            store::save(&mut tx, &change::replayed(before, event)?).await?;
-            count += 1;
-        }
-    }
-    tx.commit().await?;
-    Ok(count)
 }

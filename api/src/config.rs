@@ -18,6 +18,9 @@ use crate::{
 /// The database where none is named.
 const FILE_DEFAULT: &str = "data/api.db";
 
+/// A shorter memory than this is a mistake.
+const AUDIT_LOG_RETENTION_MIN: Duration = Duration::from_secs(86_400);
+
 /// The configuration as written.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -51,6 +54,8 @@ pub struct Config {
     pub sql_rows_max: usize,
     /// Requests a second that one key may send, twice as many at once; 0 for no limit.
     pub requests_per_second_max: u32,
+    /// How long rows of the audit log are kept; for ever when absent.
+    pub audit_log_retention: Option<DurationText>,
 }
 
 impl Default for Config {
@@ -70,6 +75,7 @@ impl Default for Config {
             body_bytes_max: ByteSize(1 << 20),
             sql_rows_max: 10_000,
             requests_per_second_max: 100,
+            audit_log_retention: None,
         }
     }
 }
@@ -101,6 +107,8 @@ pub struct Settings {
     pub sql_rows_max: usize,
     /// Requests a second of one key; 0 for no limit.
     pub requests_per_second_max: u32,
+    /// How long rows of the audit log are kept; for ever when absent.
+    pub audit_log_retention: Option<Duration>,
 }
 
 /// Loads `file` (or defaults) and `ROADLAKE_API__…`, and checks it.
@@ -142,6 +150,9 @@ impl Settings {
                 faults.add(key, "must be above 0");
             }
         }
+        if config.audit_log_retention.is_some_and(|kept| kept.0 < AUDIT_LOG_RETENTION_MIN) {
+            faults.add("audit_log_retention", "must be at least a day, \"1d\"; leave it out to keep all");
+        }
         if !(1..=1_000_000).contains(&config.sql_rows_max) {
             faults.add("sql_rows_max", "must be 1 to 1000000");
         }
@@ -175,6 +186,7 @@ impl Settings {
             body_bytes_max: config.body_bytes_max.0,
             sql_rows_max: config.sql_rows_max,
             requests_per_second_max: config.requests_per_second_max,
+            audit_log_retention: config.audit_log_retention.map(|kept| kept.0),
         });
         faults.finish(settings)
     }

@@ -101,8 +101,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
             // SQLite: busy, locked, and a snapshot that is too old to write upon.
             Some("5" | "6" | "261" | "517") => true,
             // PostgreSQL: serialization, deadlock, lock not to be had, idle too long, resources
-            // short, connection lost, shutting down or starting.
-            Some(code) => ["40001", "40P01", "55P03", "25P03", "53", "08", "57P", "57014"]
+            // short, connection lost, shutting down or starting; read-only, as a server that another takes over from.
+            Some(code) => ["40001", "40P01", "55P03", "25P03", "25006", "53", "08", "57P", "57014"]
                 .iter()
                 .any(|class| code.len() == 5 && code.starts_with(class)),
             None => false,

@@ -44,6 +44,12 @@ pub(crate) async fn enter(State(app): State<App>, request: Request, next: Next) 
         return next.run(request).await;
     }
     let request_id = request_id_of(request.headers());
+    // No database takes it in a text, and no name, id or cursor has one.
+    let has_nul = |text: &str| text.contains("%00");
+    if has_nul(path) || request.uri().query().is_some_and(has_nul) {
+        return ApiError::unreadable("path", "has a NUL character (%00), which no text here may have")
+            .into_response();
+    }
     let mut response = match admitted(&app, request, (&request_id, next)).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
@@ -127,7 +133,7 @@ fn result_of(write: &Write, response: &Response) -> Option<String> {
 }
 
 /// Who asks.
-async fn authenticated(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+pub(crate) async fn authenticated(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     let given =
         given.and_then(|v| v.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -146,7 +152,8 @@ async fn authenticated(app: &App, headers: &HeaderMap) -> Result<Caller, ApiErro
             {
                 return Err(ApiError::too_many(after_s));
             }
-            let caller = keys::caller_of(app.db(), app.hashing(), (app.now(), &text)).await?;
+            let caller =
+                keys::caller_of(app.db(), (app.hashing(), app.key_uses()), (app.now(), &text)).await?;
             caller.ok_or_else(ApiError::unauthorized)
         }
         // As it was before there were keys: nothing is asked for, so anything is taken but a key of ours

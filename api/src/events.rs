@@ -4,7 +4,9 @@
 //! its own. An event is appended in the transaction that projects it; an outbox row goes with
 //! each, for delivery by webhooks. `GET /v1/events` pages over the log.
 
-use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{Row, any::AnyRow};
 use utoipa::{IntoParams, ToSchema};
 use wire::time::Timestamp;
@@ -12,7 +14,7 @@ use wire::time::Timestamp;
 use crate::{db::Conn, fault::DomainError, ids::EventId};
 
 /// Events read at once to make rows anew.
-const REBUILD_COUNT: i64 = 1_000;
+pub(crate) const REBUILD_COUNT: i64 = 1_000;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -36,6 +38,20 @@ pub struct Event {
     /// What, by type.
     #[schema(value_type = Object)]
     pub data: serde_json::Value,
+}
+
+impl Event {
+    /// What it tells, as a type of its domain.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, DomainError> {
+        let stored = || DomainError::Stored { what: "event", id: self.event_id.to_string() };
+        serde_json::from_value(self.data.clone()).map_err(|_| stored())
+    }
+
+    /// To which thing it happened, as its id.
+    pub(crate) fn aggregate<T: FromStr>(&self) -> Result<T, DomainError> {
+        let stored = || DomainError::Stored { what: "event", id: self.event_id.to_string() };
+        self.aggregate_id.parse().map_err(|_| stored())
+    }
 }
 
 /// An event to append.
@@ -122,24 +138,6 @@ pub async fn after(conn: &mut Conn, position: i64, limit: i64) -> Result<Vec<Eve
     )
     .bind(position)
     .bind(limit)
-    .fetch_all(conn)
-    .await?;
-    rows.iter().map(event).collect()
-}
-
-/// Events of a type of aggregate after a position, in order, so many at a time.
-pub(crate) async fn of_type_after(
-    conn: &mut Conn,
-    aggregate_type: &str,
-    position: i64,
-) -> Result<Vec<Event>, DomainError> {
-    let rows = sqlx::query(
-        "SELECT position, event_id, aggregate_id, aggregate_type, event_type, version, timestamp_us, data \
-         FROM events WHERE aggregate_type = $1 AND position > $2 ORDER BY position LIMIT $3",
-    )
-    .bind(aggregate_type.to_owned())
-    .bind(position)
-    .bind(REBUILD_COUNT)
     .fetch_all(conn)
     .await?;
     rows.iter().map(event).collect()

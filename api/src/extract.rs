@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     app::App,
@@ -69,6 +70,12 @@ async fn body_of(request: Request, app: &App) -> Result<Bytes, ApiError> {
 
 /// Reads JSON, naming the field at fault where serde does.
 pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if may_have_nul(body) && serde_json::from_slice(body).is_ok_and(|value| has_nul(&value)) {
+        return Err(ApiError::unreadable(
+            "body",
+            "has a NUL character (\\u0000), which no text here may have",
+        ));
+    }
     serde_json::from_slice(body).map_err(|e| {
         let message = e.to_string();
         let field = message.split('`').nth(1).unwrap_or("body").to_owned();
@@ -80,6 +87,20 @@ pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError>
             ApiError::unreadable("body", format!("is not JSON: {message}"))
         }
     })
+}
+
+/// JSON writes it only so; a backslash before may take the meaning away.
+fn may_have_nul(body: &[u8]) -> bool {
+    body.windows(6).any(|part| part == br"\u0000")
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// Query parameters; unknown ones are refused by the types.

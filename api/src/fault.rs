@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use wire::time::Timestamp;
 
 use crate::{db::DbError, lake_port::LakeError};
 
@@ -137,6 +138,18 @@ impl Faults {
         if !holds {
             self.add(field, message);
         }
+    }
+
+    /// A time that a field has to be; none, with its fault, where it is not.
+    pub(crate) fn time(&mut self, field: &str, text: &str) -> Option<Timestamp> {
+        let time = Timestamp::parse(text);
+        time.map_err(|e| self.add(field, format!("{e}; write one such as 2026-11-24T08:00:00Z"))).ok()
+    }
+
+    /// `[from, to)` of a query, where an end that is not named is open.
+    pub(crate) fn period_us(&mut self, from: Option<&str>, to: Option<&str>) -> (i64, i64) {
+        let mut time = |field, text: Option<&str>| text.and_then(|text| self.time(field, text)).map(|t| t.0);
+        (time("from", from).unwrap_or(i64::MIN), time("to", to).unwrap_or(i64::MAX))
     }
 
     pub(crate) fn finish(self, what: &'static str) -> Result<(), DomainError> {

@@ -113,6 +113,10 @@ prefixed_id!(
     ApiKeyId, "API key", "key_"
 );
 prefixed_id!(
+    /// An amount of an invoice that is no line of a trip.
+    ChargeId, "invoice charge", "chg_"
+);
+prefixed_id!(
     /// A row of the audit log.
     AuditId, "audit entry", "aud_"
 );

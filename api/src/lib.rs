@@ -42,13 +42,17 @@ pub mod page;
 mod permissions;
 mod platform;
 mod rate;
+pub mod rebuild;
+mod rows;
 pub mod serve;
 mod sql;
 mod text;
+mod ticks;
 pub mod trips;
 pub mod users;
 pub mod vehicles;
 
 pub use config::{Config, Settings};
 pub use demo::seed_demo;
+pub use rebuild::{Projection, rebuild};
 pub use serve::{Handle, StartError, start};

@@ -47,11 +47,19 @@ impl Cursor {
     /// Reads what was given out; none at all when absent.
     pub(crate) fn decode(text: Option<&str>) -> Result<Option<Self>, DomainError> {
         let Some(text) = text else { return Ok(None) };
-        let decoded = unhex(text).and_then(|b| String::from_utf8(b).ok());
+        let decoded = unhex(text).and_then(|b| String::from_utf8(b).ok()).filter(|t| !t.contains('\0'));
         let parts = decoded.as_deref().and_then(|t| t.split_once('\n'));
         match parts {
             Some((key, id)) => Ok(Some(Self { key: key.to_owned(), id: id.to_owned() })),
             None => Err(bad_cursor()),
+        }
+    }
+
+    /// Where a page begins whose items are sorted by a number and then the id, the highest first.
+    pub(crate) fn before(text: Option<&str>) -> Result<(i64, String), DomainError> {
+        match Self::decode(text)? {
+            Some(cursor) => Ok((cursor.key_number()?, cursor.id)),
+            None => Ok((i64::MAX, String::new())),
         }
     }
 
@@ -84,7 +92,7 @@ mod tests {
     fn a_cursor_reads_back_and_noise_is_refused() {
         let cursor = Cursor { key: "-5".to_owned(), id: "trp_ü".to_owned() };
         assert_eq!(Cursor::decode(Some(&cursor.encode())).unwrap(), Some(cursor));
-        for bad in ["", "zz", "0", "00", "ü", "c3"] {
+        for bad in ["", "zz", "0", "00", "610a00", "ü", "c3"] {
             assert!(Cursor::decode(Some(bad)).is_err(), "{bad:?}");
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -16,6 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
+    entry,
     error::{ApiError, Problem},
     events::{self, EventPage, EventQuery},
     extract::ApiQuery,
@@ -28,7 +29,7 @@ use crate::{
 pub(crate) struct Readiness {
     /// Whether it serves.
     pub(crate) is_ready: bool,
-    /// Each part: `ready`, or what it waits for or fails with.
+    /// Each part: `ready`, `starting` or `failing`; for the operator with what it waits for or fails with.
     pub(crate) parts: BTreeMap<String, String>,
 }
 
@@ -60,14 +61,19 @@ async fn health_check() -> &'static str {
 /// Whether every part serves; 503 with the parts when not.
 #[utoipa::path(get, path = "/ready", tag = "platform",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
-async fn ready(State(app): State<App>) -> Response {
+async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
+    // Why something fails names disks, hosts and the like.
+    let caller = entry::authenticated(&app, &headers).await;
+    let is_operator = caller.is_ok_and(|caller| caller.organization().is_none());
+    let shown =
+        |state: &str, why: String| if is_operator { format!("{state}: {why}") } else { state.to_owned() };
     let mut parts = BTreeMap::new();
     let mut is_ready = true;
     for (name, state) in app.health().parts() {
         let text = match state {
             health::State::Ready => "ready".to_owned(),
-            health::State::Starting(waits_for) => format!("starting: {waits_for}"),
-            health::State::Failing(reason) => format!("failing: {reason}"),
+            health::State::Starting(waits_for) => shown("starting", waits_for),
+            health::State::Failing(reason) => shown("failing", reason),
         };
         is_ready &= text == "ready";
         parts.insert(name.to_owned(), text);
@@ -77,8 +83,8 @@ async fn ready(State(app): State<App>) -> Response {
         Err(e) => Err(DomainError::from(e)),
     };
     is_ready &= database.is_ok();
-    let database =
-        database.map_or_else(|e| format!("failing: {}", service::logs::chain(&e)), |()| "ready".to_owned());
+    let database = database
+        .map_or_else(|e| shown("failing", service::logs::chain(&e).to_string()), |()| "ready".to_owned());
     parts.insert("database".to_owned(), database);
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { is_ready, parts })).into_response()

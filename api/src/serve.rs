@@ -10,7 +10,7 @@ use service::{
 use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::{
-    Components, InfoBuilder, OpenApi,
+    Components, Content, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_axum::router::OpenApiRouter;
@@ -34,11 +34,12 @@ use crate::{
     manners, platform,
     rate::Rates,
     sql,
+    ticks::Ticks,
     trips::{
         self,
         follow::{self, Follower},
     },
-    users::{self, notifications::InApp, secret::Hashing},
+    users::{self, keys::Uses, notifications::InApp, secret::Hashing},
     vehicles,
 };
 
@@ -132,6 +133,23 @@ pub async fn start(
         Ok(())
     });
 
+    let key_uses = Arc::new(Uses::default());
+    let (uses, keys_db) = (Arc::clone(&key_uses), db.clone());
+    let ticks = Ticks::every(interval, tasks.stop_token());
+    tasks.spawn("api key uses", async move {
+        uses.keep(&keys_db, ticks).await;
+        Ok(())
+    });
+
+    if let Some(retention) = settings.audit_log_retention {
+        let (audit_db, audit_clock) = (db.clone(), Arc::clone(&clock));
+        let ticks = Ticks::every(interval, tasks.stop_token());
+        tasks.spawn("api audit log", async move {
+            audit::forget(&audit_db, (audit_clock, retention), ticks).await;
+            Ok(())
+        });
+    }
+
     let notifier = Arc::new(InApp { db: db.clone() });
     let worker = Worker { db: db.clone(), notifier, clock: Arc::clone(&clock) };
     let stop = tasks.stop_token();
@@ -148,6 +166,7 @@ pub async fn start(
         health: health.clone(),
         stop: tasks.stop_token(),
         hashing: Hashing::default(),
+        key_uses,
         rates,
         attempts: Rates::new(ATTEMPTS_PER_SECOND_MAX),
         gateway,
@@ -164,7 +183,7 @@ pub async fn start(
 /// Every route, the description of them, and what happens to each request.
 fn router(app: App) -> Router {
     let (routes, description) = described_routes().split_for_parts();
-    let description = description.to_json().unwrap_or_default();
+    let description = with_answers_of_entry(description).to_json().unwrap_or_default();
     let description_route = get(move || {
         let json = description.clone();
         async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], json) }
@@ -206,5 +225,31 @@ fn described_routes() -> OpenApiRouter<App> {
 
 /// The OpenAPI description as JSON.
 pub fn openapi_json() -> String {
-    described_routes().into_openapi().to_json().unwrap_or_default()
+    with_answers_of_entry(described_routes().into_openapi()).to_json().unwrap_or_default()
+}
+
+/// Adds what `entry.rs` and `manners.rs` may answer whatever the route.
+fn with_answers_of_entry(mut description: OpenApi) -> OpenApi {
+    const ANSWERS: [(&str, &str); 4] = [
+        ("401", "No key, or one that is not valid"),
+        ("403", "The caller's role may not"),
+        ("429", "More requests than the key may send; `Retry-After` says when to go on"),
+        ("503", "The database is busy or away, or it took too long; `Retry-After` says when to repeat"),
+    ];
+    for (path, item) in &mut description.paths.paths {
+        if !path.starts_with("/v1/") {
+            continue;
+        }
+        let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in methods.into_iter().flatten() {
+            for (status, what) in ANSWERS {
+                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
+                    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                    let answer = ResponseBuilder::new().description(what);
+                    RefOr::T(answer.content("application/problem+json", problem).build())
+                });
+            }
+        }
+    }
+    description
 }

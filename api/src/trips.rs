@@ -7,6 +7,7 @@
 pub mod follow;
 pub(crate) mod http;
 pub mod planned;
+pub(crate) mod rebuild;
 mod store;
 pub mod types;
 
@@ -69,12 +70,17 @@ pub(crate) async fn store_revision(
     };
     let version = events::version_of(conn, trip.id.as_str()).await?;
     events::append(conn, now, version, event).await?;
-    store::save(conn, trip).await?;
     if registration == Registration::Automatic {
         vehicles::register_seen(conn, now, &trip.vehicle_id).await?;
     }
-    vehicles::add_mileage(conn, &trip.vehicle_id, mileage_change(before.as_ref(), trip)).await?;
+    project(conn, (before.as_ref(), trip)).await?;
     observer.trip_changed(conn, now, trip).await
+}
+
+/// Makes the rows of a revision.
+async fn project(conn: &mut Conn, (before, trip): (Option<&Trip>, &Trip)) -> Result<(), DomainError> {
+    store::save(conn, trip).await?;
+    vehicles::add_mileage(conn, &trip.vehicle_id, mileage_change(before, trip)).await
 }
 
 /// What a revision changes against the one before.
@@ -118,22 +124,9 @@ pub async fn list(conn: &mut Conn, caller: &Caller, query: &TripQuery) -> Result
     {
         faults.add("vehicle_id", format!("{e}"));
     }
-    let mut time =
-        |field: &str, text: &Option<String>, absent: i64| match text.as_deref().map(Timestamp::parse) {
-            None => absent,
-            Some(Ok(time)) => time.0,
-            Some(Err(e)) => {
-                faults.add(field, format!("{e}; write one such as 2026-11-01T00:00:00Z"));
-                absent
-            }
-        };
-    let from_us = time("from", &query.from, i64::MIN);
-    let to_us = time("to", &query.to, i64::MAX);
+    let (from_us, to_us) = faults.period_us(query.from.as_deref(), query.to.as_deref());
     faults.finish("the query")?;
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(query.cursor.as_deref())?;
     let vehicle = query.vehicle_id.clone().unwrap_or_default();
     let place = ((from_us, to_us), (before, limit + 1));
     let found = match caller.organization() {

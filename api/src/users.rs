@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub mod keys;
 pub mod notifications;
 pub mod people;
+pub(crate) mod rebuild;
 pub mod role;
 pub(crate) mod secret;
 mod store;

@@ -6,6 +6,7 @@
 
 pub(crate) mod fleet;
 pub(crate) mod http;
+pub(crate) mod rebuild;
 mod store;
 pub mod types;
 

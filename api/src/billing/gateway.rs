@@ -42,6 +42,8 @@ pub enum ErrorType {
     InvalidToken,
     /// The customer did not do what was asked.
     ActionRefused,
+    /// Nor anything else in time.
+    ActionExpired,
     /// No answer, and the gateway never heard of it.
     Timeout,
 }
@@ -54,6 +56,7 @@ impl ErrorType {
             Self::InsufficientFunds => "insufficient_funds",
             Self::InvalidToken => "invalid_token",
             Self::ActionRefused => "action_refused",
+            Self::ActionExpired => "action_expired",
             Self::Timeout => "timeout",
         }
     }
@@ -72,6 +75,10 @@ pub trait Gateway: Send + Sync + std::fmt::Debug {
 
     /// After the customer did what [`Outcome::RequiresAction`] asked.
     async fn confirm(&self, charge: &Charge) -> Result<Outcome, NoAnswer>;
+
+    /// Gives up a charge that waits for the customer, so that it cannot succeed any more; what has become of it,
+    /// which is a success where they were faster.
+    async fn cancel(&self, charge: &Charge) -> Result<Outcome, NoAnswer>;
 
     /// What became of a charge.
     async fn look_up(&self, charge: &Charge) -> Result<Outcome, NoAnswer>;
@@ -100,6 +107,13 @@ impl Gateway for Sandbox {
         match charge.token.as_str() {
             "tok_action" => Ok(Outcome::Succeeded),
             "tok_action_refused" => Ok(Outcome::Failed(ErrorType::ActionRefused)),
+            _ => self.look_up(charge).await,
+        }
+    }
+
+    async fn cancel(&self, charge: &Charge) -> Result<Outcome, NoAnswer> {
+        match charge.token.as_str() {
+            "tok_action" | "tok_action_refused" => Ok(Outcome::Failed(ErrorType::ActionExpired)),
             _ => self.look_up(charge).await,
         }
     }

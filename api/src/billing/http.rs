@@ -16,7 +16,7 @@ mod previews;
 mod wallets;
 
 use super::{
-    evidence, invoicing, store,
+    evidence, invoicing,
     tariff::{Tariff, TariffTerms},
     tariffs::{self, TariffChoice},
     types::{Evidence, Invoice, InvoiceQuery, InvoiceWithLines, Line, NewInvoice},
@@ -30,7 +30,7 @@ use crate::{
     ids::{InvoiceId, LineId, OrganizationId, TariffId},
     keyed::once,
     metrics,
-    page::{Cursor, Page, limit_of},
+    page::Page,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -170,20 +170,8 @@ async fn list_invoices(
     ApiQuery(mut query): ApiQuery<InvoiceQuery>,
 ) -> Result<Json<Page<Invoice>>, ApiError> {
     query.organization_id = caller.narrowed(query.organization_id)?;
-    let limit = limit_of(query.limit)?;
-    let status = query.status.as_deref().unwrap_or_default();
-    if !["", "draft", "finalized", "paid", "void"].contains(&status) {
-        let message = "must be draft, finalized, paid or void";
-        return Err(DomainError::invalid("the query", "status", message).into());
-    }
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
-    let organization = query.organization_id.as_deref().unwrap_or_default();
     let mut conn = app.db().read().await?;
-    let found = store::invoices_before(&mut conn, (organization, status), (before, limit + 1)).await?;
-    Ok(Json(Page::of(found, limit, |i| Cursor { key: i.period_start.0.to_string(), id: i.id.to_string() })))
+    Ok(Json(invoicing::list(&mut conn, &query).await?))
 }
 
 /// An invoice with its lines.

@@ -18,7 +18,7 @@ use super::{
     store,
     tariff::{ComponentType, Tariff},
     tariffs,
-    types::{Invoice, InvoiceStatus, InvoiceWithLines, Line, LineKind, NewInvoice},
+    types::{Invoice, InvoiceQuery, InvoiceStatus, InvoiceWithLines, Line, LineKind, NewInvoice},
 };
 use crate::{
     db::Conn,
@@ -27,6 +27,7 @@ use crate::{
     fault::{DomainError, Faults},
     ids::{InvoiceId, LineId, OrganizationId},
     metrics,
+    page::{Cursor, Page, limit_of},
     trips::types::{Trip, TripState},
     users::{self, types::Organization},
 };
@@ -254,7 +255,7 @@ pub(crate) fn month_of(time: Timestamp, zone_name: &str) -> Option<(Timestamp, T
 }
 
 /// The draft of the first month from `time` on that is not final; opened if there is none.
-async fn open_for(
+pub(super) async fn open_for(
     conn: &mut Conn,
     now: Timestamp,
     organization: &Organization,
@@ -332,12 +333,9 @@ pub async fn create(conn: &mut Conn, now: Timestamp, new: &NewInvoice) -> Result
         other => other?,
     };
     let mut faults = Faults::default();
-    let mut time = |field: &str, text: &str| {
-        Timestamp::parse(text)
-            .map_err(|e| faults.add(field, format!("{e}; write one such as 2026-11-01T00:00:00Z")))
-    };
-    let (start, end) = (time("period_start", &new.period_start), time("period_end", &new.period_end));
-    if let (Ok(start), Ok(end)) = (start, end) {
+    let start = faults.time("period_start", &new.period_start);
+    let end = faults.time("period_end", &new.period_end);
+    if let (Some(start), Some(end)) = (start, end) {
         match month_of(start, &organization.time_zone) {
             Some(month) if month == (start, end) => {}
             Some((s, e)) => faults.add(
@@ -351,7 +349,7 @@ pub async fn create(conn: &mut Conn, now: Timestamp, new: &NewInvoice) -> Result
         }
     }
     faults.finish(WHAT)?;
-    let (Ok(start), Ok(end)) = (start, end) else {
+    let (Some(start), Some(end)) = (start, end) else {
         return Err(DomainError::invalid(WHAT, "period_start", "is missing"));
     };
     if let Some(there) = store::invoice_of_month(conn, &organization.id, start).await? {
@@ -400,7 +398,22 @@ pub async fn get(conn: &mut Conn, id: &InvoiceId) -> Result<Invoice, DomainError
 pub async fn get_with_lines(conn: &mut Conn, id: &InvoiceId) -> Result<InvoiceWithLines, DomainError> {
     let invoice = get(conn, id).await?;
     let lines = store::lines_of_invoice(conn, id).await?;
-    Ok(InvoiceWithLines { invoice, lines, notes: notes::of_invoice(conn, id).await? })
+    let charges = store::charges_of_invoice(conn, id).await?;
+    Ok(InvoiceWithLines { invoice, lines, charges, notes: notes::of_invoice(conn, id).await? })
+}
+
+/// Invoices, newest month first.
+pub async fn list(conn: &mut Conn, query: &InvoiceQuery) -> Result<Page<Invoice>, DomainError> {
+    let limit = limit_of(query.limit)?;
+    let status = query.status.as_deref().unwrap_or_default();
+    if !["", "draft", "finalized", "paid", "void"].contains(&status) {
+        let message = "must be draft, finalized, paid or void";
+        return Err(DomainError::invalid("the query", "status", message));
+    }
+    let before = Cursor::before(query.cursor.as_deref())?;
+    let organization = query.organization_id.as_deref().unwrap_or_default();
+    let found = store::invoices_before(conn, (organization, status), (before, limit + 1)).await?;
+    Ok(Page::of(found, limit, |i| Cursor { key: i.period_start.0.to_string(), id: i.id.to_string() }))
 }
 
 /// The newest invoice that bills a vehicle, with its lines.

@@ -206,10 +206,7 @@ pub async fn of_invoice(conn: &mut Conn, id: &InvoiceId) -> Result<Vec<Note>, Do
 /// Notes, newest first.
 pub async fn list(conn: &mut Conn, query: &NoteQuery) -> Result<Page<Note>, DomainError> {
     let limit = limit_of(query.limit)?;
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(query.cursor.as_deref())?;
     let of =
         (query.organization_id.clone().unwrap_or_default(), query.invoice_id.clone().unwrap_or_default());
     let found = store::notes_before(conn, of, (before, limit + 1)).await?;

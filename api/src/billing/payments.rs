@@ -32,6 +32,8 @@ use crate::{
 
 /// A pending payment younger than this may still be asked about by the request that made it.
 const RESUME_AFTER: Duration = Duration::from_secs(60);
+/// A customer has so long to do what the gateway asks; then the payment is given up, as it keeps others off the invoice.
+const ACTION_WITHIN: Duration = Duration::from_secs(3_600);
 /// Longest wait for a gateway's answer: well below [`RESUME_AFTER`], so that whoever asks later finds nobody asking.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// Payments resumed in one look.
@@ -189,16 +191,25 @@ async fn store_outcome(
     Ok(payment)
 }
 
-/// Ends payments that were left pending, by what the gateway says of them; returns how many.
+/// Ends payments that were left pending, by what the gateway says of them, and gives up those whose customer did not
+/// act; returns how many.
 pub async fn resume(db: &Db, gateway: &dyn Gateway, now: Timestamp) -> Result<usize, DomainError> {
-    let before = now.plus_us(-i64::try_from(RESUME_AFTER.as_micros()).unwrap_or(i64::MAX));
-    let left = {
+    let ago = |wait: Duration| now.plus_us(-i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
+    let before = ago(RESUME_AFTER);
+    let (pending, waiting) = {
         let mut conn = db.read().await?;
-        store::pending_payments(&mut conn, (before, RESUME_COUNT_MAX)).await?
+        let pending = (PaymentStatus::Pending, before, RESUME_COUNT_MAX);
+        let waiting = (PaymentStatus::RequiresAction, ago(ACTION_WITHIN), RESUME_COUNT_MAX);
+        (store::payments_left(&mut conn, pending).await?, store::payments_left(&mut conn, waiting).await?)
     };
     let mut ended = 0;
-    for stored in left {
-        match answer_in_time(gateway.look_up(&charge_of(&stored))).await {
+    for stored in pending.into_iter().chain(waiting) {
+        let charge = charge_of(&stored);
+        let answer = match stored.payment.status {
+            PaymentStatus::RequiresAction => answer_in_time(gateway.cancel(&charge)).await,
+            _ => answer_in_time(gateway.look_up(&charge)).await,
+        };
+        match answer {
             Ok(outcome) => {
                 store_outcome(db, now, &stored, &outcome).await?;
                 ended += 1;
@@ -329,10 +340,7 @@ pub(super) async fn get_stored(conn: &mut Conn, id: &PaymentId) -> Result<Stored
 /// Payments, newest first.
 pub async fn list(conn: &mut Conn, query: &PaymentQuery) -> Result<Page<Payment>, DomainError> {
     let limit = limit_of(query.limit)?;
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(query.cursor.as_deref())?;
     let invoice = query.invoice_id.clone().unwrap_or_default();
     let found = store::payments_before(conn, invoice, (before, limit + 1)).await?;
     Ok(Page::of(found, limit, |p| Cursor { key: p.created_at.0.to_string(), id: p.id.to_string() }))

@@ -242,6 +242,16 @@ pub(crate) fn percent_of(
     rounded(part / Decimal::ONE_HUNDRED, what)
 }
 
+/// Of a part of a whole, the same share as the whole has: of what is owed of a price, its tax. Half up.
+pub(crate) fn share_of(part_minor: i64, (share_minor, whole_minor): (i64, i64)) -> Result<i64, RatingError> {
+    if part_minor == whole_minor {
+        return Ok(share_minor);
+    }
+    let scaled = Decimal::from(part_minor).checked_mul(Decimal::from(share_minor));
+    let share = scaled.and_then(|s| s.checked_div(Decimal::from(whole_minor)));
+    rounded(share.ok_or(RatingError::Overflow("share"))?, "share")
+}
+
 /// Tax by rate, of amounts with their rates: summed first, rounded once a rate.
 pub fn taxes(amounts: impl Iterator<Item = (Decimal, i64)>) -> Result<Vec<TaxLine>, RatingError> {
     let mut sums: BTreeMap<Decimal, i64> = BTreeMap::new();

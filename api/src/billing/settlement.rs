@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use wire::time::Timestamp;
 
-use super::{invoicing, notes, store, types::Invoice, types::InvoiceStatus};
+use super::{charges, invoicing, notes, store, types::Invoice, types::InvoiceStatus};
 use crate::{
     db::Conn,
     events::{self, NewEvent},
@@ -35,7 +35,7 @@ pub struct PaidOutside {
     pub reference: String,
 }
 
-/// Makes a finalized invoice void, and bills its trips anew.
+/// Makes a finalized invoice void, and bills its trips and charges anew.
 pub async fn void(
     conn: &mut Conn,
     now: Timestamp,
@@ -77,6 +77,7 @@ pub async fn void(
         };
         invoicing::bill(conn, now, &trip, &assignment).await?;
     }
+    charges::owe_again(conn, now, &invoice).await?;
     invoicing::get(conn, id).await
 }
 

@@ -1,14 +1,17 @@
 //! SQL on the tables of billing: tariffs and usage here, the rest in `store/`, a file for each.
 
+mod charges;
 mod invoices;
 mod notes;
 mod payments;
 mod periods;
+pub(super) mod rebuild;
 mod wallets;
 
-use sqlx::{Row, any::AnyRow};
+use sqlx::Row;
 use wire::{ids::VehicleId, time::Timestamp};
 
+pub(super) use charges::{StoredCharge, charges_of, charges_of_invoice, insert_charge, supersede_charge};
 pub(super) use invoices::{
     StoredLine, add_paid, finalize, insert_invoice, insert_line, invoice, invoice_of_month, invoices_before,
     line, lines_of_invoice, lines_of_trip, next_number, number_text, set_invoice_version, supersede_line,
@@ -21,7 +24,7 @@ pub(super) use notes::{
 
 pub(super) use payments::{
     add_refunded, end_payment, end_refund, insert_payment, insert_refund, open_payment, payment,
-    payments_before, pending_payments, pending_refunds, refunds_of,
+    payments_before, payments_left, pending_refunds, refunds_of,
 };
 pub(super) use periods::{month_figures, month_of_trip, save_month, save_month_of_trip};
 pub(super) use wallets::{
@@ -35,20 +38,12 @@ use crate::{
     events::json_of,
     fault::DomainError,
     ids::{OrganizationId, TariffId, TripId},
+    rows::{parsed, read_json},
     trips::types::Trip,
 };
 
 /// The one row of `billing_settled`.
 const SETTLED: &str = "billing";
-
-fn read_json<T: serde::de::DeserializeOwned>(row: &AnyRow, what: &'static str) -> Result<T, DomainError> {
-    let data: String = row.try_get("data")?;
-    serde_json::from_str(&data).map_err(|_| DomainError::Stored { what, id: data.chars().take(60).collect() })
-}
-
-fn parsed<T: std::str::FromStr>(text: String, what: &'static str) -> Result<T, DomainError> {
-    text.parse().map_err(|_| DomainError::Stored { what, id: text })
-}
 
 pub(super) async fn insert_tariff(conn: &mut Conn, tariff: &Tariff) -> Result<(), DomainError> {
     sqlx::query("UPDATE tariffs SET is_latest = 0 WHERE id = $1")

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::{ids::VehicleId, time::Timestamp};
 
-use super::{notes::Note, rating::MonthShare, tariff::ComponentType};
+use super::{charges::Charge, notes::Note, rating::MonthShare, tariff::ComponentType};
 use crate::ids::{InvoiceId, LineId, OrganizationId, TariffId, TripId};
 
 /// Whether an invoice may still change.
@@ -61,13 +61,13 @@ pub struct Invoice {
     pub currency: String,
     /// Digits after the point of that currency.
     pub currency_exponent: u32,
-    /// Sum of the lines.
+    /// Sum of the lines and charges, without tax.
     pub subtotal_minor: i64,
     /// Tax on it.
     pub tax_minor: i64,
     /// Both.
     pub total_minor: i64,
-    /// Tax by rate, each rounded once.
+    /// Tax by rate: of the lines rounded once, of the charges as it was.
     #[serde(default)]
     pub taxes: Vec<TaxLine>,
     /// Totals of its notes: credits negative, debits positive.
@@ -79,7 +79,7 @@ pub struct Invoice {
     /// What is still to be paid: total and notes less payments; 0 of a draft or void one.
     #[serde(default)]
     pub due_minor: i64,
-    /// Lines that count.
+    /// Lines and charges that count.
     pub line_count: i64,
     /// Rises by one with each change; also its ETag.
     pub version: i64,
@@ -122,6 +122,8 @@ pub struct InvoiceWithLines {
     pub invoice: Invoice,
     /// Its lines, in order of the trips' starts.
     pub lines: Vec<Line>,
+    /// What else is owed, such as what the wallet had not for a booking.
+    pub charges: Vec<Charge>,
     /// What corrected it after it became final, oldest first.
     pub notes: Vec<Note>,
 }

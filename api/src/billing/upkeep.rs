@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use wire::time::Timestamp;
 
 use super::{gateway::Gateway, payments, wallets};
-use crate::{db::Db, fault::DomainError};
+use crate::{db::Db, fault::DomainError, ticks::Ticks};
 
 /// The task's parts.
 #[derive(Debug)]
@@ -23,13 +23,8 @@ pub struct Upkeep {
 impl Upkeep {
     /// Runs until stopped; a failure is told and tried again at the next tick.
     pub(crate) async fn run(self, interval: Duration, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
+        let mut ticks = Ticks::every(interval, stop);
+        while ticks.next().await {
             if let Err(error) = self.look().await {
                 tracing::warn!(error = %chain(&error), "upkeep of money failed, will try again");
             }

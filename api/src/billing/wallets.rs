@@ -154,10 +154,7 @@ pub async fn get_hold(conn: &mut Conn, id: &HoldId) -> Result<Hold, DomainError>
 /// Holds, newest first.
 pub async fn list_holds(conn: &mut Conn, query: &HoldQuery) -> Result<Page<Hold>, DomainError> {
     let limit = limit_of(query.limit)?;
-    let before = match Cursor::decode(query.cursor.as_deref())? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(query.cursor.as_deref())?;
     let wallet = query.wallet_id.clone().unwrap_or_default();
     let found = store::holds_before(conn, wallet, (before, limit + 1)).await?;
     Ok(Page::of(found, limit, |h| Cursor { key: h.created_at.0.to_string(), id: h.id.to_string() }))
@@ -250,10 +247,7 @@ pub async fn entries(
     (limit, cursor): (Option<i64>, Option<&str>),
 ) -> Result<Page<Entry>, DomainError> {
     let limit = limit_of(limit)?;
-    let before = match Cursor::decode(cursor)? {
-        Some(cursor) => (cursor.key_number()?, cursor.id),
-        None => (i64::MAX, String::new()),
-    };
+    let before = Cursor::before(cursor)?;
     get(conn, id).await?;
     let found = store::entries_before(conn, id, (before, limit + 1)).await?;
     Ok(Page::of(found, limit, |e| Cursor { key: e.created_at.0.to_string(), id: e.id.to_string() }))

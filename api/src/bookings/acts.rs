@@ -7,13 +7,12 @@ use super::{
     DURATION_US_MAX,
     change::{Change, record},
     price::{self, Credit},
-    saga, store,
-    types::{Booking, BookingPrice, BookingStatus, EndCode, Extension},
+    saga, settle, store,
+    types::{Booking, BookingStatus, EndCode, Extension},
 };
 use crate::{
-    billing::wallets,
     db::Conn,
-    fault::DomainError,
+    fault::{DomainError, Faults},
     ids::BookingId,
     trips::planned::{self, PlanStatus},
 };
@@ -29,7 +28,9 @@ pub async fn extend(
     if !matches!(booking.status, BookingStatus::Confirmed | BookingStatus::Started) {
         return Err(not_now(&booking, "extended"));
     }
-    let to = super::time_of(&extension.to).map_err(|message| DomainError::invalid(WHAT, "to", message))?;
+    let mut faults = Faults::default();
+    let to = faults.time("to", &extension.to).unwrap_or(now);
+    faults.finish(WHAT)?;
     if to <= booking.to || to <= now {
         let message = format!("must be after {}, its end now, and in the future", booking.to);
         return Err(DomainError::invalid(WHAT, "to", message));
@@ -94,37 +95,13 @@ pub async fn start(conn: &mut Conn, now: Timestamp, id: &BookingId) -> Result<Bo
     record(conn, now, &booking, Change::Started {}).await
 }
 
-/// Ends the use of the vehicle and takes the price: of the trips driven, where any have come in, or
-/// else the estimate; of what is held first, then of what else the wallet has.
+/// Ends the use of the vehicle and takes the price; see `settle.rs`.
 pub async fn finish(conn: &mut Conn, now: Timestamp, id: &BookingId) -> Result<Booking, DomainError> {
     let booking = super::get(conn, id).await?;
     if booking.status != BookingStatus::Started {
         return Err(not_now(&booking, "finished"));
     }
-    let trips = store::trips_of(conn, id).await?;
-    let tariff = price::tariff_of(conn, &booking).await?;
-    let price = price::rated(&tariff, &trips)?.unwrap_or_else(|| booking.price.clone());
-    let charged_minor = charge(conn, now, (&booking, &price)).await?;
-    if let Some(id) = &booking.planned_trip_id {
-        planned::set_status(conn, now, (id, PlanStatus::Ended)).await?;
-    }
-    let owed_minor = price.total_minor - charged_minor;
-    record(conn, now, &booking, Change::Finished { price, charged_minor, owed_minor }).await
-}
-
-async fn charge(
-    conn: &mut Conn,
-    now: Timestamp,
-    (booking, price): (&Booking, &BookingPrice),
-) -> Result<i64, DomainError> {
-    let held_minor = price::settle_hold(conn, now, (booking, price.total_minor)).await?;
-    let Some(wallet_id) = &booking.wallet_id else { return Ok(held_minor) };
-    let available_minor = wallets::get(conn, wallet_id).await?.available_minor;
-    let more_minor = (price.total_minor - held_minor).min(available_minor);
-    if more_minor > 0 {
-        wallets::pay_out(conn, now, (wallet_id, more_minor, booking.id.as_str())).await?;
-    }
-    Ok(held_minor + more_minor.max(0))
+    settle::finish(conn, now, &booking).await
 }
 
 fn not_now(booking: &Booking, act: &str) -> DomainError {

@@ -12,11 +12,18 @@ use crate::{
     db::Conn,
     events::{self, Event, NewEvent, json_of},
     fault::DomainError,
-    ids::{HoldId, PlannedTripId},
+    ids::{HoldId, PlannedTripId, TripId},
 };
 
 /// The type of a booking's events.
 pub(super) const AGGREGATE: &str = "booking";
+
+/// A revision of a trip that a price is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SettledTrip {
+    pub(super) trip_id: TripId,
+    pub(super) revision: i64,
+}
 
 /// Something that happens to a booking; an event of its stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +44,17 @@ pub(super) enum Change {
     #[serde(rename = "BookingStarted")]
     Started {},
     #[serde(rename = "BookingFinished")]
-    Finished { price: BookingPrice, charged_minor: i64, owed_minor: i64 },
+    Finished {
+        price: BookingPrice,
+        charged_minor: i64,
+        owed_minor: i64,
+        #[serde(default)]
+        trips: Vec<SettledTrip>,
+    },
+    #[serde(rename = "BookingTripDriven")]
+    TripDriven(SettledTrip),
+    #[serde(rename = "BookingSettled")]
+    Settled { price: BookingPrice, charged_minor: i64, owed_minor: i64, trips: Vec<SettledTrip> },
     #[serde(rename = "BookingGivenUp")]
     GivenUp { reason: EndReason, kept_minor: i64 },
     #[serde(rename = "BookingTripDropped")]
@@ -62,6 +79,8 @@ impl Change {
             Self::Extended { .. } => "BookingExtended",
             Self::Started {} => "BookingStarted",
             Self::Finished { .. } => "BookingFinished",
+            Self::TripDriven(_) => "BookingTripDriven",
+            Self::Settled { .. } => "BookingSettled",
             Self::GivenUp { .. } => "BookingGivenUp",
             Self::TripDropped {} => "BookingTripDropped",
             Self::VehicleFreed {} => "BookingVehicleFreed",
@@ -106,7 +125,7 @@ fn after(before: Option<Booking>, change: Change, at: Timestamp) -> Option<Booki
             booking.status = BookingStatus::Started;
             booking.started_at = Some(at);
         }
-        Change::Finished { price, charged_minor, owed_minor } => {
+        Change::Finished { price, charged_minor, owed_minor, .. } => {
             booking.status = BookingStatus::Finished;
             booking.price = price;
             booking.charged_minor = charged_minor;
@@ -115,6 +134,12 @@ fn after(before: Option<Booking>, change: Change, at: Timestamp) -> Option<Booki
             booking.is_credit_held = false;
             booking.is_vehicle_reserved = false;
             booking.is_trip_planned = false;
+        }
+        Change::TripDriven(_) => {}
+        Change::Settled { price, charged_minor, owed_minor, .. } => {
+            booking.price = price;
+            booking.charged_minor = charged_minor;
+            booking.owed_minor = owed_minor;
         }
         Change::GivenUp { reason, kept_minor } => {
             booking.status = BookingStatus::Undoing;
@@ -156,6 +181,12 @@ pub(super) async fn record(
     let booking = after(Some(booking.clone()), change, now).ok_or_else(stored)?;
     store::save(conn, &booking).await?;
     Ok(booking)
+}
+
+/// The trip that an event tells of.
+pub(super) fn trip_driven(event: &Event) -> Result<Option<SettledTrip>, DomainError> {
+    let is_driven = event.event_type == "BookingTripDriven";
+    is_driven.then(|| event.read()).transpose()
 }
 
 /// A booking after an event of its stream was read.

@@ -1,10 +1,10 @@
-//! Trips driven within a booking are the booking's: it pays for them from the wallet, so billing,
+//! Trips driven within a booking are the booking's: it pays for them, whenever they come in, so billing,
 //! which would put them on an invoice, is not told of them.
 
 use async_trait::async_trait;
 use wire::time::Timestamp;
 
-use super::{store, types::Booking};
+use super::{settle, store, types::Booking};
 use crate::{
     billing::{self, Billing},
     db::Conn,
@@ -23,7 +23,7 @@ pub struct BookedTrips {
 impl TripObserver for BookedTrips {
     async fn trip_changed(&self, conn: &mut Conn, now: Timestamp, trip: &Trip) -> Result<(), DomainError> {
         match booking_of(conn, trip).await? {
-            Some(id) => store::save_trip(conn, &id, trip).await,
+            Some(id) => settle::trip_came(conn, now, (&id, trip)).await,
             None => self.billing.trip_changed(conn, now, trip).await,
         }
     }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A hold outlives its booking by this, for whoever brings the vehicle back late.
-const HOLD_GRACE_S: i64 = 7 * 86_400;
+pub(super) const HOLD_GRACE_S: i64 = 7 * 86_400;
 
 /// What a booking of `[from, to)` would cost by a tariff, with this distance. Tiers count from zero: what else
 /// the month brings is not known yet.

@@ -15,7 +15,7 @@ use wire::{
 use super::{
     change::{Change, record},
     price::{self, Credit},
-    store,
+    settle, store,
     types::{Booking, BookingStatus, EndCode, EndReason},
 };
 use crate::{
@@ -31,6 +31,8 @@ use crate::{
 const WORKER_AFTER_US: i64 = 5_000_000;
 /// Not confirmed for so long, a booking is given up.
 pub(super) const CONFIRM_WITHIN_US: i64 = 15 * 60 * 1_000_000;
+/// What nobody finishes is finished so long after its end, while its credit is still held.
+const FINISH_AFTER_US: i64 = price::HOLD_GRACE_S * 1_000_000 - DAY_US;
 /// More steps than any saga has.
 const STEP_COUNT_MAX: usize = 32;
 
@@ -46,6 +48,7 @@ enum Step {
     FreeVehicle,
     FreeCredit,
     End,
+    Finish,
 }
 
 /// What is to be done with a booking now, if anything.
@@ -63,6 +66,7 @@ fn next(booking: &Booking, now: Timestamp) -> Option<Step> {
         BookingStatus::Undoing if booking.is_credit_held => Some(Step::FreeCredit),
         BookingStatus::Undoing => Some(Step::End),
         BookingStatus::Confirmed if now >= booking.to => Some(Step::GiveUp(EndCode::NotBegun)),
+        BookingStatus::Started if now >= booking.to.plus_us(FINISH_AFTER_US) => Some(Step::Finish),
         BookingStatus::Confirmed
         | BookingStatus::Started
         | BookingStatus::Finished
@@ -77,8 +81,8 @@ pub(super) fn due_at(booking: &Booking) -> Option<Timestamp> {
     match booking.status {
         BookingStatus::Pending | BookingStatus::Undoing => Some(booking.updated_at.plus_us(WORKER_AFTER_US)),
         BookingStatus::Confirmed => Some(booking.to),
-        BookingStatus::Started
-        | BookingStatus::Finished
+        BookingStatus::Started => Some(booking.to.plus_us(FINISH_AFTER_US)),
+        BookingStatus::Finished
         | BookingStatus::Cancelled
         | BookingStatus::Expired
         | BookingStatus::Failed => None,
@@ -165,6 +169,7 @@ async fn take(
             Change::CreditFreed { charged_minor }
         }
         Step::End => Change::Ended {},
+        Step::Finish => return settle::finish(conn, now, booking).await,
     };
     record(conn, now, booking, change).await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Row, any::AnyRow};
+use sqlx::Row;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use super::{saga, types::Booking};
@@ -11,6 +11,7 @@ use crate::{
     events::json_of,
     fault::DomainError,
     ids::{BookingId, TripId},
+    rows::{parsed, read_json},
     trips::types::Trip,
 };
 
@@ -42,6 +43,7 @@ pub(super) async fn save(conn: &mut Conn, booking: &Booking) -> Result<(), Domai
 
 /// Only to make them anew.
 pub(super) async fn clear(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM booked_trips").execute(&mut *conn).await?;
     sqlx::query("DELETE FROM bookings").execute(conn).await?;
     Ok(())
 }
@@ -51,7 +53,7 @@ pub(super) async fn booking(conn: &mut Conn, id: &BookingId) -> Result<Option<Bo
         .bind(id.to_string())
         .fetch_optional(conn)
         .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(|row| read_json(row, "booking")).transpose()
 }
 
 /// Which bookings a page is of: organization, vehicle and status, any when empty; overlapping `[from, to)`.
@@ -84,7 +86,7 @@ pub(super) async fn latest(
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(|row| read_json(row, "booking")).collect()
 }
 
 /// The first booking other than this one that has the vehicle reserved within `[from, to)`.
@@ -104,7 +106,7 @@ pub(super) async fn overlapping(
     .bind(but.to_string())
     .fetch_optional(conn)
     .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(|row| read_json(row, "booking")).transpose()
 }
 
 /// The vehicles that are reserved at any time within `[from, to)`.
@@ -120,12 +122,7 @@ pub(super) async fn reserved(
     .bind(to.0)
     .fetch_all(conn)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let id: String = row.try_get("vehicle_id")?;
-            id.parse().map_err(|_| DomainError::Stored { what: "vehicle", id })
-        })
-        .collect()
+    rows.iter().map(|row| parsed(row.try_get("vehicle_id")?, "vehicle")).collect()
 }
 
 /// Bookings that have to be looked at by now.
@@ -138,12 +135,7 @@ pub(super) async fn due(
         .bind(limit)
         .fetch_all(conn)
         .await?;
-    rows.iter()
-        .map(|row| {
-            let id: String = row.try_get("id")?;
-            id.parse().map_err(|_| DomainError::Stored { what: "booking", id })
-        })
-        .collect()
+    rows.iter().map(|row| parsed(row.try_get("id")?, "booking")).collect()
 }
 
 /// Bookings of a vehicle whose use had begun, of those from before a time, newest first.
@@ -160,7 +152,7 @@ pub(super) async fn used(
     .bind(IN_USE_COUNT)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(|row| read_json(row, "booking")).collect()
 }
 
 /// The booking that a trip is of, if it was found to be of one.
@@ -172,9 +164,7 @@ pub(super) async fn booking_of_trip(
         .bind(trip_id.to_string())
         .fetch_optional(conn)
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    let id: String = row.try_get("booking_id")?;
-    id.parse().map(Some).map_err(|_| DomainError::Stored { what: "booking", id })
+    row.map(|row| parsed(row.try_get("booking_id")?, "booking")).transpose()
 }
 
 pub(super) async fn save_trip(conn: &mut Conn, id: &BookingId, trip: &Trip) -> Result<(), DomainError> {
@@ -196,11 +186,5 @@ pub(super) async fn trips_of(conn: &mut Conn, id: &BookingId) -> Result<Vec<Trip
         .bind(id.to_string())
         .fetch_all(conn)
         .await?;
-    rows.iter().map(read).collect()
-}
-
-fn read<T: serde::de::DeserializeOwned>(row: &AnyRow) -> Result<T, DomainError> {
-    let data: String = row.try_get("data")?;
-    serde_json::from_str(&data)
-        .map_err(|_| DomainError::Stored { what: "booking", id: data.chars().take(60).collect() })
+    rows.iter().map(|row| read_json(row, "booking")).collect()
 }

@@ -18,7 +18,7 @@ pub enum BookingStatus {
     Started,
     /// What it had is being given back.
     Undoing,
-    /// Used and paid.
+    /// Used, and its price taken.
     Finished,
     /// Given up by who booked.
     Cancelled,
@@ -181,7 +181,7 @@ pub struct Booking {
     pub is_trip_planned: bool,
     /// Taken from the wallet.
     pub charged_minor: i64,
-    /// Of the price, what the wallet had not.
+    /// Of the price, what the wallet had not: it is on the organization's invoice.
     pub owed_minor: i64,
     /// Of what is held, what is kept when it is given up.
     #[serde(default)]

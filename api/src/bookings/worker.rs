@@ -11,6 +11,7 @@ use super::{saga, store};
 use crate::{
     db::Db,
     fault::DomainError,
+    ticks::Ticks,
     users::notifications::{self, Notifier},
 };
 
@@ -31,13 +32,8 @@ pub struct Worker {
 impl Worker {
     /// Runs until stopped; a failure is told and tried again at the next tick.
     pub(crate) async fn run(self, interval: Duration, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
+        let mut ticks = Ticks::every(interval, stop);
+        while ticks.next().await {
             if let Err(error) = self.look().await {
                 tracing::warn!(error = %chain(&error), "bookings not looked after, will try again");
             }

@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Number, name and text of each, in order.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "access", include_str!("../../migrations/0002_access.sql")),
     (3, "notes", include_str!("../../migrations/0003_notes.sql")),
@@ -15,6 +15,8 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "wallets", include_str!("../../migrations/0005_wallets.sql")),
     (6, "payments", include_str!("../../migrations/0006_payments.sql")),
     (7, "bookings", include_str!("../../migrations/0007_bookings.sql")),
+    (8, "charges", include_str!("../../migrations/0008_charges.sql")),
+    (9, "ages", include_str!("../../migrations/0009_ages.sql")),
 ];
 
 /// The number of the newest.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use wire::time::Timestamp;
 
 use super::{Registration, TripObserver, store, types::Trip};
-use crate::{db::Db, fault::DomainError, lake_port::LakeReader, metrics};
+use crate::{db::Db, fault::DomainError, lake_port::LakeReader, metrics, ticks::Ticks};
 
 /// Name of its row in `lake_followers`.
 pub(super) const FOLLOWER: &str = "trips";
@@ -44,14 +44,9 @@ pub struct Follower {
 impl Follower {
     /// Runs until stopped; a failure is reported and tried again at the next tick.
     pub(crate) async fn run(self, interval: Duration, health: Health, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
-            match self.catch_up(&stop).await {
+        let mut ticks = Ticks::every(interval, stop);
+        while ticks.next().await {
+            match self.catch_up(&ticks).await {
                 Ok(_) => health.set(HEALTH_PART, State::Ready),
                 Err(error) => {
                     metrics::follow_failed();
@@ -62,8 +57,8 @@ impl Follower {
         }
     }
 
-    async fn catch_up(&self, stop: &CancellationToken) -> Result<(), DomainError> {
-        while !stop.is_cancelled() {
+    async fn catch_up(&self, ticks: &Ticks) -> Result<(), DomainError> {
+        while !ticks.is_stopped() {
             if self.step().await? == 0 {
                 break;
             }

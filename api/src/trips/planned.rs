@@ -129,18 +129,17 @@ async fn record(
     store::save_planned(conn, trip).await
 }
 
-/// Makes the rows of planned trips anew from their events.
-pub(crate) async fn rebuild(conn: &mut Conn) -> Result<(), DomainError> {
-    store::clear_planned(conn).await?;
-    let mut position = 0;
-    loop {
-        let some: Vec<Event> = events::of_type_after(conn, AGGREGATE, position).await?;
-        let Some(last) = some.last() else { return Ok(()) };
-        position = last.position;
-        for event in some {
-            let stored = || DomainError::Stored { what: "event", id: event.event_id.to_string() };
-            let trip: PlannedTrip = serde_json::from_value(event.data.clone()).map_err(|_| stored())?;
-            store::save_planned(conn, &trip).await?;
-        }
+/// Before its rows are made anew.
+pub(crate) async fn clear(conn: &mut Conn) -> Result<(), DomainError> {
+    store::clear_planned(conn).await
+}
+
+/// Makes the row of an event, if it is one of these.
+pub(crate) async fn replay(conn: &mut Conn, event: &Event) -> Result<bool, DomainError> {
+    if event.aggregate_type != AGGREGATE {
+        return Ok(false);
     }
+    let trip: PlannedTrip = event.read()?;
+    store::save_planned(conn, &trip).await?;
+    Ok(true)
 }

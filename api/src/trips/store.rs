@@ -9,6 +9,7 @@ use crate::{
     events::json_of,
     fault::DomainError,
     ids::{PlannedTripId, TripId},
+    rows::read_json,
 };
 
 pub(super) async fn latest(conn: &mut Conn, id: &TripId) -> Result<Option<Trip>, DomainError> {
@@ -150,9 +151,7 @@ pub(super) async fn advance(
 }
 
 fn trip(row: &AnyRow) -> Result<Trip, DomainError> {
-    let data: String = row.try_get("data")?;
-    serde_json::from_str(&data)
-        .map_err(|_| DomainError::Stored { what: "trip", id: data.chars().take(60).collect() })
+    read_json(row, "trip")
 }
 
 pub(super) async fn save_planned(conn: &mut Conn, trip: &PlannedTrip) -> Result<(), DomainError> {
@@ -177,10 +176,14 @@ pub(super) async fn planned(conn: &mut Conn, id: &PlannedTripId) -> Result<Optio
         .bind(id.to_string())
         .fetch_optional(conn)
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    let data: String = row.try_get("data")?;
-    let stored = || DomainError::Stored { what: "planned trip", id: id.to_string() };
-    serde_json::from_str(&data).map(Some).map_err(|_| stored())
+    row.map(|row| read_json(&row, "planned trip")).transpose()
+}
+
+/// Only to make them anew.
+pub(super) async fn clear(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM trips").execute(&mut *conn).await?;
+    sqlx::query("DELETE FROM trip_revisions").execute(conn).await?;
+    Ok(())
 }
 
 /// Only to make them anew.

@@ -1,6 +1,11 @@
 //! API keys: how programs, and people's programs, come in. Each has a role of its own, in one
 //! organization or of the operator.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::time::Timestamp;
@@ -20,10 +25,58 @@ use crate::{
     fault::{DomainError, Faults},
     ids::{ApiKeyId, OrganizationId, UserId},
     page::{Cursor, Page, limit_of},
+    ticks::Ticks,
 };
 
 /// `last_used_at` is exact to this: a request does not write each time.
 const USED_EXACT_US: i64 = 60_000_000;
+
+/// Uses of keys that are not in their rows yet. Requests note them here, a task stores them: to come in, nobody waits
+/// for a turn to write. Bounded by the keys there are; one that was noted and not stored when a process dies is lost.
+#[derive(Debug, Default)]
+pub(crate) struct Uses(Mutex<HashMap<ApiKeyId, Timestamp>>);
+
+impl Uses {
+    fn note(&self, key: &ApiKey, now: Timestamp) {
+        if key.last_used_at.is_none_or(|at| now.since_us(at) >= USED_EXACT_US) {
+            self.lock().entry(key.id.clone()).or_insert(now);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ApiKeyId, Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores what was noted, until stopped; what cannot be is kept for the next time.
+    pub(crate) async fn keep(&self, db: &Db, mut ticks: Ticks) {
+        while ticks.next().await {
+            self.store(db).await;
+        }
+        self.store(db).await;
+    }
+
+    async fn store(&self, db: &Db) {
+        let noted = self.lock().clone();
+        if noted.is_empty() {
+            return;
+        }
+        match stored(db, &noted).await {
+            Ok(()) => self.lock().retain(|id, at| noted.get(id) != Some(at)),
+            Err(error) => {
+                tracing::debug!(error = %service::logs::chain(&error), "uses of keys not stored yet")
+            }
+        }
+    }
+}
+
+async fn stored(db: &Db, noted: &HashMap<ApiKeyId, Timestamp>) -> Result<(), DomainError> {
+    let mut tx = db.write().await?;
+    for (id, at) in noted {
+        store::keys::set_used(&mut tx, id, *at).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
 
 /// A key, without its secret.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -97,17 +150,8 @@ pub(crate) async fn create(
     let name = checked_name(&new.name, &mut faults);
     let organization = caller.placed("the key", new.organization_id)?;
     let organization_id = check_organization(conn, organization.as_deref(), &mut faults).await?;
-    let expires_at = match new.expires_at.as_deref().map(Timestamp::parse) {
-        None => None,
-        Some(Ok(at)) => {
-            faults.require(at > now, "expires_at", "must be in the future");
-            Some(at)
-        }
-        Some(Err(e)) => {
-            faults.add("expires_at", format!("{e}; write one such as 2027-01-01T00:00:00Z"));
-            None
-        }
-    };
+    let expires_at = new.expires_at.as_deref().and_then(|text| faults.time("expires_at", text));
+    faults.require(expires_at.is_none_or(|at| at > now), "expires_at", "must be in the future");
     faults.finish("the key")?;
     let user_id = match new.user_id.as_deref() {
         None => None,
@@ -184,7 +228,7 @@ pub async fn list(conn: &mut Conn, caller: &Caller, query: MemberQuery) -> Resul
 /// text belongs to the hash is remembered.
 pub(crate) async fn caller_of(
     db: &Db,
-    hashing: &Hashing,
+    (hashing, uses): (&Hashing, &Uses),
     (now, text): (Timestamp, &KeyText),
 ) -> Result<Option<Caller>, DomainError> {
     let found = {
@@ -196,12 +240,7 @@ pub(crate) async fn caller_of(
         return Ok(None);
     }
     let key = found.key;
-    if key.last_used_at.is_none_or(|at| now.since_us(at) >= USED_EXACT_US) {
-        // It is told to the minute, and a caller is not refused because it could not be.
-        if let Err(error) = used(db, now, &key.id).await {
-            tracing::debug!(error = %service::logs::chain(&error), "use of a key not noted");
-        }
-    }
+    uses.note(&key, now);
     let caller = Caller::of_key(key.id, (key.role, found.user_role), key.organization_id);
     Ok(Some(caller.of_person(key.user_id)))
 }
@@ -217,11 +256,4 @@ pub(crate) async fn is_still_let_in(
     let Some(key) = store::keys::by_id(conn, &id).await? else { return Ok(false) };
     let found = store::keys::by_prefix(conn, &key.prefix).await?;
     Ok(found.is_some_and(|found| found.lets_in(now)))
-}
-
-async fn used(db: &Db, now: Timestamp, id: &ApiKeyId) -> Result<(), DomainError> {
-    let mut tx = db.write().await?;
-    store::keys::set_used(&mut tx, id, now).await?;
-    tx.commit().await?;
-    Ok(())
 }

@@ -8,7 +8,7 @@ use sqlx::{Row, any::AnyRow};
 use wire::time::Timestamp;
 
 use super::types::Organization;
-use crate::{db::Conn, fault::DomainError, ids::OrganizationId};
+use crate::{db::Conn, fault::DomainError, ids::OrganizationId, rows::parsed};
 
 pub(super) async fn insert(conn: &mut Conn, organization: &Organization) -> Result<(), DomainError> {
     sqlx::query(
@@ -23,6 +23,12 @@ pub(super) async fn insert(conn: &mut Conn, organization: &Organization) -> Resu
     .bind(organization.created_at.0)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Only to make them anew.
+pub(super) async fn clear(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM organizations").execute(conn).await?;
     Ok(())
 }
 
@@ -63,9 +69,8 @@ pub(super) async fn after_name(
 }
 
 fn organization(row: &AnyRow) -> Result<Organization, DomainError> {
-    let id: String = row.try_get("id")?;
     Ok(Organization {
-        id: id.parse().map_err(|_| DomainError::Stored { what: "organization", id })?,
+        id: parsed(row.try_get("id")?, "organization")?,
         name: row.try_get("name")?,
         currency: row.try_get("currency")?,
         time_zone: row.try_get("time_zone")?,

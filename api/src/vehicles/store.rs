@@ -10,6 +10,7 @@ use crate::{
     db::Conn,
     fault::DomainError,
     ids::{OrganizationId, RegistryId},
+    rows::{optional, parsed},
 };
 
 pub(super) async fn insert(
@@ -30,6 +31,18 @@ pub(super) async fn insert(
     .bind(now.0)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Only to make them anew.
+pub(super) async fn clear(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM vehicles").execute(conn).await?;
+    Ok(())
+}
+
+/// Only to make it anew.
+pub(super) async fn clear_mileage(conn: &mut Conn) -> Result<(), DomainError> {
+    sqlx::query("DELETE FROM vehicle_mileage").execute(conn).await?;
     Ok(())
 }
 
@@ -107,11 +120,7 @@ pub(super) async fn names(
         .fetch_all(conn)
         .await?;
     rows.iter()
-        .map(|row| {
-            let id: String = row.try_get("vehicle_id")?;
-            let id: VehicleId = id.parse().map_err(|_| DomainError::Stored { what: "vehicle", id })?;
-            Ok((id, row.try_get("name")?))
-        })
+        .map(|row| Ok((parsed(row.try_get("vehicle_id")?, "vehicle")?, row.try_get("name")?)))
         .collect()
 }
 
@@ -146,16 +155,12 @@ pub(super) async fn add_mileage(
 
 #[allow(clippy::cast_precision_loss, reason = "metres of an odometer fit a double exactly")]
 fn vehicle(row: &AnyRow) -> Result<Vehicle, DomainError> {
-    let id: String = row.try_get("id")?;
-    let stored = || DomainError::Stored { what: "vehicle", id: id.clone() };
-    let vehicle_id: String = row.try_get("vehicle_id")?;
-    let organization: Option<String> = row.try_get("organization_id")?;
     let odometer_m: Option<i64> = row.try_get("odometer_m")?;
     Ok(Vehicle {
-        id: id.parse().map_err(|_| stored())?,
-        vehicle_id: vehicle_id.parse().map_err(|_| stored())?,
+        id: parsed(row.try_get("id")?, "vehicle")?,
+        vehicle_id: parsed(row.try_get("vehicle_id")?, "vehicle")?,
         name: row.try_get("name")?,
-        organization_id: organization.map(|o| o.parse()).transpose().map_err(|_| stored())?,
+        organization_id: optional(row, ("organization_id", "vehicle"))?,
         odometer_km: odometer_m.map(|m| m as f64 / 1000.0),
         trip_count: row.try_get::<Option<i64>, _>("trip_count")?.unwrap_or(0),
         distance_m: row.try_get::<Option<i64>, _>("distance_m")?.unwrap_or(0),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::config::Config;
 use serde_json::{Value, json};
+use service::config::DurationText;
 
 use super::Server;
 use crate::{
@@ -44,6 +45,39 @@ async fn status(server: &Server, key: &str) -> u16 {
 }
 
 #[tokio::test]
+async fn who_comes_in_with_a_key_waits_for_no_turn_to_write() {
+    let server = locked(|config| config).await;
+    let key = made(&server, json!({ "name": "reader", "role": "analyst" })).await;
+    let secret = key["secret"].as_str().unwrap();
+    assert_eq!(status(&server, secret).await, 200);
+    // A minute later its use is to be noted again.
+    server.clock.advance(Duration::from_secs(61));
+    let other = super::follow::open(&server.place).await;
+    // Somebody writes, for longer than anybody waits.
+    let writing = other.write().await.unwrap();
+    let asked = status(&server, secret);
+    assert_eq!(tokio::time::timeout(Duration::from_secs(8), asked).await, Ok(200));
+    writing.rollback().await.unwrap();
+    let path = format!("/v1/api-keys/{}", key["id"].as_str().unwrap());
+    server.until(&path, |key| key["last_used_at"] == "2026-11-23T12:01:01Z").await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn the_audit_log_forgets_what_is_older_than_it_keeps() {
+    let kept = DurationText(Duration::from_secs(2 * 86_400));
+    let server = locked(|config| Config { audit_log_retention: Some(kept), ..config }).await;
+    let add = async |id: &str| server.post("/v1/vehicles", json!({ "vehicle_id": id })).await.status;
+    assert_eq!(add("car-1").await, 201);
+    server.clock.advance(Duration::from_secs(86_400));
+    assert_eq!(add("car-2").await, 201);
+    assert_eq!(server.json("/v1/audit-log").await["data"].as_array().unwrap().len(), 2);
+    server.clock.advance(Duration::from_secs(86_401));
+    let log = server.until("/v1/audit-log", |log| log["data"].as_array().unwrap().len() == 1).await;
+    assert_eq!(log["data"][0]["at"], "2026-11-24T12:00:00Z");
+}
+
+#[tokio::test]
 async fn a_key_is_shown_once_and_lives_until_it_expires_is_revoked_or_its_person_goes() {
     let server = locked(|config| config).await;
     let person = json!({ "email": " Ana@Example.com ", "name": "Ana", "role": "dispatcher" });
@@ -70,7 +104,7 @@ async fn a_key_is_shown_once_and_lives_until_it_expires_is_revoked_or_its_person
         assert!(!events.contains(&never), "the log has no secret and no person: {never}");
     }
     let path = format!("/v1/api-keys/{}", plain["id"].as_str().unwrap());
-    assert_eq!(server.json(&path).await["last_used_at"], "2026-11-23T12:00:00Z");
+    server.until(&path, |key| key["last_used_at"] == "2026-11-23T12:00:00Z").await;
 
     let mut forged = secret(&plain);
     let last = forged.pop().unwrap();

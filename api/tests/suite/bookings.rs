@@ -36,12 +36,12 @@ async fn fund(server: &Server, organization: &str, credit_minor: i64) -> String 
     wallet
 }
 
-async fn send(server: &Server, path: &str, key: &str, body: Value) -> Answer {
+pub(super) async fn send(server: &Server, path: &str, key: &str, body: Value) -> Answer {
     server.send(&format!("POST {path}"), &[("idempotency-key", key)], Some(&body)).await
 }
 
 /// Of car-1, between hours of the 23rd; it is 12 o'clock.
-fn wish(from: u32, to: u32) -> Value {
+pub(super) fn wish(from: u32, to: u32) -> Value {
     json!({
         "vehicle_id": "car-1",
         "from": format!("2026-11-23T{from:02}:00:00Z"), "to": format!("2026-11-23T{to:02}:00:00Z"),
@@ -54,7 +54,7 @@ impl Fleet {
     }
 
     /// Books, and is confirmed; the id.
-    async fn booked(&self, key: &str, body: Value) -> String {
+    pub(super) async fn booked(&self, key: &str, body: Value) -> String {
         let answer = self.book(key, body).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         let booking = answer.json();
@@ -62,13 +62,13 @@ impl Fleet {
         booking["id"].as_str().unwrap().to_owned()
     }
 
-    async fn act(&self, id: &str, act: &str, key: &str, body: Value) -> (u16, Value) {
+    pub(super) async fn act(&self, id: &str, act: &str, key: &str, body: Value) -> (u16, Value) {
         let answer = send(&self.server, &format!("/v1/bookings/{id}/{act}"), key, body).await;
         (answer.status, answer.json())
     }
 
     /// What the wallet has and what of it is held.
-    async fn money(&self) -> (i64, i64) {
+    pub(super) async fn money(&self) -> (i64, i64) {
         let wallet = self.server.json(&format!("/v1/wallets/{}", self.wallet)).await;
         (wallet["balance_minor"].as_i64().unwrap(), wallet["held_minor"].as_i64().unwrap())
     }
@@ -81,7 +81,7 @@ impl Fleet {
         vehicles.map(|v| v["vehicle_id"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn wait_hours(&self, hours: u64) {
+    pub(super) fn wait_hours(&self, hours: u64) {
         self.server.clock.advance(Duration::from_secs(hours * 3_600));
     }
 }

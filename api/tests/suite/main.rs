@@ -17,12 +17,14 @@ mod sqlite {
 
     mod access;
     mod billing;
+    mod booking_money;
     mod booking_saga;
     mod bookings;
     mod follow;
     mod manners;
     mod notes;
     mod payments;
+    mod rebuild;
     mod resources;
     mod roles;
     mod tiers;
@@ -36,12 +38,14 @@ mod postgres {
 
     mod access;
     mod billing;
+    mod booking_money;
     mod booking_saga;
     mod bookings;
     mod follow;
     mod manners;
     mod notes;
     mod payments;
+    mod rebuild;
     mod resources;
     mod roles;
     mod tiers;

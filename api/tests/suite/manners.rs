@@ -66,6 +66,28 @@ async fn bad_requests_are_problems_that_name_the_field() {
 }
 
 #[tokio::test]
+async fn a_nul_is_refused_wherever_it_is_and_its_spelling_is_not() {
+    let server = Server::start().await;
+    let body = |text: &str| format!("{{\"vehicle_id\": \"car-1\", \"name\": \"{text}\"}}").into_bytes();
+    for bad in ["a\\u0000b", "\\u0000", "\\\\\\u0000"] {
+        let answer = send_raw(server.handle.addr, "POST /v1/vehicles", &[], &body(bad)).await;
+        assert_eq!(answer.status, 400, "{bad}: {}", answer.body);
+        assert!(answer.body.contains("NUL"), "{}", answer.body);
+    }
+    for bad in ["GET /v1/vehicles?q=a%00", "GET /v1/vehicles/a%00b", "GET /v1/trips?vehicle_id=%00"] {
+        let answer = server.send(bad, &[], None).await;
+        assert_eq!(answer.status, 400, "{bad}: {}", answer.body);
+    }
+    // In hex, as cursors are: "a", a line's end, and NUL.
+    assert_eq!(server.get("/v1/vehicles?cursor=610a00").await.status, 422);
+    let key = [("idempotency-key", "k")];
+    let keyed = b"{\"organization_id\": \"\\u0000\"}";
+    assert_eq!(send_raw(server.handle.addr, "POST /v1/wallets", &key, keyed).await.status, 400);
+    let spelled = send_raw(server.handle.addr, "POST /v1/vehicles", &[], &body("a\\\\u0000b")).await;
+    assert_eq!((spelled.status, &spelled.json()["name"]), (201, &json!("a\\u0000b")));
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
     let server = Server::start().await;
     let big = vec![b' '; (1 << 20) + 1];
@@ -87,6 +109,12 @@ async fn with_a_key_file_v1_wants_the_key_and_health_does_not() {
     assert_eq!(server.send("GET /v1/vehicles", &wrong, None).await.status, 401);
     let right = [("authorization", "Bearer open sesame")];
     assert_eq!(server.send("GET /v1/vehicles", &right, None).await.status, 200);
+    // Why it is not ready, the operator alone is told.
+    server.handle.health.set("ingest", service::health::State::Failing("disk 7 is full".to_owned()));
+    for (headers, told) in [(&[][..], "failing"), (&wrong, "failing"), (&right, "failing: disk 7 is full")] {
+        let ready = server.send("GET /ready", headers, None).await;
+        assert_eq!((ready.status, &ready.json()["parts"]["ingest"]), (503, &json!(told)));
+    }
 }
 
 #[tokio::test]
@@ -139,6 +167,14 @@ async fn ready_tells_the_parts_and_the_description_tells_the_routes() {
         assert!(description["paths"][path].is_object(), "{path}");
     }
     assert!(description["components"]["schemas"]["Trip"]["properties"]["distance_m"].is_object());
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap().iter().filter(|_| path.starts_with("/v1/")) {
+            for status in ["401", "403", "429", "503"] {
+                let answer = &operation["responses"][status];
+                assert!(answer["description"].is_string(), "{method} {path} {status}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

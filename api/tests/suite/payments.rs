@@ -103,6 +103,23 @@ async fn an_action_of_the_customer_ends_the_payment_either_way() {
 }
 
 #[tokio::test]
+async fn an_action_that_nobody_takes_is_given_up_and_the_invoice_is_free_again() {
+    let (server, _, id) = billed().await;
+    let (_, asked) = post(&server, "/v1/payments", "p1", by_card(&id, "tok_action")).await;
+    assert_eq!(asked["status"], "requires_action", "{asked}");
+    server.clock.advance(Duration::from_secs(3_599));
+    assert_eq!(post(&server, "/v1/payments", "p2", by_card(&id, "tok_ok")).await.0, 409);
+    server.clock.advance(Duration::from_secs(1));
+    let path = format!("/v1/payments/{}", asked["id"].as_str().unwrap());
+    let ended = server.until(&path, |p| p["status"] != "requires_action").await;
+    assert_eq!((&ended["status"], &ended["error_type"]), (&json!("failed"), &json!("action_expired")));
+    assert_eq!(post(&server, &format!("{path}/confirm"), "c", json!({})).await.0, 409);
+    assert_eq!(invoice(&server, &id).await, ("finalized".to_owned(), 1_088));
+    let (status, paid) = post(&server, "/v1/payments", "p3", by_card(&id, "tok_ok")).await;
+    assert_eq!((status, &paid["status"]), (201, &json!("succeeded")));
+}
+
+#[tokio::test]
 async fn a_gateway_that_falls_silent_is_asked_again_and_nobody_pays_twice() {
     let (server, _, id) = billed().await;
     for (token, ends, due) in [("tok_timeout", "failed", 1_088), ("tok_timeout_charged", "succeeded", 0)] {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::db::{DatabaseLocation, Db};
 use serde_json::json;
 use service::logs::chain;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
 use crate::{
     fake_lake::trip,
@@ -41,6 +42,44 @@ async fn while_the_server_is_away_answers_are_503_and_it_goes_on_by_itself() {
     assert_eq!(page["data"][0]["subtotal_minor"], 870);
     let ready = async { while server.get("/ready").await.status != 200 {} };
     tokio::time::timeout(Duration::from_secs(30), ready).await.expect("it is ready again");
+    server.tasks.stop(Duration::from_secs(10)).await.unwrap();
+    server.handle.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_only_reads_is_told_as_busy_and_takes_writes_again() {
+    let cluster = Cluster::shared().await;
+    let name = cluster.database(None).await;
+    let server = ServerOn::<Postgres>::start_at(Place::of(cluster, name.clone()), |config| config).await;
+    let mut conn = AnyConnection::connect(&server.place.url).await.unwrap();
+    for read_only in ["on", "off"] {
+        let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {read_only}");
+        // As after a failover, connections are made anew.
+        let cut = "SELECT pg_terminate_backend(pid)::TEXT FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        for sql in ["SET default_transaction_read_only = off".to_owned(), set, cut.to_owned()] {
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        }
+        let back = async { while server.get("/v1/vehicles").await.status != 200 {} };
+        tokio::time::timeout(Duration::from_secs(30), back).await.expect("it reads");
+        // The first may find a connection that was cut, which is busy as well.
+        for _ in 0..3 {
+            let answer = server.post("/v1/vehicles", json!({ "vehicle_id": "car-1" })).await;
+            if read_only == "on" {
+                assert_eq!(
+                    (answer.status, answer.header("retry-after")),
+                    (503, Some("1")),
+                    "{}",
+                    answer.body
+                );
+            } else if answer.status != 503 {
+                assert_eq!(answer.status, 201, "{}", answer.body);
+                break;
+            }
+        }
+    }
+    assert_eq!(server.json("/v1/vehicles").await["data"].as_array().unwrap().len(), 1);
+    conn.close().await.unwrap();
     server.tasks.stop(Duration::from_secs(10)).await.unwrap();
     server.handle.close().await;
 }

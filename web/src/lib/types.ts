@@ -143,7 +143,18 @@ export interface Invoice {
 
 export interface InvoiceWithLines extends Invoice {
   lines: InvoiceLine[];
+  /** What is owed that is no trip's line, such as what the wallet had not for a booking. */
+  charges: Charge[];
   notes: Note[];
+}
+
+export interface Charge {
+  id: string;
+  reference: string;
+  description: string;
+  net_minor: number;
+  tax_minor: number;
+  total_minor: number;
 }
 
 export interface Note {

@@ -4,7 +4,6 @@ use rust_decimal::Decimal;
 use sqlx::{Row, any::AnyRow};
 use wire::time::Timestamp;
 
-use super::{parsed, read_json};
 use crate::{
     billing::{
         rating,
@@ -14,6 +13,7 @@ use crate::{
     events::json_of,
     fault::DomainError,
     ids::{InvoiceId, LineId, OrganizationId, TripId},
+    rows::{parsed, read_json},
 };
 
 /// A line and the invoice it is on.
@@ -204,7 +204,7 @@ pub(in crate::billing) async fn invoices_before(
     Ok(invoices)
 }
 
-/// Sums its lines; tax is rounded once a rate.
+/// Sums its lines, whose tax is rounded once a rate, and its charges, which have theirs.
 async fn with_totals(conn: &mut Conn, mut invoice: Invoice) -> Result<Invoice, DomainError> {
     let rows = sqlx::query(
         "SELECT tax_percent, CAST(SUM(amount_minor) AS BIGINT) AS amount_minor, COUNT(*) AS line_count \
@@ -222,6 +222,19 @@ async fn with_totals(conn: &mut Conn, mut invoice: Invoice) -> Result<Invoice, D
         invoice.line_count += row.try_get::<i64, _>("line_count")?;
         invoice.taxes.push(TaxLine { tax_percent, taxable_minor, tax_minor });
     }
+    let (charged, charge_count) = super::charges::charged_by_rate(conn, &invoice.id).await?;
+    for charged in charged {
+        invoice.subtotal_minor += charged.taxable_minor;
+        invoice.tax_minor += charged.tax_minor;
+        match invoice.taxes.iter_mut().find(|t| t.tax_percent == charged.tax_percent) {
+            Some(line) => {
+                line.taxable_minor += charged.taxable_minor;
+                line.tax_minor += charged.tax_minor;
+            }
+            None => invoice.taxes.push(charged),
+        }
+    }
+    invoice.line_count += charge_count;
     invoice.taxes.sort_by_key(|t| t.tax_percent);
     invoice.total_minor = invoice.subtotal_minor + invoice.tax_minor;
     let noted = sqlx::query(
@@ -320,7 +333,7 @@ pub(in crate::billing) async fn line(
     row.as_ref().map(|r| read_json(r, "invoice line")).transpose()
 }
 
-fn status(text: String) -> Result<InvoiceStatus, DomainError> {
+pub(super) fn status(text: String) -> Result<InvoiceStatus, DomainError> {
     match text.as_str() {
         "draft" => Ok(InvoiceStatus::Draft),
         "finalized" => Ok(InvoiceStatus::Finalized),

@@ -2,13 +2,13 @@
 
 use sqlx::Row;
 
-use super::read_json;
 use crate::{
     billing::notes::{Note, NoteLine},
     db::Conn,
     events::json_of,
     fault::DomainError,
     ids::{InvoiceId, NoteId, TripId},
+    rows::read_json,
 };
 
 pub(in crate::billing) async fn next_note_number(conn: &mut Conn) -> Result<i64, DomainError> {

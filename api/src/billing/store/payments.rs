@@ -3,12 +3,12 @@
 use sqlx::{Row, any::AnyRow};
 use wire::time::Timestamp;
 
-use super::parsed;
 use crate::{
     billing::payment_types::{MethodKind, Payment, PaymentStatus, Refund, RefundStatus, StoredPayment},
     db::Conn,
     fault::DomainError,
     ids::{InvoiceId, PaymentId, RefundId},
+    rows::parsed,
 };
 
 pub(in crate::billing) async fn insert_payment(
@@ -82,16 +82,17 @@ pub(in crate::billing) async fn payment(
     row.as_ref().map(read_payment).transpose()
 }
 
-/// Payments the gateway has not answered for, last touched before a time.
-pub(in crate::billing) async fn pending_payments(
+/// Payments that are left in a state, last touched before a time.
+pub(in crate::billing) async fn payments_left(
     conn: &mut Conn,
-    (before, limit): (Timestamp, i64),
+    (status, before, limit): (PaymentStatus, Timestamp, i64),
 ) -> Result<Vec<StoredPayment>, DomainError> {
     let rows = sqlx::query(
         "SELECT id, invoice_id, status, method, source, currency, amount_minor, refunded_minor, error_type, \
          action_url, created_us, updated_us FROM payments \
-         WHERE status = 'pending' AND updated_us <= $1 ORDER BY updated_us, id LIMIT $2",
+         WHERE status = $1 AND updated_us <= $2 ORDER BY updated_us, id LIMIT $3",
     )
+    .bind(status.as_str())
     .bind(before.0)
     .bind(limit)
     .fetch_all(conn)

@@ -3,7 +3,6 @@
 use sqlx::{Row, any::AnyRow};
 use wire::time::Timestamp;
 
-use super::parsed;
 use crate::{
     billing::{
         wallet_types::{Entry, Hold, HoldStatus, Wallet},
@@ -12,6 +11,7 @@ use crate::{
     db::Conn,
     fault::DomainError,
     ids::{HoldId, OrganizationId, WalletId},
+    rows::parsed,
 };
 
 pub(in crate::billing) async fn insert_wallet(conn: &mut Conn, wallet: &Wallet) -> Result<(), DomainError> {

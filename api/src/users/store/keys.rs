@@ -7,6 +7,7 @@ use crate::{
     db::Conn,
     fault::DomainError,
     ids::ApiKeyId,
+    rows::{optional, parsed},
     users::{keys::ApiKey, role::Role},
 };
 
@@ -104,12 +105,10 @@ pub(in crate::users) async fn by_prefix(
         .map(|row| {
             let key = key(row)?;
             let is_active: Option<i64> = row.try_get("is_active")?;
-            let user_role: Option<String> = row.try_get("user_role")?;
-            let stored = || DomainError::Stored { what: "API key", id: key.id.to_string() };
             Ok(StoredKey {
                 secret_hash: row.try_get("secret_hash")?,
                 is_user_active: key.user_id.is_none() || is_active == Some(1),
-                user_role: user_role.map(|role| role.parse()).transpose().map_err(|_| stored())?,
+                user_role: optional(row, ("user_role", "API key"))?,
                 key,
             })
         })
@@ -136,19 +135,15 @@ pub(in crate::users) async fn after(
 }
 
 fn key(row: &AnyRow) -> Result<ApiKey, DomainError> {
-    let id: String = row.try_get("id")?;
-    let stored = || DomainError::Stored { what: "API key", id: id.clone() };
-    let organization: Option<String> = row.try_get("organization_id")?;
-    let user: Option<String> = row.try_get("user_id")?;
-    let role: String = row.try_get("role")?;
+    const WHAT: &str = "API key";
     let time = |column: &str| Ok::<_, DomainError>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp));
     Ok(ApiKey {
-        id: id.parse().map_err(|_| stored())?,
+        id: parsed(row.try_get("id")?, WHAT)?,
         prefix: row.try_get("prefix")?,
         name: row.try_get("name")?,
-        organization_id: organization.map(|o| o.parse()).transpose().map_err(|_| stored())?,
-        user_id: user.map(|u| u.parse()).transpose().map_err(|_| stored())?,
-        role: role.parse().map_err(|_| stored())?,
+        organization_id: optional(row, ("organization_id", WHAT))?,
+        user_id: optional(row, ("user_id", WHAT))?,
+        role: parsed(row.try_get("role")?, WHAT)?,
         created_at: Timestamp(row.try_get("created_us")?),
         expires_at: time("expires_us")?,
         revoked_at: time("revoked_us")?,

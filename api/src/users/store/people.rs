@@ -3,7 +3,13 @@
 use sqlx::{Row, any::AnyRow};
 use wire::time::Timestamp;
 
-use crate::{db::Conn, fault::DomainError, ids::UserId, users::people::User};
+use crate::{
+    db::Conn,
+    fault::DomainError,
+    ids::UserId,
+    rows::{optional, parsed},
+    users::people::User,
+};
 
 pub(in crate::users) async fn insert(conn: &mut Conn, user: &User) -> Result<(), DomainError> {
     sqlx::query(
@@ -75,16 +81,12 @@ pub(in crate::users) async fn after(
 }
 
 fn user(row: &AnyRow) -> Result<User, DomainError> {
-    let id: String = row.try_get("id")?;
-    let stored = || DomainError::Stored { what: "user", id: id.clone() };
-    let organization: Option<String> = row.try_get("organization_id")?;
-    let role: String = row.try_get("role")?;
     Ok(User {
-        id: id.parse().map_err(|_| stored())?,
+        id: parsed(row.try_get("id")?, "user")?,
         email: row.try_get("email")?,
         name: row.try_get("name")?,
-        organization_id: organization.map(|o| o.parse()).transpose().map_err(|_| stored())?,
-        role: role.parse().map_err(|_| stored())?,
+        organization_id: optional(row, ("organization_id", "user"))?,
+        role: parsed(row.try_get("role")?, "user")?,
         is_active: row.try_get::<i64, _>("is_active")? != 0,
         version: row.try_get("version")?,
         created_at: Timestamp(row.try_get("created_us")?),
