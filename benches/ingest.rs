@@ -69,7 +69,8 @@ async fn bench(options: &Options, report: &mut Report) -> Result<()> {
     let catalog = recording.catalog.encode();
     let messages = messages(&recording)?;
     let samples: u64 = messages.iter().map(|m| m.samples).sum();
-    let (mut whole, mut alone, mut pyarrow) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut whole, mut alone) = (Vec::new(), Vec::new());
+    let (mut pyarrow, mut pyarrow_synced) = (Vec::new(), Vec::new());
     for _ in 0..options.run_count.div_ceil(3) {
         let folder = tempfile::tempdir()?;
         let lake = Lake::create(folder.path())?;
@@ -79,7 +80,9 @@ async fn bench(options: &Options, report: &mut Report) -> Result<()> {
         let lake = Lake::create(folder.path())?;
         alone.push(rate(samples, writer_alone(&lake, &recording, &messages).await?));
         if let Some(peers) = peers() {
-            pyarrow.push(rate(samples, by_pyarrow(&peers, &files)?));
+            let (written, synced) = by_pyarrow(&peers, &files)?;
+            pyarrow.push(rate(samples, written));
+            pyarrow_synced.push(rate(samples, synced));
         }
     }
     let (mut committed, mut bare) = (Vec::new(), Vec::new());
@@ -93,6 +96,7 @@ async fn bench(options: &Options, report: &mut Report) -> Result<()> {
         report.ours(&case, "samples/s", Figure::of(ours));
         if !pyarrow.is_empty() {
             report.peer(&case, "pyarrow, the same rows", "samples/s", Figure::of(&pyarrow));
+            report.peer(&case, "pyarrow, each file synced", "samples/s", Figure::of(&pyarrow_synced));
         }
     }
     let case = format!("{case}, MQTT to committed");
@@ -257,10 +261,12 @@ async fn files_of(lake: &Lake) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Time pyarrow takes to write the rows of these files, one file each.
-fn by_pyarrow(peers: &Path, files: &[PathBuf]) -> Result<Duration> {
+/// Time pyarrow takes to write the rows of these files, one file each; and with each synced to the disk.
+fn by_pyarrow(peers: &Path, files: &[PathBuf]) -> Result<(Duration, Duration)> {
     let script = root().join("benches/peers/ingest.py");
     let output = Command::new(peers.join("venv/bin/python")).arg(script).args(files).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(Duration::from_secs_f64(String::from_utf8(output.stdout)?.trim().parse()?))
+    let printed = String::from_utf8(output.stdout)?;
+    let (written, synced) = printed.trim().split_once(' ').context("two numbers of seconds")?;
+    Ok((Duration::from_secs_f64(written.parse()?), Duration::from_secs_f64(synced.parse()?)))
 }
