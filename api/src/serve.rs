@@ -243,11 +243,15 @@ fn with_answers_of_entry(mut description: OpenApi) -> OpenApi {
         let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in methods.into_iter().flatten() {
             for (status, what) in ANSWERS {
-                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
+                let answer = operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
                     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-                    let answer = ResponseBuilder::new().description(what);
-                    RefOr::T(answer.content("application/problem+json", problem).build())
+                    RefOr::T(ResponseBuilder::new().content("application/problem+json", problem).build())
                 });
+                if let RefOr::T(answer) = answer
+                    && answer.description.is_empty()
+                {
+                    what.clone_into(&mut answer.description);
+                }
             }
         }
     }
