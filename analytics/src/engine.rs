@@ -4,7 +4,11 @@
 //! (`follow`). Every query gets a session of its own over one consistent set of table versions,
 //! which the result names; memory, time and rows are capped, and only reading statements pass.
 
+mod catalogue;
+mod cited;
+mod counter;
 mod functions;
+mod gapfill;
 mod geo;
 mod json;
 mod late;
@@ -28,6 +32,7 @@ use lake::{Lake, LakeLocation, LakeSettings, OpenLakeError, TableKind, Whose};
 use service::{Clock, SharedClock};
 use wire::{ids::VehicleId, time::Timestamp};
 
+pub(crate) use cited::Versioned;
 pub(crate) use late::{Find, Late};
 pub use limits::{Limits, SqlError, SqlErrorKind};
 pub(crate) use only::Only;

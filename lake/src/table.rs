@@ -18,9 +18,11 @@ use deltalake::{
     logstore::get_actions,
     protocol::SaveMode,
 };
+use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
+use wire::time::Timestamp;
 
 use crate::{
     files, properties,
@@ -188,6 +190,13 @@ impl LakeTable {
         self.table.version().and_then(|v| i64::try_from(v).ok()).unwrap_or(-1)
     }
 
+    /// When the loaded version was committed, by its writer's clock; `None` where its commit says nothing.
+    pub async fn committed_at(&self) -> Result<Option<Timestamp>, ReadError> {
+        let newest = self.table.history(Some(1)).next().await.transpose().map_err(|e| self.read_error(e))?;
+        let committed_ms = newest.and_then(|commit| commit.timestamp);
+        Ok(committed_ms.map(|ms| Timestamp(ms.saturating_mul(1000))))
+    }
+
     /// Moves to the newest version and returns it.
     pub async fn refresh(&mut self) -> Result<i64, ReadError> {
         if let Err(error) = self.table.update_state().await {
@@ -210,17 +219,21 @@ impl LakeTable {
         self.as_read(self.table.table_provider().await)
     }
 
-    /// The table as it was at a version, for SQL.
-    pub async fn provider_at(&self, version: i64) -> Result<Arc<dyn TableProvider>, ReadError> {
+    /// The table as it was at a version.
+    pub async fn at(&self, version: i64) -> Result<Self, ReadError> {
         let gone = || ReadError::VersionGone { table: self.kind.name(), version };
         let wanted = u64::try_from(version).map_err(|_| gone())?;
         let mut table = self.table.clone();
         match table.load_version(wanted).await {
-            Ok(()) if table.version() == Some(wanted) => {}
-            Ok(()) | Err(DeltaTableError::InvalidVersion(_)) => return Err(gone()),
-            Err(e) => return Err(self.read_error(e)),
+            Ok(()) if table.version() == Some(wanted) => Ok(Self { table, kind: self.kind }),
+            Ok(()) | Err(DeltaTableError::InvalidVersion(_)) => Err(gone()),
+            Err(e) => Err(self.read_error(e)),
         }
-        self.as_read(table.table_provider().await)
+    }
+
+    /// The same, for SQL.
+    pub async fn provider_at(&self, version: i64) -> Result<Arc<dyn TableProvider>, ReadError> {
+        self.at(version).await?.provider().await
     }
 
     fn as_read(

@@ -60,6 +60,12 @@ pub fn signals() -> &'static [Signal] {
     table::SIGNALS
 }
 
+/// What the release says of each of [`signals`], in the same order. A table of its own, so that a program
+/// that does not ask for it, as the vehicle's, does not have it.
+pub fn descriptions() -> &'static [&'static str] {
+    table::DESCRIPTIONS
+}
+
 /// The leaf of that exact path, of the release or of the overlay.
 pub fn signal(path: &str) -> Option<&'static Signal> {
     let find = |table: &'static [Signal]| {
@@ -84,7 +90,9 @@ mod tests {
 
     #[test]
     fn the_pinned_release_is_compiled_in() {
-        assert_eq!(signals().len(), 1267);
+        assert_eq!((signals().len(), descriptions().len()), (1267, 1267));
+        let speed = signals().iter().position(|s| s.path == "Vehicle.Speed").unwrap();
+        assert_eq!(descriptions()[speed], "Vehicle speed.");
         assert!(signals().windows(2).all(|w| w[0].path < w[1].path));
         assert!(OVERLAY.windows(2).all(|w| w[0].path < w[1].path));
         assert!(OVERLAY.iter().all(|s| signals().iter().all(|of_release| of_release.path != s.path)));

@@ -13,13 +13,14 @@ use datafusion::{
     prelude::SessionContext,
 };
 
-use super::{geo, windows};
+use super::{counter, geo, windows};
 use crate::trips::{Fix, haversine_m};
 
 /// Adds every function of ours to DataFusion's own.
 pub(super) fn add(context: &SessionContext) {
     let haversine = udf("haversine_m", vec![DataType::Float64; 4], DataType::Float64, haversine_metres);
     [haversine, time_bucket()].into_iter().chain(geo::scalars()).for_each(|udf| context.register_udf(udf));
+    context.register_udaf(counter::counter_used());
     geo::aggregates().into_iter().for_each(|udaf| context.register_udaf(udaf));
     windows::all().into_iter().for_each(|udwf| context.register_udwf(udwf));
 }

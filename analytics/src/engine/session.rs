@@ -22,7 +22,9 @@ use datafusion::catalog::TableProvider;
 use lake::{TableKind, Whose};
 
 use super::{
-    Only, functions,
+    Only,
+    cited::Pinned,
+    functions,
     limits::Limits,
     snapshot::{Snapshot, Tables},
     table_functions, views,
@@ -79,6 +81,6 @@ pub(super) async fn over(
     let state = SessionStateBuilder::new_from_existing(base.clone()).with_catalog_list(catalogs).build();
     let context = SessionContext::new_with_state(state);
     views::add(&context, &schema, &kinds).await?;
-    table_functions::add(&context, &schema, tables, whose);
+    table_functions::add(&context, &schema, (tables, Arc::new(Pinned(snapshot.tables))), whose);
     Ok(context)
 }

@@ -20,10 +20,17 @@ pub(crate) struct Tables {
 /// What a query reads.
 pub(crate) struct Snapshot {
     pub(super) providers: Vec<(TableKind, Arc<dyn TableProvider>)>,
+    /// The same tables; `None` for one that nobody has written.
+    pub(super) tables: Vec<(TableKind, Option<LakeTable>)>,
     pub(crate) versions: Versions,
 }
 
 impl Snapshot {
+    /// The table of this kind as it is read, where somebody has written it.
+    pub(crate) fn table(&self, kind: TableKind) -> Option<LakeTable> {
+        self.tables.iter().find(|(of, _)| *of == kind).and_then(|(_, table)| table.clone())
+    }
+
     /// The table of this kind; an empty one when it is not among them.
     pub(crate) fn into_provider(self, kind: TableKind) -> Arc<dyn TableProvider> {
         let found = self.providers.into_iter().find(|(of, _)| *of == kind);
@@ -63,9 +70,14 @@ impl Tables {
 
     /// Tables at their newest versions; those not written yet are empty.
     pub(crate) async fn newest(&self, kinds: &[TableKind]) -> Result<Snapshot, SqlError> {
-        let mut snapshot = Snapshot { providers: Vec::with_capacity(kinds.len()), versions: Versions::new() };
+        let mut snapshot = Snapshot {
+            providers: Vec::with_capacity(kinds.len()),
+            tables: Vec::with_capacity(kinds.len()),
+            versions: Versions::new(),
+        };
         for &kind in kinds {
-            let provider = match self.newest_table(kind).await? {
+            let table = self.newest_table(kind).await?;
+            let provider = match &table {
                 Some(table) => {
                     snapshot.versions.insert(kind.name().to_owned(), table.version());
                     table.provider().await.map_err(|e| SqlError::internal(&e))?
@@ -73,6 +85,7 @@ impl Tables {
                 None => Arc::new(EmptyTable::new(kind.schema())) as Arc<dyn TableProvider>,
             };
             snapshot.providers.push((kind, provider));
+            snapshot.tables.push((kind, table));
         }
         Ok(snapshot)
     }
@@ -84,17 +97,15 @@ impl Tables {
             e => SqlError::internal(&e),
         };
         let missing = || gone(ReadError::VersionGone { table: kind.name(), version });
-        let table = self.newest_table(kind).await?.ok_or_else(missing)?;
+        let mut table = self.newest_table(kind).await?.ok_or_else(missing)?;
         if !(0..=table.version()).contains(&version) {
             return Err(missing());
         }
-        let provider = if table.version() == version {
-            table.provider().await
-        } else {
-            table.provider_at(version).await
-        };
-        let provider = provider.map_err(gone)?;
+        if table.version() != version {
+            table = table.at(version).await.map_err(gone)?;
+        }
+        let provider = table.provider().await.map_err(gone)?;
         let versions = Versions::from([(kind.name().to_owned(), version)]);
-        Ok(Snapshot { providers: vec![(kind, provider)], versions })
+        Ok(Snapshot { providers: vec![(kind, provider)], tables: vec![(kind, Some(table))], versions })
     }
 }

@@ -12,28 +12,36 @@ use datafusion::{
     logical_expr::{Expr, LogicalPlanBuilder, cast},
     prelude::{SessionContext, col, lit},
 };
+use futures::FutureExt;
 use lake::{TableKind, Whose};
 use wire::readings::COLUMNS;
 
-use super::{Find, Late, Only, geo::Areas, snapshot::Tables};
+use super::{
+    Find, Late, Only, Versioned, cited::LakeVersion, gapfill::Gapfill, geo::Areas, snapshot::Tables,
+};
 
-/// Adds them. `signal` and `geofence_visits` read the session's own tables; `lake_at` shows rows of `whose` alone.
+/// Adds them. `signal`, `gapfill` and `geofence_visits` read the session's own tables, `lake_version` tells of
+/// those in `read`; `lake_at` shows rows of `whose` alone.
 pub(crate) fn add(
     context: &SessionContext,
     schema: &Arc<MemorySchemaProvider>,
-    tables: &Arc<Tables>,
+    (tables, read): (&Arc<Tables>, Arc<dyn Versioned>),
     whose: Option<&Whose>,
 ) {
+    context.register_udtf("lake_version", Arc::new(LakeVersion(read)));
     context.register_udtf("signal", Arc::new(Signal(Arc::clone(schema))));
-    let visits = GeofenceVisits { state: context.state() };
-    context.register_udtf("geofence_visits", Arc::new(visits));
+    // It asks by `signal`.
+    context.register_udtf("gapfill", Arc::new(Gapfill { state: context.state() }));
+    for of in [OfGeofences::Visits, OfGeofences::Events] {
+        context.register_udtf(of.name(), Arc::new(Geofences { state: context.state(), of }));
+    }
     context.register_udtf(
         "lake_at",
         Arc::new(LakeAt { schema: Arc::clone(schema), tables: Arc::clone(tables), whose: whose.cloned() }),
     );
 }
 
-fn text(expr: &Expr) -> Option<&str> {
+pub(super) fn text(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => Some(text),
         _ => None,
@@ -52,8 +60,8 @@ impl TableFunctionImpl for Signal {
         };
         let column = COLUMNS.iter().find(|column| column.signal == path);
         let kind = if column.is_some() { TableKind::Readings } else { TableKind::Signals };
-        // A memory schema answers at once.
-        let samples = futures::executor::block_on(self.0.table(kind.name()))?;
+        // A memory schema answers at once. It is not waited for, since who plans may be waited for already.
+        let samples = self.0.table(kind.name()).now_or_never().transpose()?.flatten();
         let Some(samples) = samples else { return plan_err!("there is no table {} here", kind.name()) };
         let (is_of_it, value, text) = match column {
             Some(column) => (
@@ -77,14 +85,39 @@ impl TableFunctionImpl for Signal {
 /// near its border.
 const ABSENCE_MIN_S: i64 = 60;
 
-/// `geofence_visits('<GeoJSON>' [, absence_min_s])`: from when to when each vehicle was in each area.
+/// `geofence_visits('<GeoJSON>' [, absence_min_s])`: from when to when each vehicle was in each area; and
+/// `geofence_events`, the same as a row for each time one came in or went out.
 #[derive(Debug)]
-struct GeofenceVisits {
+struct Geofences {
     state: SessionState,
+    of: OfGeofences,
 }
 
-impl TableFunctionImpl for GeofenceVisits {
+#[derive(Debug, Clone, Copy)]
+enum OfGeofences {
+    Visits,
+    Events,
+}
+
+impl OfGeofences {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Visits => "geofence_visits",
+            Self::Events => "geofence_events",
+        }
+    }
+
+    fn query(self) -> String {
+        match self {
+            Self::Visits => VISITS.to_owned(),
+            Self::Events => format!("WITH visits AS ({VISITS}) {EVENTS}"),
+        }
+    }
+}
+
+impl TableFunctionImpl for Geofences {
     fn call(&self, args: &[Expr]) -> Result<Arc<dyn TableProvider>> {
+        let name = self.of.name();
         let (areas, absence_min_s) = match args {
             [areas] => (areas, ABSENCE_MIN_S),
             [areas, Expr::Literal(ScalarValue::Int64(Some(seconds)), _)]
@@ -94,18 +127,19 @@ impl TableFunctionImpl for GeofenceVisits {
             }
             _ => {
                 return plan_err!(
-                    "geofence_visits takes areas as GeoJSON, and seconds (0 to 86400) that a vehicle is away \
-                     at least: geofence_visits('{{\"type\": …}}', 60)"
+                    "{name} takes areas as GeoJSON, and seconds (0 to 86400) that a vehicle is away at least: \
+                     {name}('{{\"type\": …}}', 60)"
                 );
             }
         };
         let Some(areas) = text(areas) else {
-            return plan_err!("geofence_visits takes areas as a text of GeoJSON, {areas} is none");
+            return plan_err!("{name} takes areas as a text of GeoJSON, {areas} is none");
         };
         if let Err(what) = Areas::parse(areas) {
-            return plan_err!("geofence_visits: {what}");
+            return plan_err!("{name}: {what}");
         }
-        let query = VISITS
+        let query = self.of.query();
+        let query = query
             .replace("$absence_min_s", &absence_min_s.to_string())
             .replace("$areas", &areas.replace('\'', "''"));
         // The session's tables are in memory, so planning waits for nothing.
@@ -140,6 +174,14 @@ SELECT vehicle_id, geofence, min(ts) AS enter_time, last_value(next_ts ORDER BY 
        extract(epoch FROM last_value(next_ts ORDER BY ts, place) - min(ts)) AS duration_s,
        count(*) AS reading_count
 FROM numbered GROUP BY vehicle_id, geofence, visit";
+
+/// A visit that lasts has not been left.
+const EVENTS: &str = "
+SELECT vehicle_id, geofence, 'enter' AS event, enter_time AS ts, CAST(NULL AS DOUBLE) AS duration_s
+FROM visits
+UNION ALL
+SELECT vehicle_id, geofence, 'exit' AS event, exit_time AS ts, CAST(duration_s AS DOUBLE) AS duration_s
+FROM visits WHERE exit_time IS NOT NULL";
 
 /// `lake_at('trips', 12)`: the table as it was at a version.
 #[derive(Debug)]

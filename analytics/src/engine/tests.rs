@@ -8,6 +8,7 @@ use crate::{
     testing::{TestLake, run},
 };
 
+mod fleet;
 mod geo;
 mod views;
 

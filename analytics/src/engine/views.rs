@@ -8,6 +8,9 @@ use datafusion::{
     prelude::SessionContext,
 };
 use lake::TableKind;
+use wire::readings::COLUMNS;
+
+use super::catalogue;
 
 /// A view, and the tables it is made of.
 struct View {
@@ -30,15 +33,64 @@ fn latest(kind: TableKind, name: &'static str, of: &'static [TableKind], key: &s
 
 /// In an order in which each needs only those before it.
 fn all() -> Vec<View> {
-    use TableKind::{Diagnostics, DrivingEvents, Stops, Trips};
+    use TableKind::{Diagnostics, DrivingEvents, Readings, Signals, Stops, Trips};
     vec![
         latest(Trips, "latest_trips", &[Trips], "trip_id"),
         latest(Stops, "latest_stops", &[Stops], "stop_id"),
         latest(DrivingEvents, "latest_driving_events", &[DrivingEvents], "event_id"),
         View { name: "vehicle_day", of: &[Trips, DrivingEvents], query: VEHICLE_DAY.to_owned() },
+        View { name: "last_reading", of: &[Readings], query: last_reading() },
+        View { name: "last_sample", of: &[Signals], query: LAST_SAMPLE.to_owned() },
+        View { name: "vehicle_range", of: &[Readings, Trips], query: VEHICLE_RANGE.to_owned() },
         View { name: "fault_episodes", of: &[Diagnostics], query: FAULT_EPISODES.to_owned() },
     ]
 }
+
+/// A row a vehicle: its newest reading's times, and of every column the newest value that is known.
+fn last_reading() -> String {
+    let newest =
+        |name: &str| format!("last_value({name} ORDER BY ts) FILTER (WHERE {name} IS NOT NULL) AS {name}");
+    let columns: Vec<String> = COLUMNS.iter().map(|column| newest(column.name)).collect();
+    format!(
+        "SELECT vehicle_id, max(ts) AS ts, max(received_at) AS received_at, {}
+         FROM readings GROUP BY vehicle_id",
+        columns.join(", "),
+    )
+}
+
+/// The newest sample of each of a vehicle's signals.
+const LAST_SAMPLE: &str = "
+SELECT vehicle_id, signal, max(ts) AS ts, last_value(value ORDER BY ts) AS value,
+       last_value(text ORDER BY ts) AS text
+FROM signals GROUP BY vehicle_id, signal";
+
+/// How far a vehicle goes with what it has: by the distance it drove a percent of tank or battery, over the
+/// trips whose level fell by one percent or more, at least five percent of them together.
+const VEHICLE_RANGE: &str = "
+WITH levels AS (
+  SELECT t.vehicle_id, t.trip_id, max(t.distance_m) / 1000.0 AS distance_km,
+         first_value(r.fuel_level_pct ORDER BY r.ts) FILTER (WHERE r.fuel_level_pct IS NOT NULL)
+           - last_value(r.fuel_level_pct ORDER BY r.ts) FILTER (WHERE r.fuel_level_pct IS NOT NULL) AS fuel_pct,
+         first_value(r.soc_pct ORDER BY r.ts) FILTER (WHERE r.soc_pct IS NOT NULL)
+           - last_value(r.soc_pct ORDER BY r.ts) FILTER (WHERE r.soc_pct IS NOT NULL) AS soc_pct
+  FROM latest_trips t
+  JOIN readings r ON r.vehicle_id = t.vehicle_id AND r.ts >= t.start_time AND r.ts <= t.end_time
+  GROUP BY t.vehicle_id, t.trip_id),
+driven AS (
+  SELECT vehicle_id,
+         sum(distance_km) FILTER (WHERE fuel_pct >= 1) / nullif(sum(fuel_pct) FILTER (WHERE fuel_pct >= 1), 0)
+           AS fuel_km_per_pct,
+         sum(fuel_pct) FILTER (WHERE fuel_pct >= 1) AS fuel_pct,
+         sum(distance_km) FILTER (WHERE soc_pct >= 1) / nullif(sum(soc_pct) FILTER (WHERE soc_pct >= 1), 0)
+           AS soc_km_per_pct,
+         sum(soc_pct) FILTER (WHERE soc_pct >= 1) AS soc_pct
+  FROM levels GROUP BY vehicle_id)
+SELECT l.vehicle_id, l.ts, l.fuel_level_pct, l.soc_pct,
+       CASE WHEN d.fuel_pct >= 5 THEN d.fuel_km_per_pct END AS fuel_km_per_pct,
+       CASE WHEN d.soc_pct >= 5 THEN d.soc_km_per_pct END AS soc_km_per_pct,
+       CASE WHEN d.fuel_pct >= 5 THEN l.fuel_level_pct * d.fuel_km_per_pct END AS fuel_range_km,
+       CASE WHEN d.soc_pct >= 5 THEN l.soc_pct * d.soc_km_per_pct END AS electric_range_km
+FROM last_reading l LEFT JOIN driven d ON l.vehicle_id = d.vehicle_id";
 
 /// A vehicle's day: of trips and events that start in it.
 const VEHICLE_DAY: &str = "
@@ -130,6 +182,10 @@ pub(crate) async fn add(
     schema: &MemorySchemaProvider,
     kinds: &[TableKind],
 ) -> Result<()> {
+    // Who asks for some tables alone, as evidence does, has nothing beside them.
+    if kinds.contains(&TableKind::Signals) {
+        schema.register_table(catalogue::NAME.to_owned(), catalogue::table()?)?;
+    }
     for View { name, of, query } in all() {
         if of.iter().all(|kind| kinds.contains(kind)) {
             let plan = context.state().create_logical_plan(&query).await?;

@@ -17,12 +17,12 @@ use datafusion::{
 use datafusion_postgres::datafusion_pg_catalog::{
     pg_catalog::context::EmptyContextProvider, setup_pg_catalog,
 };
-use lake::{TableKind, Whose};
+use lake::{LakeTable, TableKind, Whose};
 
 use super::settings::current_setting;
 use crate::{
     Analytics,
-    engine::{CATALOG, Find, Late, Only, add_table_functions, add_views},
+    engine::{CATALOG, Find, Late, Only, Versioned, add_table_functions, add_views},
 };
 
 /// The schema that Postgres' tools look in.
@@ -32,8 +32,11 @@ const SCHEMA: &str = "public";
 #[derive(Debug)]
 pub(super) struct StatementTables {
     analytics: Analytics,
-    found: Mutex<BTreeMap<TableKind, Arc<dyn TableProvider>>>,
+    found: Mutex<BTreeMap<TableKind, Found>>,
 }
+
+/// A table at the version that is read, and that version.
+type Found = (Arc<dyn TableProvider>, Option<LakeTable>);
 
 impl StatementTables {
     pub(super) fn new(analytics: Analytics) -> Self {
@@ -46,18 +49,36 @@ impl StatementTables {
     }
 }
 
-#[async_trait::async_trait]
-impl Find for StatementTables {
-    async fn find(&self, kind: TableKind) -> Result<Arc<dyn TableProvider>> {
+impl StatementTables {
+    async fn look_up(&self, kind: TableKind) -> Result<Found> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
         if let Some(found) = found {
             return Ok(found);
         }
         let snapshot = self.analytics.shared.tables.newest(&[kind]).await;
         let snapshot = snapshot.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let newest = snapshot.into_provider(kind);
+        let table = snapshot.table(kind);
+        let newest = (snapshot.into_provider(kind), table);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(found.entry(kind).or_insert(newest)))
+        Ok(found.entry(kind).or_insert(newest).clone())
+    }
+}
+
+#[async_trait::async_trait]
+impl Find for StatementTables {
+    async fn find(&self, kind: TableKind) -> Result<Arc<dyn TableProvider>> {
+        Ok(self.look_up(kind).await?.0)
+    }
+}
+
+#[async_trait::async_trait]
+impl Versioned for StatementTables {
+    async fn tables(&self) -> Result<Vec<(TableKind, Option<LakeTable>)>> {
+        let mut tables = Vec::with_capacity(TableKind::ALL.len());
+        for kind in TableKind::ALL {
+            tables.push((kind, self.look_up(kind).await?.1));
+        }
+        Ok(tables)
     }
 }
 
@@ -91,7 +112,8 @@ pub(super) async fn session(
         .build();
     let context = SessionContext::new_with_state(state);
     add_views(&context, &schema, &TableKind::ALL).await?;
-    add_table_functions(&context, &schema, &analytics.shared.tables, whose);
+    let read = Arc::clone(tables) as Arc<dyn Versioned>;
+    add_table_functions(&context, &schema, (&analytics.shared.tables, read), whose);
     context.register_udf(current_setting());
     setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|e| *e)?;
     Ok(context)

@@ -144,6 +144,22 @@ async fn a_visit_lasts_from_the_first_reading_inside_to_the_first_outside() {
     // Without patience the moment outside is an end.
     assert_eq!(json!(visits(", 0").await)[0], json!(["van-1", "depot", 10, 7_210, 7_200.0]));
     assert_eq!(visits(", 0").await.len(), 5);
+    // The same as events.
+    let query = format!(
+        "SELECT vehicle_id, geofence, event, CAST(date_part('epoch', ts) AS BIGINT) - {START_S}, duration_s
+         FROM geofence_events('{AREAS}') ORDER BY ts, vehicle_id, geofence, event"
+    );
+    let expected = json!([
+        ["van-1", "depot", "enter", 10, null],
+        ["van-2", "depot", "enter", 10, null],
+        ["van-2", "halls", "enter", 10, null],
+        ["van-1", "depot", "exit", 7_250, 7_240.0],
+        ["van-1", "depot", "enter", 9_000, null],
+    ]);
+    let events = analytics.sql(&query, 20).await.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(json!(events.rows), expected);
+    let told = refusal(&analytics, "SELECT * FROM geofence_events('{')").await;
+    assert!(told.contains("geofence_events: ") && told.contains("no GeoJSON"), "{told}");
     for (args, what) in [
         ("", "takes areas as GeoJSON"),
         ("'{'", "no GeoJSON"),
