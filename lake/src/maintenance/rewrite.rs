@@ -39,6 +39,7 @@ use super::{
     plan::{DataFile, Job, ORDER_TAG, RUN_TAG},
 };
 use crate::{
+    files,
     schema::TableKind,
     table::{LakeTable, quiet_commit},
     writer::{Layout, properties, sort_columns},
@@ -139,6 +140,8 @@ impl LakeTable {
         let removed =
             paths(|action| if let Action::Remove(remove) = action { Some(&remove.path) } else { None });
         let added = paths(|action| if let Action::Add(add) = action { Some(&add.path) } else { None });
+        // Before the log names them: these stand for rows that were acknowledged.
+        files::sync(&self.table, added.clone()).await.map_err(&failed)?;
         let mut tries = 0;
         loop {
             self.refresh().await?;
@@ -160,7 +163,9 @@ impl LakeTable {
                 .build(Some(state as &dyn TableReference), self.table.log_store(), operation.clone())
                 .await;
             match committed {
-                Ok(_) => {
+                Ok(committed) => {
+                    let entry = files::log_entry(committed.version());
+                    files::sync(&self.table, vec![entry]).await.map_err(&failed)?;
                     self.refresh().await?;
                     return Ok(());
                 }
