@@ -18,9 +18,11 @@ mod places;
 mod query;
 mod session;
 mod snapshot;
+mod streamed;
 mod table_functions;
 mod views;
 mod windows;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -40,8 +42,10 @@ pub(crate) use places::{Place, Places};
 pub(crate) use query::{Bounded, check_only_reads, timestamp_literal};
 pub(crate) use session::CATALOG;
 pub(crate) use snapshot::{Snapshot, Tables};
+pub use streamed::{Piece, SqlStream};
 pub(crate) use table_functions::add as add_table_functions;
 pub(crate) use views::add as add_views;
+pub use written::StreamFormat;
 
 use crate::{
     fleet::Fleet,
@@ -287,7 +291,7 @@ impl Analytics {
 }
 
 /// Versions of tables by name.
-pub(crate) type Versions = BTreeMap<String, i64>;
+pub type Versions = BTreeMap<String, i64>;
 
 /// Whole milliseconds since a monotonic time.
 fn elapsed_ms(clock: &dyn Clock, since_us: i64) -> u64 {

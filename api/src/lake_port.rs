@@ -2,13 +2,15 @@
 
 mod in_process;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
+pub use analytics::engine::{Piece, StreamFormat};
 use analytics::{
     Whose,
     row::{QueryResult, TripChange, VehicleState},
 };
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use tokio::sync::watch;
 use wire::{ids::VehicleId, time::Timestamp};
 
@@ -45,6 +47,14 @@ impl LakeErrorKind {
     }
 }
 
+/// An answer as it is made. One without [`Piece::End`] was cut.
+pub struct LakeStream {
+    /// The version of each table that it is of.
+    pub lake_versions: BTreeMap<String, i64>,
+    /// What it consists of; nothing comes after an error.
+    pub pieces: BoxStream<'static, Result<Piece, LakeError>>,
+}
+
 /// Read access to the lake.
 #[async_trait]
 pub trait LakeReader: Send + Sync + fmt::Debug {
@@ -56,6 +66,14 @@ pub trait LakeReader: Send + Sync + fmt::Debug {
         query: &str,
         max_rows: usize,
     ) -> Result<QueryResult, LakeError>;
+
+    /// The same, streamed: all rows, within the engine's limit, where no number is asked for.
+    async fn sql_stream(
+        &self,
+        whose: Option<&Whose>,
+        query: &str,
+        how: (StreamFormat, Option<usize>),
+    ) -> Result<LakeStream, LakeError>;
 
     /// Runs a query on `trips` as of one version; no other table is there.
     async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, LakeError>;

@@ -1,12 +1,15 @@
 //! `POST /v1/sql`: a read-only query on the lake. That it only reads is seen to by analytics.
 
+mod accept;
+mod streamed;
+
 use std::collections::BTreeMap;
 
 use analytics::{Whose, row::QueryResult};
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -20,7 +23,7 @@ use crate::{
     error::{ApiError, Problem},
     extract::ApiJson,
     fault::DomainError,
-    lake_port::LakeErrorKind,
+    lake_port::{LakeError, LakeErrorKind, StreamFormat},
     vehicles,
 };
 
@@ -35,23 +38,24 @@ pub(crate) struct SqlRequest {
     /// One SELECT, EXPLAIN, SHOW or DESCRIBE.
     #[schema(example = "SELECT vehicle_id, count(*) AS trips FROM trips GROUP BY vehicle_id")]
     pub(crate) query: String,
-    /// At most so many rows (default 1000).
+    /// At most so many rows (default: 1000 of JSON, all of what is streamed).
     #[serde(default)]
     pub(crate) max_rows: Option<usize>,
-    /// `json` (default) or `csv`.
+    /// `json`, `csv` or `arrow`; left out, what `Accept` asks for, else JSON.
     #[serde(default)]
-    pub(crate) format: SqlFormat,
+    pub(crate) format: Option<SqlFormat>,
 }
 
 /// How the answer is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SqlFormat {
     /// A [`SqlAnswer`].
-    #[default]
     Json,
-    /// A header line and a line a row.
+    /// `text/csv`, streamed: a header line and a line a row.
     Csv,
+    /// `application/vnd.apache.arrow.stream`, streamed: Arrow IPC.
+    Arrow,
 }
 
 /// A column of the answer.
@@ -84,18 +88,30 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Runs a read-only query on the lake's tables; a key of an organization sees the rows of its
-/// vehicles alone.
+/// vehicles alone. CSV and Arrow are streamed, and an answer that cannot be finished ends without
+/// the end of HTTP's body and as no valid CSV or Arrow.
 #[utoipa::path(post, path = "/v1/sql", tag = "platform", request_body = SqlRequest,
-    responses((status = 200, body = SqlAnswer), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses(
+        (status = 200, content(
+            (SqlAnswer = "application/json"), (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"))),
+        (status = 406, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn run(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     ApiJson(request): ApiJson<SqlRequest>,
 ) -> Result<Response, ApiError> {
+    let format = request.format.or_else(|| accept::format(&headers)).ok_or_else(accept::nothing)?;
     let rows_max = app.settings().sql_rows_max;
-    let max_rows = request.max_rows.unwrap_or(ROWS_DEFAULT.min(rows_max));
-    if !(1..=rows_max).contains(&max_rows) {
-        return Err(DomainError::invalid("the query", "max_rows", format!("must be 1 to {rows_max}")).into());
+    let most = if format == SqlFormat::Json { rows_max } else { usize::MAX };
+    if request.max_rows.is_some_and(|rows| !(1..=most).contains(&rows)) {
+        let message = if most == rows_max {
+            format!("must be 1 to {rows_max}")
+        } else {
+            "must be 1 or more".to_owned()
+        };
+        return Err(DomainError::invalid("the query", "max_rows", message).into());
     }
     if request.query.trim().is_empty() || request.query.len() > QUERY_BYTES_MAX {
         let message = format!("must be 1 to {QUERY_BYTES_MAX} bytes of SQL");
@@ -108,23 +124,27 @@ async fn run(
             Some(Whose::of(vehicles::names(&mut conn, Some(own)).await?.into_keys()))
         }
     };
-    let found = app.lake().sql(whose.as_ref(), &request.query, max_rows).await.map_err(|e| match e.kind {
+    let format = match format {
+        SqlFormat::Json => {
+            let max_rows = request.max_rows.unwrap_or(ROWS_DEFAULT.min(rows_max));
+            let found = app.lake().sql(whose.as_ref(), &request.query, max_rows).await.map_err(told)?;
+            return Ok(Json(answer(found)).into_response());
+        }
+        SqlFormat::Csv => StreamFormat::Csv,
+        SqlFormat::Arrow => StreamFormat::Arrow,
+    };
+    let asked = (format, request.max_rows);
+    let found = app.lake().sql_stream(whose.as_ref(), &request.query, asked).await.map_err(told)?;
+    streamed::respond(found, format, app.stop_token()).await.map_err(told)
+}
+
+fn told(error: LakeError) -> ApiError {
+    match error.kind {
         LakeErrorKind::Invalid => {
-            ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, "sql", e.message, Vec::new())
+            ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, "sql", error.message, Vec::new())
         }
-        _ => DomainError::from(e).into(),
-    })?;
-    Ok(match request.format {
-        SqlFormat::Json => Json(answer(found)).into_response(),
-        SqlFormat::Csv => {
-            let truncated = if found.is_truncated { "true" } else { "false" };
-            let headers = [
-                (header::CONTENT_TYPE.as_str(), "text/csv; charset=utf-8"),
-                ("roadlake-truncated", truncated),
-            ];
-            (headers, csv(&found)).into_response()
-        }
-    })
+        _ => DomainError::from(error).into(),
+    }
 }
 
 fn answer(found: QueryResult) -> SqlAnswer {
@@ -135,48 +155,5 @@ fn answer(found: QueryResult) -> SqlAnswer {
         is_truncated: found.is_truncated,
         lake_versions: found.lake_versions,
         elapsed_ms: found.elapsed_ms,
-    }
-}
-
-/// RFC 4180.
-fn csv(found: &QueryResult) -> String {
-    let mut text = String::new();
-    let mut line = |cells: Vec<String>| {
-        text.push_str(&cells.iter().map(|c| quoted(c)).collect::<Vec<_>>().join(","));
-        text.push_str("\r\n");
-    };
-    line(found.columns.iter().map(|c| c.name.clone()).collect());
-    for row in &found.rows {
-        line(row.iter().map(cell).collect());
-    }
-    text
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn quoted(cell: &str) -> String {
-    if cell.contains(['"', ',', '\r', '\n']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn csv_quotes_what_must_be_quoted() {
-        assert_eq!(quoted("plain"), "plain");
-        assert_eq!(quoted("a,\"b\"\n"), "\"a,\"\"b\"\"\n\"");
-        assert_eq!(cell(&Value::Null), "");
-        assert_eq!(cell(&serde_json::json!(1.5)), "1.5");
     }
 }

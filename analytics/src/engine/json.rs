@@ -15,12 +15,16 @@ pub(super) fn append_rows(
     batch: &RecordBatch,
     rows: &mut Vec<Vec<Value>>,
 ) -> Result<(), datafusion::error::DataFusionError> {
-    let columns: Result<Vec<Vec<Value>>, ArrowError> = batch.columns().iter().map(values).collect();
-    let mut columns: Vec<_> = columns?.into_iter().map(Vec::into_iter).collect();
+    let mut columns: Vec<_> = columns(batch)?.into_iter().map(Vec::into_iter).collect();
     for _ in 0..batch.num_rows() {
         rows.push(columns.iter_mut().map(|column| column.next().unwrap_or(Value::Null)).collect());
     }
     Ok(())
+}
+
+/// The values of a batch, by column.
+pub(super) fn columns(batch: &RecordBatch) -> Result<Vec<Vec<Value>>, ArrowError> {
+    batch.columns().iter().map(values).collect()
 }
 
 /// A column's values.

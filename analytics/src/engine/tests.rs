@@ -10,6 +10,7 @@ use crate::{
 
 mod fleet;
 mod geo;
+mod streamed;
 mod views;
 
 const START_S: i64 = 1_714_550_400;

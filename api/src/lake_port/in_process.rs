@@ -5,10 +5,11 @@ use analytics::{
     row::{QueryResult, TripChange, VehicleState},
 };
 use async_trait::async_trait;
+use futures::{StreamExt, stream};
 use tokio::sync::watch;
 use wire::{ids::VehicleId, time::Timestamp};
 
-use super::{LakeError, LakeErrorKind, LakeReader};
+use super::{LakeError, LakeErrorKind, LakeReader, LakeStream, StreamFormat};
 
 impl From<SqlError> for LakeError {
     fn from(error: SqlError) -> Self {
@@ -30,6 +31,21 @@ impl LakeReader for Analytics {
         max_rows: usize,
     ) -> Result<QueryResult, LakeError> {
         Ok(Analytics::sql_of(self, whose, query, max_rows).await?)
+    }
+
+    async fn sql_stream(
+        &self,
+        whose: Option<&Whose>,
+        query: &str,
+        how: (StreamFormat, Option<usize>),
+    ) -> Result<LakeStream, LakeError> {
+        let answer = Analytics::sql_stream(self, whose, query, how).await?;
+        let lake_versions = answer.lake_versions.clone();
+        let pieces = stream::unfold(answer, |mut answer| async move {
+            let piece = answer.next().await?;
+            Some((piece.map_err(LakeError::from), answer))
+        });
+        Ok(LakeStream { lake_versions, pieces: pieces.boxed() })
     }
 
     async fn sql_at(&self, trips_version: i64, query: &str) -> Result<QueryResult, LakeError> {

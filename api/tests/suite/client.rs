@@ -44,6 +44,16 @@ pub(crate) async fn send_raw(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
+    parse(&bytes_of(addr, method_and_path, headers, body).await)
+}
+
+/// The same, as the bytes that came.
+pub(crate) async fn bytes_of(
+    addr: SocketAddr,
+    method_and_path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Vec<u8> {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let mut head = format!(
         "{method_and_path} HTTP/1.1\r\nconnection: close\r\ncontent-type: application/json\r\n\
@@ -62,7 +72,7 @@ pub(crate) async fn send_raw(
     let _ = stream.write_all(body).await;
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
-    parse(&bytes)
+    bytes
 }
 
 /// Sends a request and reads what comes until that is wanted, or the end: of streams.

@@ -9,8 +9,9 @@ use analytics::{
     Whose,
     row::{ColumnInfo, QueryResult, TripChange, TripRow, TripStatus, VehicleState},
 };
-use api::lake_port::{LakeError, LakeErrorKind, LakeReader};
+use api::lake_port::{LakeError, LakeErrorKind, LakeReader, LakeStream, Piece, StreamFormat};
 use async_trait::async_trait;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use wire::{ids::VehicleId, time::Timestamp};
@@ -155,6 +156,39 @@ impl LakeReader for FakeLake {
         found.is_truncated = found.rows.len() > max_rows;
         found.rows.truncate(max_rows);
         Ok(found)
+    }
+
+    /// `long N` is N pieces of 100 kB; `cut N` fails after them.
+    async fn sql_stream(
+        &self,
+        whose: Option<&Whose>,
+        query: &str,
+        (format, max_rows): (StreamFormat, Option<usize>),
+    ) -> Result<LakeStream, LakeError> {
+        let lake_versions = BTreeMap::from([("readings".to_owned(), 7), ("trips".to_owned(), 3)]);
+        let busy = || LakeError { kind: LakeErrorKind::Busy, message: "it took \"too\" long".to_owned() };
+        let mut pieces = Vec::new();
+        let is_truncated = match query.split_once(' ') {
+            Some((how @ ("long" | "cut"), count)) => {
+                let piece = vec![b'x'; 100_000];
+                pieces.extend((0..count.parse().unwrap()).map(|_| Ok(Piece::Bytes(piece.clone()))));
+                if how == "cut" {
+                    pieces.push(Err(busy()));
+                }
+                false
+            }
+            _ => {
+                let most = max_rows.unwrap_or(usize::MAX);
+                let found = self.sql(whose, query, most).await?;
+                let text = format!("{format:?}: {} rows\r\n", found.rows.len());
+                pieces.push(Ok(Piece::Bytes(text.into_bytes())));
+                found.is_truncated
+            }
+        };
+        if !query.starts_with("cut") {
+            pieces.push(Ok(Piece::End { is_truncated }));
+        }
+        Ok(LakeStream { lake_versions, pieces: stream::iter(pieces).boxed() })
     }
 
     /// Understands the one query that evidence asks.

@@ -189,17 +189,59 @@ async fn a_tariff_has_versions_and_its_faults_are_all_named() {
 }
 
 #[tokio::test]
-async fn sql_answers_json_and_csv_and_says_what_the_engine_said() {
+async fn sql_answers_json_csv_and_arrow_and_says_what_the_engine_said() {
     let server = Server::start().await;
     let answer = server.post("/v1/sql", json!({ "query": "SELECT 1" })).await.json();
     assert_eq!(answer["columns"][0]["name"], "name");
     assert_eq!(answer["rows"][1], json!([null, 2.5]));
     let csv = server.post("/v1/sql", json!({ "query": "SELECT 1", "format": "csv", "max_rows": 1 })).await;
-    assert_eq!(csv.body, "name,n\r\n\"a,b\",1\r\n");
+    assert_eq!(csv.body, "Csv: 1 rows\r\n");
     assert_eq!(csv.header("roadlake-truncated"), Some("true"));
+    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
+    assert_eq!(csv.header("roadlake-lake-versions"), Some("readings=7, trips=3"));
+    let query = json!({ "query": "SELECT 1" });
+    let arrow = "application/vnd.apache.arrow.stream";
+    let accepts =
+        async |accept: &'static str| server.send("POST /v1/sql", &[("accept", accept)], Some(&query)).await;
+    let answer = accepts("text/csv;q=0.1, application/vnd.apache.arrow.stream").await;
+    assert_eq!((answer.header("content-type"), answer.body.as_str()), (Some(arrow), "Arrow: 2 rows\r\n"));
+    assert_eq!(answer.header("roadlake-truncated"), Some("false"));
+    let answer = accepts("text/html").await;
+    assert_eq!((answer.status, answer.header("content-type")), (406, Some("application/problem+json")));
+    let wrong =
+        server.post("/v1/sql", json!({ "query": "SELECT spead FROM readings", "format": "arrow" })).await;
+    assert_eq!((wrong.status, wrong.header("content-type")), (422, Some("application/problem+json")));
     let wrong = server.post("/v1/sql", json!({ "query": "SELECT spead FROM readings" })).await;
     assert_eq!((wrong.status, wrong.header("content-type")), (422, Some("application/problem+json")));
     assert!(wrong.json()["detail"].as_str().unwrap().contains("Did you mean 'speed_kmh'?"));
     assert_eq!(server.post("/v1/sql", json!({ "query": " " })).await.status, 422);
     assert_eq!(server.post("/v1/sql", json!({ "query": "SELECT 1", "max_rows": 0 })).await.status, 422);
+    let none = json!({ "query": "SELECT 1", "max_rows": 0, "format": "csv" });
+    assert_eq!(server.post("/v1/sql", none).await.status, 422);
+}
+
+/// What HTTP's own end says, and the bytes say again.
+#[tokio::test]
+async fn an_answer_that_fails_under_way_does_not_look_whole() {
+    let server = Server::start().await;
+    let ask = async |query: &str| {
+        let body = json!({ "query": query, "format": "csv" }).to_string();
+        let accepts = [("accept-encoding", "identity")];
+        crate::client::bytes_of(server.handle.addr, "POST /v1/sql", &accepts, body.as_bytes()).await
+    };
+    let whole = ask("long 9").await;
+    let count = whole.iter().filter(|byte| **byte == b'x').count();
+    // Some are of the head.
+    assert!((900_000..900_010).contains(&count), "{count}");
+    assert!(whole.ends_with(b"\r\n0\r\n\r\n"), "the last chunk of HTTP/1.1");
+    let cut = ask("cut 9").await;
+    let text = String::from_utf8_lossy(&cut);
+    assert!(text.starts_with("HTTP/1.1 200"), "{}", &text[..100]);
+    assert!(!text.ends_with("\r\n0\r\n\r\n"), "a client takes it for whole");
+    let end = &text[text.len() - 100..];
+    assert!(end.contains("\"this answer is not whole: it took 'too' long"), "{end}");
+    // One that fails early is a problem like any other.
+    let early = server.post("/v1/sql", json!({ "query": "cut 2", "format": "csv" })).await;
+    assert_eq!((early.status, early.header("content-type")), (503, Some("application/problem+json")));
+    assert_eq!(early.header("retry-after"), Some("1"));
 }
