@@ -1,11 +1,12 @@
 //! The program `roadlake`: the whole pipeline, from the vehicle to the invoice, in one process.
 //!
 //! Wiring only. [`stack`] starts ingest, analytics and api together; [`demo`] adds vehicles to it,
-//! [`serve`] runs it for real ones, [`sql`] asks its lake, [`import`] backfills it, [`load`] tries
-//! what it bears, [`admin`] looks after it.
+//! [`serve`] runs it for real ones, [`sql`] asks its lake, [`import`] backfills it, [`export`]
+//! writes its trips as tracks, [`load`] tries what it bears, [`admin`] looks after it.
 
 mod admin;
 mod demo;
+mod export;
 mod import;
 mod load;
 mod place;
@@ -36,6 +37,8 @@ enum Command {
     Sql(sql::Arguments),
     /// Backfill the history of a vehicle from a CSV or Parquet file
     Import(import::Arguments),
+    /// Write the tracks of trips as GPX or GeoJSON
+    Export(export::Arguments),
     /// Many vehicles at once against a broker, each with real batches and durable acks
     Load(load::Arguments),
     /// Look after the data: how it stands, whether it is whole, and putting it in order by hand
@@ -47,9 +50,12 @@ fn main() -> ExitCode {
     let filter = match arguments.command {
         Command::Serve(_) => service::logs::DEFAULT_FILTER,
         // These draw on the terminal themselves.
-        Command::Demo(_) | Command::Sql(_) | Command::Import(_) | Command::Load(_) | Command::Admin(_) => {
-            "error,rumqttd=off,rumqttc=off"
-        }
+        Command::Demo(_)
+        | Command::Sql(_)
+        | Command::Import(_)
+        | Command::Export(_)
+        | Command::Load(_)
+        | Command::Admin(_) => "error,rumqttd=off,rumqttc=off",
     };
     logs::init(filter, logs::LogFormat::Text);
     service::metrics::install();
@@ -61,6 +67,7 @@ fn main() -> ExitCode {
                 Command::Serve(a) => Box::pin(serve::run(a)).await,
                 Command::Sql(a) => Box::pin(sql::run(a)).await,
                 Command::Import(a) => Box::pin(import::run(a)).await,
+                Command::Export(a) => Box::pin(export::run(a)).await,
                 Command::Load(a) => Box::pin(load::run(a)).await,
                 Command::Admin(a) => Box::pin(admin::run(a)).await,
             }
