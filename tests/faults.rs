@@ -32,6 +32,8 @@ mod commit_instants;
 mod disk_full;
 #[path = "faults/links.rs"]
 mod links;
+#[path = "faults/power_cut.rs"]
+mod power_cut;
 #[path = "faults/random.rs"]
 mod random;
 #[path = "faults/redelivery.rs"]

@@ -26,13 +26,15 @@ use object_store::{ObjectStoreExt, path::Path};
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use serde_json::json;
 
-use crate::table::{COMMIT_MARK, CommitError, LakeTable, ReadError, quiet_commit};
+use crate::{
+    durable::LOG,
+    table::{COMMIT_MARK, CommitError, LakeTable, ReadError, quiet_commit},
+};
 
 /// Tries of a claim; each is lost only to another commit that was faster.
 const CLAIM_TRIES: u32 = 100;
 /// Log entries read at once.
 const READS_AT_ONCE: usize = 16;
-const LOG: &str = "_delta_log";
 
 impl LakeTable {
     /// Takes the share `app_id`, and whatever `is_rival` says overlaps with it, from who holds
@@ -47,7 +49,8 @@ impl LakeTable {
             let raised: Vec<Transaction> =
                 held.iter().map(|(id, version)| Transaction::new(id, version.saturating_add(1))).collect();
             let mine = held.get(app_id).copied().unwrap_or(0).saturating_add(1);
-            let failed = |source| CommitError::Write { table: self.kind().name(), source: Box::new(source) };
+            let table = self.kind().name();
+            let failed = |source| CommitError::Write { table, source: Box::new(source) };
             let mark = uuid::Uuid::new_v4().to_string();
             let properties = quiet_commit()
                 .with_max_retries(0)
@@ -66,6 +69,7 @@ impl LakeTable {
             match claimed {
                 Ok(_) => {
                     self.refresh().await.map_err(|e| self.commit_read_error(e))?;
+                    self.sync_log().await.map_err(failed)?;
                     return Ok(mine);
                 }
                 Err(error) if tries >= CLAIM_TRIES || !is_overtaken(&error) => return Err(failed(error)),
@@ -181,7 +185,7 @@ fn is_overtaken(error: &DeltaTableError) -> bool {
 
 /// What a file of a checkpoint is.
 #[derive(Debug, PartialEq, Eq)]
-enum CheckpointPart {
+pub(crate) enum CheckpointPart {
     /// All of it, as far as transactions go.
     Whole,
     /// One of so many.
@@ -189,7 +193,7 @@ enum CheckpointPart {
 }
 
 /// The version and part of `{version}.checkpoint[.{uuid} | .{part}.{parts}].parquet`.
-fn checkpoint_of(name: &str) -> Option<(i64, CheckpointPart)> {
+pub(crate) fn checkpoint_of(name: &str) -> Option<(i64, CheckpointPart)> {
     let (version, rest) = name.strip_suffix(".parquet")?.split_once(".checkpoint")?;
     let version = version.parse().ok()?;
     let part = match rest.strip_prefix('.').and_then(|rest| rest.split_once('.')) {

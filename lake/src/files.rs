@@ -6,7 +6,7 @@
 
 mod dictionary;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch},
@@ -17,7 +17,7 @@ use arrow::{
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use deltalake::{
-    DeltaTable, DeltaTableError,
+    DeltaTableError,
     kernel::{
         Action, Add,
         transaction::{CommitBuilder, CommitProperties, TableReference},
@@ -72,7 +72,7 @@ impl LakeTable {
             adds.push(put(&store, file).await?);
         }
         // Before the log names them.
-        sync(&self.table, adds.iter().map(|add| add.path.clone()).collect()).await?;
+        self.sync_files(adds.iter().map(|add| add.path.clone()).collect()).await?;
         Ok(adds)
     }
 
@@ -93,7 +93,7 @@ impl LakeTable {
             .build(Some(state as &dyn TableReference), self.table.log_store(), operation)
             .await?;
         self.table.state = Some(committed.snapshot());
-        sync(&self.table, vec![log_entry(committed.version())]).await
+        self.sync_log().await
     }
 }
 
@@ -310,28 +310,6 @@ async fn put_in_parts(
         tracing::warn!(%path, %error, "cannot take back the parts of an upload that failed");
     }
     sent
-}
-
-/// Has the files and folders of a table that is in a folder written through to the disk: what is
-/// acknowledged has to outlive a power cut of this machine. A bucket's store answers for itself.
-pub(crate) async fn sync(table: &DeltaTable, paths: Vec<String>) -> Result<(), DeltaTableError> {
-    let Ok(root) = table.table_url().to_file_path() else { return Ok(()) };
-    let synced = tokio::task::spawn_blocking(move || {
-        let mut folders = BTreeSet::from([root.clone()]);
-        for path in paths {
-            let path = root.join(path);
-            std::fs::File::open(&path)?.sync_all()?;
-            folders.extend(path.parent().map(std::path::Path::to_owned));
-        }
-        folders.iter().try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
-    });
-    let synced: std::io::Result<()> = synced.await.map_err(|e| DeltaTableError::Generic(e.to_string()))?;
-    synced.map_err(|source| DeltaTableError::Io { source })
-}
-
-/// The log entry of a version, as a path in the table.
-pub(crate) fn log_entry(version: u64) -> String {
-    format!("_delta_log/{version:020}.json")
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Owns: table schemas ([`schema`]) and how files keep them ([`stored`]), writer settings ([`writer`]) and table properties
 //! ([`properties`]), where a lake is ([`location`]), opening, reading and committing tables ([`store`],
 //! [`table`]), which batches are already
-//! in ([`watermark`]), naming some vehicles of a fleet ([`whose`]), the files of a commit (`files`), taking a share over from another writer ([`claim`]), keeping tables in order
+//! in ([`watermark`]), naming some vehicles of a fleet ([`whose`]), the files of a commit (`files`) and
+//! what of them a power cut spares (`durable`), taking a share over from another writer ([`claim`]), keeping tables in order
 //! ([`maintenance`]), proving that every batch is in once
 //! ([`audit`]), and the stored signal catalogues ([`catalogs`]). It is the only crate that names `deltalake`. It does not
 //! decode batches (ingest) nor derive anything (analytics).
@@ -19,6 +20,7 @@
 pub mod audit;
 pub mod catalogs;
 pub mod claim;
+mod durable;
 mod files;
 pub mod location;
 pub mod maintenance;

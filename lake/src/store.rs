@@ -1,6 +1,7 @@
 //! A lake: a folder or a bucket's prefix, with a folder a table.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,6 +11,7 @@ use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use object_store::{ObjectStore, path::Path as Key};
 
 use crate::{
+    durable::{self, LOG},
     location::{LakeLocation, LakeSettings},
     schema::TableKind,
     table::LakeTable,
@@ -170,6 +172,14 @@ impl Lake {
     /// of an earlier release gets the columns that are new since; its rows have null in them.
     pub async fn create_table(&self, kind: TableKind) -> Result<LakeTable, OpenLakeError> {
         let failed = |source| self.table_error(kind, source);
+        if let Place::Folder(root) = &self.place
+            && has_log(root, kind)
+        {
+            let log = root.join(kind.name()).join(LOG);
+            let mended = tokio::task::spawn_blocking(move || durable::mend(&log)).await;
+            let mended = mended.unwrap_or_else(|e| Err(io::Error::other(e)));
+            mended.map_err(|source| failed(DeltaTableError::Io { source }))?;
+        }
         if !self.has_table(kind).await? {
             if let Place::Folder(root) = &self.place {
                 let folder = root.join(kind.name());
@@ -187,6 +197,7 @@ impl Lake {
         }
         let mut table = self.open_table(kind).await?;
         table.add_new_columns().await.map_err(failed)?;
+        table.sync_log().await.map_err(failed)?;
         Ok(table)
     }
 
@@ -213,6 +224,9 @@ impl Lake {
     }
 }
 
+/// Whether the table has a log, and not only the folder for it.
 fn has_log(root: &Path, kind: TableKind) -> bool {
-    root.join(kind.name()).join("_delta_log").is_dir()
+    let is_of_log = |name: &OsStr| Path::new(name).extension().is_some_and(|e| e == "json" || e == "parquet");
+    let Ok(mut log) = fs::read_dir(root.join(kind.name()).join(LOG)) else { return false };
+    log.any(|file| file.is_ok_and(|file| is_of_log(&file.file_name())))
 }

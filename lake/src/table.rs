@@ -25,7 +25,7 @@ use serde_json::json;
 use wire::time::Timestamp;
 
 use crate::{
-    files, properties,
+    properties,
     schema::{PARTITION, TableKind},
     stored,
 };
@@ -41,6 +41,8 @@ const LOOKED_BACK_MAX: usize = 100;
 pub struct LakeTable {
     pub(crate) table: DeltaTable,
     pub(crate) kind: TableKind,
+    /// The log up to this version is on the disk for sure; -1 before that is known (`durable.rs`).
+    pub(crate) synced_version: i64,
 }
 
 /// The writer's place: `app_id` names the writer's share (its shards), `version` rises by one a
@@ -127,7 +129,7 @@ pub enum ReadError {
 
 impl LakeTable {
     pub(crate) fn new(table: DeltaTable, kind: TableKind) -> Self {
-        Self { table, kind }
+        Self { table, kind, synced_version: -1 }
     }
 
     pub(crate) async fn create(table: DeltaTable, kind: TableKind) -> Result<(), DeltaTableError> {
@@ -225,7 +227,7 @@ impl LakeTable {
         let wanted = u64::try_from(version).map_err(|_| gone())?;
         let mut table = self.table.clone();
         match table.load_version(wanted).await {
-            Ok(()) if table.version() == Some(wanted) => Ok(Self { table, kind: self.kind }),
+            Ok(()) if table.version() == Some(wanted) => Ok(Self::new(table, self.kind)),
             Ok(()) | Err(DeltaTableError::InvalidVersion(_)) => Err(gone()),
             Err(e) => Err(self.read_error(e)),
         }
@@ -328,7 +330,7 @@ impl LakeTable {
     }
 
     /// The newest version with this mark.
-    async fn landed(&self, mark: &CommitMark) -> Result<Option<i64>, CommitError> {
+    async fn landed(&mut self, mark: &CommitMark) -> Result<Option<i64>, CommitError> {
         let is_marked = |action: &Action| {
             matches!(action, Action::CommitInfo(i)
                 if i.info.get(COMMIT_MARK).and_then(|v| v.as_str()) == Some(mark.0.as_str()))
@@ -340,8 +342,7 @@ impl LakeTable {
             };
             if actions.iter().any(is_marked) {
                 // It may be that the try which made it did not come to this.
-                let entry = files::log_entry(u64::try_from(version).unwrap_or_default());
-                files::sync(&self.table, vec![entry]).await.map_err(|e| self.write_error(e))?;
+                self.sync_log().await.map_err(|e| self.write_error(e))?;
                 return Ok(Some(version));
             }
         }

@@ -40,7 +40,7 @@ fn ingest_on(disk: &Path, folder: &Path, broker: &Mosquitto) -> Program {
 }
 
 /// The disk as it is reached from here.
-fn seen_from_here(ingest: &Program, disk: &Path) -> PathBuf {
+pub(crate) fn seen_from_here(ingest: &Program, disk: &Path) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root{}", ingest.id(), disk.display()))
 }
 
@@ -55,7 +55,7 @@ fn fill(file: &Path) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());

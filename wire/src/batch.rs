@@ -365,7 +365,9 @@ impl Group {
         *cells_left = cells_left.checked_sub(cells).ok_or(DecodeBatchError::Malformed("too many cells"))?;
         let columns =
             message.columns.into_iter().map(|c| Column::from_proto(c, rows)).collect::<Result<_, _>>()?;
-        Ok(Self { table, times_us: delta::undelta_of_delta(&message.time_dod_us), columns })
+        let mut times_us = message.time_dod_us;
+        delta::undelta_of_delta(&mut times_us);
+        Ok(Self { table, times_us, columns })
     }
 }
 
@@ -398,7 +400,11 @@ impl Column {
             .ok_or(DecodeBatchError::Malformed("presence runs do not add up to the rows"))?;
         let values = match (message.raw_delta.is_empty(), message.number.is_empty(), message.text.is_empty())
         {
-            (_, true, true) => Values::Raw(delta::undelta(&message.raw_delta)),
+            (_, true, true) => {
+                let mut raw = message.raw_delta;
+                delta::undelta(&mut raw);
+                Values::Raw(raw)
+            }
             (true, false, true) => Values::Number(message.number),
             (true, true, false) => Values::Text(message.text),
             _ => return Err(DecodeBatchError::Malformed("column with values of two kinds")),

@@ -135,8 +135,17 @@ impl Catalog {
 
     /// The definition of a column id.
     pub fn column(&self, column_id: u32) -> Option<&ColumnDef> {
-        let i = self.columns.binary_search_by_key(&column_id, |c| c.column_id).ok()?;
-        self.columns.get(i)
+        self.columns.get(self.position(column_id)?)
+    }
+
+    /// The place of a column id among [`Catalog::columns`].
+    pub fn position(&self, column_id: u32) -> Option<usize> {
+        // Agents count them from 0.
+        let guess = usize::try_from(column_id).ok()?;
+        if self.columns.get(guess).is_some_and(|c| c.column_id == column_id) {
+            return Some(guess);
+        }
+        self.columns.binary_search_by_key(&column_id, |c| c.column_id).ok()
     }
 }
 

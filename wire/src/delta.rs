@@ -13,16 +13,13 @@ pub(crate) fn delta(values: &[i64]) -> Vec<i64> {
         .collect()
 }
 
-/// Inverse of [`delta`].
-pub(crate) fn undelta(deltas: &[i64]) -> Vec<i64> {
+/// Inverse of [`delta`], in place.
+pub(crate) fn undelta(coded: &mut [i64]) {
     let mut last = 0_i64;
-    deltas
-        .iter()
-        .map(|&d| {
-            last = last.wrapping_add(d);
-            last
-        })
-        .collect()
+    for value in coded {
+        last = last.wrapping_add(*value);
+        *value = last;
+    }
 }
 
 /// First value, first difference, then differences of differences.
@@ -35,14 +32,12 @@ pub(crate) fn delta_of_delta(values: &[i64]) -> Vec<i64> {
     out
 }
 
-/// Inverse of [`delta_of_delta`].
-pub(crate) fn undelta_of_delta(coded: &[i64]) -> Vec<i64> {
-    let mut out = coded.to_vec();
-    if let [_, rest @ ..] = out.as_mut_slice() {
-        let plain = undelta(rest);
-        rest.copy_from_slice(&plain);
+/// Inverse of [`delta_of_delta`], in place.
+pub(crate) fn undelta_of_delta(coded: &mut [i64]) {
+    if let [_, rest @ ..] = coded {
+        undelta(rest);
     }
-    undelta(&out)
+    undelta(coded);
 }
 
 /// Lengths of alternating runs, present first; empty when all are present.
@@ -88,8 +83,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_series_comes_back(values: Vec<i64>) {
-            prop_assert_eq!(&undelta(&delta(&values)), &values);
-            prop_assert_eq!(&undelta_of_delta(&delta_of_delta(&values)), &values);
+            let (mut once, mut twice) = (delta(&values), delta_of_delta(&values));
+            undelta(&mut once);
+            undelta_of_delta(&mut twice);
+            prop_assert_eq!(&once, &values);
+            prop_assert_eq!(&twice, &values);
         }
 
         #[test]

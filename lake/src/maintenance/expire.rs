@@ -112,7 +112,10 @@ impl LakeTable {
     pub async fn checkpoint(&mut self) -> Result<(), MaintenanceError> {
         self.refresh().await?;
         let failed = MaintenanceError::delta("checkpoint", self.kind());
-        checkpoints::create_checkpoint(&self.table, None).await.map_err(failed)
+        checkpoints::create_checkpoint(&self.table, None).await.map_err(&failed)?;
+        // Its file is of a version that was on the disk before.
+        self.synced_version = self.version() - 1;
+        self.sync_log().await.map_err(failed)
     }
 
     /// Deletes log entries older than `retention`, back from the newest checkpoint that is older

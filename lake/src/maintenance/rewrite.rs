@@ -39,7 +39,6 @@ use super::{
     plan::{DataFile, Job, ORDER_TAG, RUN_TAG},
 };
 use crate::{
-    files,
     schema::TableKind,
     table::{LakeTable, quiet_commit},
     writer::{Layout, properties, sort_columns},
@@ -141,7 +140,7 @@ impl LakeTable {
             paths(|action| if let Action::Remove(remove) = action { Some(&remove.path) } else { None });
         let added = paths(|action| if let Action::Add(add) = action { Some(&add.path) } else { None });
         // Before the log names them: these stand for rows that were acknowledged.
-        files::sync(&self.table, added.clone()).await.map_err(&failed)?;
+        self.sync_files(added.clone()).await.map_err(&failed)?;
         let mut tries = 0;
         loop {
             self.refresh().await?;
@@ -163,11 +162,9 @@ impl LakeTable {
                 .build(Some(state as &dyn TableReference), self.table.log_store(), operation.clone())
                 .await;
             match committed {
-                Ok(committed) => {
-                    let entry = files::log_entry(committed.version());
-                    files::sync(&self.table, vec![entry]).await.map_err(&failed)?;
+                Ok(_) => {
                     self.refresh().await?;
-                    return Ok(());
+                    return self.sync_log().await.map_err(&failed);
                 }
                 Err(error) if tries >= COMMIT_TRIES => return Err(failed(error)),
                 Err(error) => {
