@@ -1,13 +1,17 @@
 //! Batches as rows of the lake's tables, sorted by vehicle and time.
 
 mod head;
+mod per_column;
+mod readings;
+mod signals;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, RecordBatch,
-        StringBuilder,
+        ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Int64Builder, RecordBatch, StringBuilder,
     },
     error::ArrowError,
 };
@@ -15,13 +19,12 @@ use lake::TableKind;
 use wire::{
     batch::{Batch, Column, Gap, Group, Table, Values},
     catalog::ColumnDef,
-    readings::{COLUMNS, ReadingKind, column_of_signal},
 };
 
-use self::head::{Head, Names, as_i64, by_vehicle, rows_of, timestamps};
+use self::head::{Head, as_i64, by_vehicle, rows_of, timestamps};
 use crate::verify::{Quarantined, Verified};
 
-/// A value of a column at a row.
+/// A value of a column at a row of `diagnostics`.
 enum Cell<'a> {
     Number(f64),
     Text(&'a str),
@@ -40,16 +43,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// The value at `row`; rows must be asked in order.
-    fn at(&mut self, row: usize) -> Option<(Cell<'a>, Option<&'a str>)> {
+    fn at(&mut self, row: usize) -> Option<Cell<'a>> {
         if !self.column.present.get(row).copied().unwrap_or(false) {
             return None;
         }
         let i = self.next;
         self.next += 1;
         match &self.column.values {
-            Values::Raw(v) => v.get(i).map(|&raw| (Cell::Number(self.def.scaled(raw)), self.def.label(raw))),
-            Values::Number(v) => v.get(i).filter(|x| x.is_finite()).map(|&x| (Cell::Number(x), None)),
-            Values::Text(v) => v.get(i).map(|t| (Cell::Text(t), None)),
+            Values::Raw(v) => v.get(i).map(|&raw| Cell::Number(self.def.scaled(raw))),
+            Values::Number(v) => v.get(i).filter(|x| x.is_finite()).map(|&x| Cell::Number(x)),
+            Values::Text(v) => v.get(i).map(|t| Cell::Text(t)),
         }
     }
 }
@@ -58,17 +61,15 @@ impl<'a> Cursor<'a> {
 pub fn telemetry(table: Table, batches: &[&Verified]) -> Result<Option<RecordBatch>, ArrowError> {
     let batches = by_vehicle(batches);
     let rows = match table {
-        Table::Readings => readings(&batches)?,
-        Table::Signals => signals(&batches)?,
+        Table::Readings => readings::rows(&batches)?,
+        Table::Signals => signals::rows(&batches)?,
         Table::Diagnostics => diagnostics(&batches)?,
     };
     Ok(Some(rows).filter(|rows| rows.num_rows() > 0))
 }
 
-fn groups<'a>(table: Table, batches: &'a [&Verified]) -> impl Iterator<Item = (&'a Verified, &'a Group)> {
-    batches
-        .iter()
-        .flat_map(move |v| v.batch.groups.iter().filter(move |g| g.table == table).map(move |g| (*v, g)))
+fn groups(table: Table, verified: &Verified) -> impl Iterator<Item = &Group> {
+    verified.batch.groups.iter().filter(move |group| group.table == table)
 }
 
 fn cursors<'a>(verified: &'a Verified, group: &'a Group) -> Vec<Cursor<'a>> {
@@ -76,118 +77,21 @@ fn cursors<'a>(verified: &'a Verified, group: &'a Group) -> Vec<Cursor<'a>> {
     group.columns.iter().filter_map(defined).collect()
 }
 
-enum ReadingBuilder {
-    Number(Float64Builder),
-    Boolean(BooleanBuilder),
-}
-
-impl ReadingBuilder {
-    fn append(&mut self, number: Option<f64>) {
-        match self {
-            Self::Number(b) => b.append_option(number),
-            Self::Boolean(b) => b.append_option(number.map(|x| x != 0.0)),
-        }
-    }
-
-    fn append_nulls(&mut self, count: usize) {
-        match self {
-            Self::Number(b) => b.append_nulls(count),
-            Self::Boolean(b) => b.append_nulls(count),
-        }
-    }
-}
-
-fn readings(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
-    let mut head = Head::default();
-    let mut builders: Vec<ReadingBuilder> = COLUMNS
-        .iter()
-        .map(|c| match c.kind {
-            ReadingKind::Number => ReadingBuilder::Number(Float64Builder::new()),
-            ReadingKind::Boolean => ReadingBuilder::Boolean(BooleanBuilder::new()),
-        })
-        .collect();
-    for (verified, group) in groups(Table::Readings, batches) {
-        // One cursor a table column, where the group has it.
-        let mut by_column: Vec<Option<Cursor>> = COLUMNS.iter().map(|_| None).collect();
-        for cursor in cursors(verified, group) {
-            if let Some(slot) = column_of_signal(&cursor.def.signal).and_then(|i| by_column.get_mut(i)) {
-                *slot = Some(cursor);
-            }
-        }
-        let rows = group.times_us.len();
-        head.begin(verified);
-        group.times_us.iter().for_each(|&t| head.push(verified.batch.base_time.plus_us(t)));
-        for ((builder, column), cursor) in builders.iter_mut().zip(COLUMNS).zip(&mut by_column) {
-            let Some(cursor) = cursor else {
-                builder.append_nulls(rows);
-                continue;
-            };
-            for row in 0..rows {
-                builder.append(match cursor.at(row) {
-                    Some((Cell::Number(x), _)) => Some(x * column.scale),
-                    _ => None,
-                });
-            }
-        }
-    }
-    let measured = builders.into_iter().map(|b| -> ArrayRef {
-        match b {
-            ReadingBuilder::Number(mut b) => Arc::new(b.finish()),
-            ReadingBuilder::Boolean(mut b) => Arc::new(b.finish()),
-        }
-    });
-    rows_of(TableKind::Readings, head.around(measured, true)?)
-}
-
-fn signals(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
-    let mut head = Head::default();
-    let (mut signals, mut signal) = (Names::default(), Vec::new());
-    let (mut value, mut text) = (Float64Builder::new(), StringBuilder::new());
-    for (verified, group) in groups(Table::Signals, batches) {
-        head.begin(verified);
-        let mut all = Vec::with_capacity(group.columns.len());
-        for cursor in cursors(verified, group) {
-            all.push((signals.key(&cursor.def.signal)?, cursor));
-        }
-        // Row by row, which is the order of the table.
-        for (row, &t) in group.times_us.iter().enumerate() {
-            let ts = verified.batch.base_time.plus_us(t);
-            for (key, cursor) in &mut all {
-                let Some((cell, label)) = cursor.at(row) else { continue };
-                head.push(ts);
-                signal.push(*key);
-                match cell {
-                    Cell::Number(x) => {
-                        value.append_value(x);
-                        text.append_option(label);
-                    }
-                    Cell::Text(t) => {
-                        value.append_null();
-                        text.append_value(t);
-                    }
-                }
-            }
-        }
-    }
-    let middle: [ArrayRef; 3] = [signals.column(signal)?, Arc::new(value.finish()), Arc::new(text.finish())];
-    rows_of(TableKind::Signals, head.around(middle, true)?)
-}
-
-fn diagnostics(batches: &[&Verified]) -> Result<RecordBatch, ArrowError> {
+fn diagnostics<'a>(batches: &[&'a Verified]) -> Result<RecordBatch, ArrowError> {
     const TEXTS: [&str; 6] = ["protocol", "ecu", "code", "event", "freeze_frame", "list"];
     const NUMBERS: [&str; 4] = ["spn", "fmi", "occurrences", "status_bits"];
     let mut head = Head::default();
     let mut texts: Vec<StringBuilder> = TEXTS.iter().map(|_| StringBuilder::new()).collect();
     let mut numbers: Vec<Int64Builder> = NUMBERS.iter().map(|_| Int64Builder::new()).collect();
-    for (verified, group) in groups(Table::Diagnostics, batches) {
+    let of_batch =
+        |verified: &'a Verified| groups(Table::Diagnostics, verified).map(move |group| (verified, group));
+    for (verified, group) in batches.iter().copied().flat_map(of_batch) {
         head.begin(verified);
         let mut all = cursors(verified, group);
         for (row, &t) in group.times_us.iter().enumerate() {
             head.push(verified.batch.base_time.plus_us(t));
-            let cells: Vec<(&str, Cell)> = all
-                .iter_mut()
-                .filter_map(|c| c.at(row).map(|(cell, _)| (c.def.signal.as_str(), cell)))
-                .collect();
+            let cells: Vec<(&str, Cell)> =
+                all.iter_mut().filter_map(|c| Some((c.def.signal.as_str(), c.at(row)?))).collect();
             for (builder, name) in texts.iter_mut().zip(TEXTS) {
                 builder.append_option(cells.iter().find_map(|(n, cell)| match cell {
                     Cell::Text(t) if *n == name => Some(*t),

@@ -1,11 +1,11 @@
 //! The columns every telemetry table begins with, and the order of its rows.
 
-use std::{collections::HashMap, fmt::Display, hash::Hash, sync::Arc};
+use std::{collections::HashMap, fmt::Display, hash::Hash, iter::repeat_n, sync::Arc};
 
 use arrow::{
     array::{
-        Array, ArrayRef, Date32Builder, DictionaryArray, Int32Array, Int64Builder, RecordBatch, StringArray,
-        StringBuilder, TimestampMicrosecondBuilder, UInt32Array, new_null_array,
+        Array, ArrayRef, Date32Array, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
+        TimestampMicrosecondBuilder, UInt32Array, new_null_array,
     },
     compute::take,
     datatypes::{DataType, Int32Type, Schema},
@@ -19,27 +19,22 @@ use crate::verify::Verified;
 /// Rows, each of a batch and a time. What is the same for all rows of a batch is held once.
 #[derive(Default)]
 pub(super) struct Head<'a> {
-    batches: Vec<Source<'a>>,
-    rows: Vec<Row>,
+    /// Each with the rows that follow it.
+    sources: Vec<Source<'a>>,
+    ts: Vec<i64>,
 }
 
 struct Source<'a> {
     verified: &'a Verified,
     /// The place of its vehicle among those there are.
     vehicle: u32,
-}
-
-#[derive(Clone, Copy)]
-struct Row {
-    batch: u32,
-    vehicle: u32,
-    ts: Timestamp,
+    rows: usize,
 }
 
 impl<'a> Head<'a> {
     /// The rows that follow are of this batch. Batches come by vehicle ([`by_vehicle`]).
     pub(super) fn begin(&mut self, verified: &'a Verified) {
-        let vehicle = match self.batches.last() {
+        let vehicle = match self.sources.last() {
             None => 0,
             Some(last) if last.verified.batch.vehicle_id == verified.batch.vehicle_id => last.vehicle,
             Some(last) => {
@@ -47,97 +42,88 @@ impl<'a> Head<'a> {
                 last.vehicle + 1
             }
         };
-        self.batches.push(Source { verified, vehicle });
+        self.sources.push(Source { verified, vehicle, rows: 0 });
     }
 
     /// A row of the batch begun last.
     pub(super) fn push(&mut self, ts: Timestamp) {
-        let Some(source) = self.batches.last() else { return };
-        let batch = u32::try_from(self.batches.len() - 1).unwrap_or(u32::MAX);
-        self.rows.push(Row { batch, vehicle: source.vehicle, ts });
+        let Some(source) = self.sources.last_mut() else { return };
+        source.rows += 1;
+        self.ts.push(ts.0);
     }
 
     /// A table's columns, sorted by vehicle and time, else as they came: the head, `middle` and, of
     /// tables of samples, the clock.
     pub(super) fn around(
-        mut self,
+        self,
         middle: impl IntoIterator<Item = ArrayRef>,
         has_clock: bool,
     ) -> Result<Vec<ArrayRef>, ArrowError> {
-        let order = self.sort();
+        let order = self.order();
         let mut columns = self.columns()?;
-        for column in middle {
-            columns.push(match &order {
-                None => column,
-                Some(order) => take(&column, order, None)?,
-            });
-        }
+        columns.extend(middle);
         if has_clock {
             columns.push(self.clock());
         }
-        Ok(columns)
+        match order {
+            None => Ok(columns),
+            Some(order) => columns.iter().map(|column| take(column, &order, None)).collect(),
+        }
     }
 
-    /// Sorts the rows; where each was, unless they were in order, as those of a quiet fleet are.
-    fn sort(&mut self) -> Option<UInt32Array> {
-        let key = |row: &Row| (row.vehicle, row.ts);
-        if self.rows.is_sorted_by_key(key) {
+    /// Where the rows belong that are not in order; `None` when all are, as those of a quiet fleet.
+    fn order(&self) -> Option<UInt32Array> {
+        let keys = || self.of_rows(|source| source.vehicle).zip(self.ts.iter().copied());
+        if keys().is_sorted() {
             return None;
         }
-        let mut placed: Vec<(u32, Row)> = (0..).zip(self.rows.iter().copied()).collect();
-        placed.sort_by_key(|(_, row)| key(row));
-        self.rows = placed.iter().map(|(_, row)| *row).collect();
-        Some(placed.into_iter().map(|(place, _)| place).collect())
+        // As one number each: what is compared, then the place, which keeps equals as they came.
+        let packed = |(place, (vehicle, ts)): (u32, (u32, i64))| {
+            let rising = ts.cast_unsigned() ^ (1 << 63);
+            u128::from(vehicle) << 96 | u128::from(rising) << 32 | u128::from(place)
+        };
+        let mut placed: Vec<u128> = (0..).zip(keys()).map(packed).collect();
+        placed.sort_unstable();
+        #[allow(clippy::cast_possible_truncation, reason = "the place is the lowest 32 bits")]
+        Some(placed.into_iter().map(|key| key as u32).collect())
     }
 
-    fn sources(&self) -> impl Iterator<Item = (&Row, &Source<'a>)> {
-        self.rows.iter().filter_map(|row| Some((row, self.batches.get(row.batch as usize)?)))
+    /// What is of a batch, for each of its rows.
+    fn of_rows<T: Copy>(&self, of: impl Fn(&Source<'a>) -> T) -> impl Iterator<Item = T> {
+        self.sources.iter().flat_map(move |source| repeat_n(of(source), source.rows))
     }
 
     fn columns(&self) -> Result<Vec<ArrayRef>, ArrowError> {
-        let count = self.rows.len();
+        let count = self.ts.len();
         // Names are told once a batch; a row is a key.
         let (mut vehicles, mut streams) = (Names::default(), Names::default());
-        let keys: Vec<(i32, i32)> = self
-            .batches
-            .iter()
-            .map(|s| {
-                let batch = &s.verified.batch;
-                Ok((vehicles.key(&batch.vehicle_id)?, streams.key(&batch.stream_id)?))
-            })
-            .collect::<Result<_, ArrowError>>()?;
         let (mut vehicle_id, mut stream_id) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let (mut date, mut sequence) =
-            (Date32Builder::with_capacity(count), Int64Builder::with_capacity(count));
-        let (mut ts, mut received_at) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for row in &self.rows {
-            let place = row.batch as usize;
-            let (Some(source), Some(keys)) = (self.batches.get(place), keys.get(place)) else { continue };
-            vehicle_id.push(keys.0);
-            ts.push(row.ts.0);
-            date.append_value(row.ts.utc_day());
-            received_at.push(source.verified.received_at.0);
-            stream_id.push(keys.1);
-            sequence.append_value(as_i64(source.verified.batch.sequence));
+        let (mut received_at, mut sequence) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for source in &self.sources {
+            let (batch, rows) = (&source.verified.batch, source.rows);
+            vehicle_id.extend(repeat_n(vehicles.key(&batch.vehicle_id)?, rows));
+            stream_id.extend(repeat_n(streams.key(&batch.stream_id)?, rows));
+            received_at.extend(repeat_n(source.verified.received_at.0, rows));
+            sequence.extend(repeat_n(as_i64(batch.sequence), rows));
         }
+        let date: Date32Array = self.ts.iter().map(|&ts| Some(Timestamp(ts).utc_day())).collect();
         Ok(vec![
             vehicles.column(vehicle_id)?,
-            timestamps(&ts),
-            Arc::new(date.finish()),
+            timestamps(&self.ts),
+            Arc::new(date),
             timestamps(&received_at),
             streams.column(stream_id)?,
-            Arc::new(sequence.finish()),
+            Arc::new(Int64Array::from(sequence)),
         ])
     }
 
     /// How far each row's time can be believed, which most batches say nothing of.
     fn clock(&self) -> ArrayRef {
-        if self.batches.iter().all(|source| source.verified.batch.clock.word().is_none()) {
-            return new_null_array(&DataType::Utf8, self.rows.len());
+        if self.sources.iter().all(|source| source.verified.batch.clock.word().is_none()) {
+            return new_null_array(&DataType::Utf8, self.ts.len());
         }
-        let mut clock = StringBuilder::with_capacity(self.rows.len(), 0);
-        self.sources().for_each(|(_, source)| clock.append_option(source.verified.batch.clock.word()));
-        Arc::new(clock.finish())
+        let words = self.of_rows(|source| source.verified.batch.clock.word());
+        Arc::new(words.collect::<StringArray>())
     }
 }
 
