@@ -29,7 +29,7 @@ class Server {
     if (this.status === -1) return Promise.reject(new TypeError('refused'));
     const me = this.people.get(key);
     if (!me || this.status) return Promise.resolve(new Response(JSON.stringify({ type: `urn:roadlake:problem:${this.refusal}`, title: 'Unauthorized', detail: 'no' }), { status: this.status || 401 }));
-    const whole = { actor: 'local', key_name: null, person_name: null, role: 'owner', organization_id: null, organization_name: null, expires_at: null, may: ['GET /v1/trips', 'GET /v1/trips/{id}', 'POST /v1/bookings'], ...me };
+    const whole = { actor: 'local', key_name: null, user_id: null, person_name: null, role: 'owner', organization_id: null, organization_name: null, expires_at: null, may: ['GET /v1/trips', 'GET /v1/trips/{id}', 'POST /v1/bookings'], ...me };
     return Promise.resolve(new Response(JSON.stringify(path === '/v1/me' ? whole : { data: [key], next_cursor: null })));
   };
 }
@@ -164,18 +164,18 @@ describe('a key that is refused later', () => {
     const [read, wrote] = [api.trips({}), post<{ data: string[] }>('/v1/bookings', '{"a":1}', { 'idempotency-key': 'k' })];
     await settled();
     expect([session.state, session.why?.title, session.me?.actor]).toEqual(['out', 'This key was revoked', 'key_1']);
-    server.people.set(NEXT, { actor: 'key_1' });
+    server.people.set(NEXT, { actor: 'key_2' });
     expect(await session.signIn(NEXT, 'session')).toBe(true);
     expect([(await read).data, (await wrote).data]).toEqual([[NEXT], [NEXT]]);
     const sent = server.asked.filter(({ method }) => method === 'POST');
     expect(sent.map(({ key, headers }) => [key, headers['idempotency-key']])).toEqual([[KEY, 'k'], [NEXT, 'k']]);
     expect(left).toEqual([]);
   });
-  it('gives another caller a page loaded anew, with nothing of the one before', async () => {
+  it.each([{ user_id: 'usr_2' }, { organization_id: 'org_2' }, { role: 'driver' as const }, { may: ['GET /v1/trips'] }])('gives another caller (%o) a page loaded anew, with nothing of the one before', async (other) => {
     const session = await signedIn();
     const read = api.trips({}).then(() => 'answered', () => 'refused');
     await settled();
-    server.people.set(NEXT, { actor: 'key_2' });
+    server.people.set(NEXT, { actor: 'key_2', ...other });
     expect(await session.signIn(NEXT, 'session')).toBe(true);
     expect([left, session.state]).toEqual([[undefined], 'out']);
     expect(await Promise.race([read, settled().then(() => 'held')])).toBe('held');

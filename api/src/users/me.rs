@@ -13,7 +13,7 @@ use crate::{
     caller::Caller,
     db::Conn,
     fault::DomainError,
-    ids::{ApiKeyId, OrganizationId},
+    ids::{ApiKeyId, OrganizationId, UserId},
     permissions,
 };
 
@@ -24,7 +24,10 @@ pub struct Me {
     pub actor: String,
     /// The key's name; null where it is none of ours.
     pub key_name: Option<String>,
-    /// The name of the person whose key it is, if it is one's.
+    /// The person whose key it is, if it is one's.
+    #[schema(value_type = Option<String>)]
+    pub user_id: Option<UserId>,
+    /// Their name.
     pub person_name: Option<String>,
     /// The key's role; a person's own may let it do less.
     pub role: Role,
@@ -58,6 +61,7 @@ pub(crate) async fn me(conn: &mut Conn, caller: &Caller) -> Result<Me, DomainErr
         actor: caller.actor().to_owned(),
         expires_at: key.as_ref().and_then(|key| key.expires_at),
         key_name: key.map(|key| key.name),
+        user_id: caller.user().cloned(),
         person_name,
         role: caller.role(),
         organization_id: caller.organization().cloned(),

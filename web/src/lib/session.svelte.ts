@@ -1,7 +1,7 @@
 // Who is signed in. A key is proven by asking the server whose it is, kept for this tab or this device,
 // and sent with every request; where it is refused later, requests wait until the same caller has signed in
 // again, so that a page loses nothing. Another caller gets a page loaded anew: nothing of one is in memory
-// for the next.
+// for the next. Who has another key of the same person, organization and role is the same.
 
 import { ApiError, Cancelled, request } from './api';
 import { allows, authorization, door, routeOf } from './door';
@@ -13,6 +13,7 @@ import { livesBy, type Role } from './roles';
 export interface Me {
   actor: string;
   key_name: string | null;
+  user_id: string | null;
   person_name: string | null;
   role: Role;
   organization_id: string | null;
@@ -51,6 +52,10 @@ export function wordsOf(error: ApiError): Words {
   if (error.status === 429) return { title: 'Too many tries', detail: 'Wait some seconds, then try again.' };
   return { title: error.title, detail: error.detail };
 }
+
+/** Whether who comes may see all that is on the page of who was there, and finish what they began. */
+const isSame = (was: Me, comes: Me): boolean =>
+  was.organization_id === comes.organization_id && was.user_id === comes.user_id && was.role === comes.role && was.may.join() === comes.may.join();
 
 function browsers(): Channel | null {
   return typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('roadlake.session');
@@ -148,7 +153,7 @@ export class Session {
     this.busy = true;
     try {
       const me = await this.#prove(key);
-      if (this.me && this.me.actor !== me.actor) {
+      if (this.me && !isSame(this.me, me)) {
         forgetAll();
         this.#box.store(key, keep);
         this.#leave();
