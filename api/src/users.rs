@@ -6,7 +6,7 @@
 
 pub(crate) mod http;
 pub mod keys;
-pub(crate) mod me;
+pub mod me;
 pub mod notifications;
 pub mod people;
 pub(crate) mod rebuild;

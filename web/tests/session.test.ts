@@ -22,11 +22,14 @@ class Server {
   asked: { path: string; method: string; key: string; headers: Record<string, string> }[] = [];
   /** Its answer where it answers other than by the key. */
   status = 0;
+  /** What nobody may. */
+  denied = '';
   fetch = (path: string, init: RequestInit = {}): Promise<Response> => {
     const headers = { ...(init.headers as Record<string, string>) };
     const key = (headers.authorization ?? '').replace('Bearer ', '');
     this.asked.push({ path, method: init.method ?? 'GET', key, headers });
     if (this.status === -1) return Promise.reject(new TypeError('refused'));
+    if (path === this.denied) return Promise.resolve(new Response('{"type":"urn:roadlake:problem:denied"}', { status: 403 }));
     const me = this.people.get(key);
     if (!me || this.status) return Promise.resolve(new Response(JSON.stringify({ type: `urn:roadlake:problem:${this.refusal}`, title: 'Unauthorized', detail: 'no' }), { status: this.status || 401 }));
     const whole = { actor: 'local', key_name: null, user_id: null, person_name: null, role: 'owner', organization_id: null, organization_name: null, expires_at: null, may: ['GET /v1/trips', 'GET /v1/trips/{id}', 'POST /v1/bookings'], ...me };
@@ -55,7 +58,7 @@ beforeEach(() => {
   vi.stubGlobal('fetch', server.fetch);
 });
 afterEach(() => {
-  Object.assign(door, { key: '', routes: null, who: '', anew: () => Promise.resolve(false) });
+  Object.assign(door, { key: '', routes: null, who: '', anew: () => Promise.resolve(false), changed: () => undefined });
   vi.unstubAllGlobals();
 });
 
@@ -197,6 +200,21 @@ describe('a key that is refused later', () => {
     const before = server.asked.length;
     await expect(api.sql('SELECT 1')).rejects.toMatchObject({ status: 403, kind: 'denied', detail: expect.stringContaining('Acme’s driver') as string });
     expect([server.asked.length, session.mayOpen({ page: 'sql' }), session.mayOpen({ page: 'trips' })]).toEqual([before, false, true]);
+  });
+});
+
+describe('a role that changes', () => {
+  it('is asked for again when the server refuses, once', async () => {
+    server.people.set(KEY, { actor: 'key_1', role: 'owner' });
+    const session = tab();
+    await session.start();
+    await session.signIn(KEY, 'session');
+    server.people.set(KEY, { actor: 'key_1', role: 'driver', may: ['POST /v1/bookings'] });
+    server.denied = '/v1/trips';
+    await Promise.all([api.trips({}), api.trips({})].map((asked) => expect(asked).rejects.toMatchObject({ status: 403 })));
+    await settled();
+    expect(server.asked.filter(({ path }) => path === '/v1/me')).toHaveLength(3);
+    expect([session.state, session.me?.role, session.mayOpen({ page: 'trips' })]).toEqual(['in', 'driver', false]);
   });
 });
 

@@ -46,6 +46,7 @@ export async function call<T>(path: string, init: RequestInit = {}, timeoutMs = 
     try {
       return await request<T>(path, { ...init, headers: { ...init.headers, ...authorization(key) } }, timeoutMs);
     } catch (cause) {
+      if (cause instanceof ApiError && cause.status === 403) door.changed();
       if (!(cause instanceof ApiError) || cause.status !== 401 || !(await door.anew(key, cause, init.signal))) throw cause;
     }
   }

@@ -12,6 +12,8 @@ export interface Door {
   who: string;
   /** Waits for a key in place of the one that was refused; false where none of the same caller comes. */
   anew: (refused: string, why: ApiError, signal?: AbortSignal | null) => Promise<boolean>;
+  /** The server refused what the key was said to be allowed: its person's role is another now. */
+  changed: () => void;
 }
 
 interface Route {
@@ -19,7 +21,7 @@ interface Route {
   path: RegExp;
 }
 
-export const door: Door = { key: '', routes: null, who: '', anew: () => Promise.resolve(false) };
+export const door: Door = { key: '', routes: null, who: '', anew: () => Promise.resolve(false), changed: () => undefined };
 
 /** `GET /v1/trips/{id}` as what it matches. */
 export function routeOf(text: string): Route {

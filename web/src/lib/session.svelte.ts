@@ -3,7 +3,7 @@
 // again, so that a page loses nothing. Another caller gets a page loaded anew: nothing of one is in memory
 // for the next. Who has another key of the same person, organization and role is the same.
 
-import { ApiError, Cancelled, request } from './api';
+import { type ApiError, Cancelled, request } from './api';
 import { allows, authorization, door, routeOf } from './door';
 import { KeyBox, readKey, type Keep } from './key';
 import { forgetAll } from './once.svelte';
@@ -70,6 +70,8 @@ export class Session {
   why = $state.raw<Words | null>(null);
   busy = $state(false);
   #keep: Keep = 'session';
+  #asking = false;
+  #routes: ReturnType<typeof routeOf>[] = [];
   #waiting: ((same: boolean) => void)[] = [];
   readonly #box: KeyBox;
   readonly #channel: Channel | null;
@@ -109,6 +111,7 @@ export class Session {
   /** At the start of the page: by the key that is kept, or without one where the server lets this machine in. */
   async start(): Promise<void> {
     door.anew = (refused, why, signal) => this.#anew(refused, why, signal);
+    door.changed = () => void this.#ask();
     this.#box.heard((key) => this.#stored(key));
     if (this.#channel) this.#channel.onmessage = ({ data }) => this.#told(data);
     await this.retry();
@@ -177,10 +180,23 @@ export class Session {
     this.#end('/');
   }
 
-  #routes: ReturnType<typeof routeOf>[] = [];
-
   async #prove(key: string): Promise<Me> {
     return request<Me>('/v1/me', { headers: authorization(key) });
+  }
+
+  /** What the key may now; a page that is open stays, and what it offers is what is left. */
+  async #ask(): Promise<void> {
+    const { key } = door;
+    if (this.state !== 'in' || this.#asking) return;
+    this.#asking = true;
+    try {
+      const me = await this.#prove(key);
+      if (this.state === 'in' && door.key === key) this.#admit(me, key, this.#keep);
+    } catch {
+      // The next call tells.
+    } finally {
+      this.#asking = false;
+    }
   }
 
   #admit(me: Me, key: string, keep: Keep): void {
