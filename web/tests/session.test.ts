@@ -15,6 +15,29 @@ function storage(held: Record<string, string> = {}) {
   return { kept, getItem: (name: string) => kept.get(name) ?? null, setItem: (name: string, text: string) => void kept.set(name, text), removeItem: (name: string) => void kept.delete(name) };
 }
 
+/** One browser's storage as its tabs have it: what one changes, the others are told. */
+function shared() {
+  const kept = new Map<string, string>();
+  const tabs: { listener?: (event: unknown) => void; area?: unknown }[] = [];
+  let told = 0;
+  const change = (by: unknown, key: string, text: string | null): void => {
+    if ((kept.get(key) ?? null) === text) return;
+    if (text === null) kept.delete(key);
+    else kept.set(key, text);
+    for (const tab of tabs.filter(({ area }) => area !== by)) queueMicrotask(() => ((told += 1), tab.listener?.({ key, newValue: text, storageArea: tab.area })));
+  };
+  return {
+    told: () => told,
+    tab: () => {
+      const area = { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, text: string) => change(area, key, text), removeItem: (key: string) => change(area, key, null) };
+      const own: (typeof tabs)[number] = { area };
+      tabs.push(own);
+      vi.stubGlobal('window', { addEventListener: (_: string, listener: (event: unknown) => void) => (own.listener = listener) });
+      return area;
+    },
+  };
+}
+
 /** A server with keys: who each is, and what was asked of it. */
 class Server {
   people = new Map<string, Partial<Me>>();
@@ -237,6 +260,39 @@ describe('tabs of one browser', () => {
     three.signOut();
     expect(left).toEqual([undefined, undefined, '/']);
     expect(door.key).toBe('');
+  });
+  it('share one that is kept on the device, and hear when it is taken away, without telling each other for ever', async () => {
+    server.people.set(KEY, { actor: 'key_1' });
+    const device = shared();
+    const sessions: Session[] = [];
+    for (let made = 0; made < 3; made += 1) {
+      const session = new Session({ box: new KeyBox({ session: storage(), device: device.tab() }), channel: null, leave: (href) => void left.push(href) });
+      sessions.push(session);
+      await session.start();
+    }
+    await sessions[0]?.signIn(KEY, 'device');
+    await settled();
+    expect(sessions.map(({ state }) => state)).toEqual(['in', 'in', 'in']);
+    expect(device.told()).toBe(2);
+    sessions[2]?.signOut();
+    await settled();
+    expect([left, sessions.slice(0, 2).map(({ state }) => state)]).toEqual([['/'], ['out', 'out']]);
+  });
+  it('leave a page that waits to who it is of', async () => {
+    server.people.set(KEY, { actor: 'key_1', role: 'driver' });
+    const one = tab();
+    await one.start();
+    await one.signIn(KEY, 'session');
+    server.people.delete(KEY);
+    const read = api.trips({}).catch(() => 'refused');
+    await settled();
+    server.people.set(NEXT, { actor: 'key_2', role: 'owner' });
+    const two = tab();
+    await two.start();
+    await two.signIn(NEXT, 'session');
+    await settled();
+    expect([one.state, two.state, left]).toEqual(['out', 'in', []]);
+    expect(await Promise.race([read, settled().then(() => 'held')])).toBe('held');
   });
   it('leave one alone that needs no key', async () => {
     server.people.set('', {});

@@ -47,8 +47,9 @@ export class KeyBox {
 
   /** Without a storage it is held by this tab alone, until it is closed. */
   store(key: string, keep: Keep): void {
-    this.clear();
-    this.#of(keep, (storage) => storage.setItem(SLOT, key));
+    // What stays the same is not touched: other tabs hear of each step, and one that is taken away signs them out.
+    this.#of(keep, (storage) => storage.getItem(SLOT) === key || storage.setItem(SLOT, key));
+    this.#of(keep === 'device' ? 'session' : 'device', (storage) => storage.removeItem(SLOT));
   }
 
   clear(): void {

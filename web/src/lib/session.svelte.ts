@@ -146,7 +146,7 @@ export class Session {
   }
 
   /** Whether the key was taken. */
-  async signIn(text: string, keep: Keep): Promise<boolean> {
+  async signIn(text: string, keep: Keep, by: 'person' | 'tab' = 'person'): Promise<boolean> {
     if (this.busy) return false;
     const key = readKey(text);
     if (key === null) {
@@ -157,6 +157,8 @@ export class Session {
     try {
       const me = await this.#prove(key);
       if (this.me && !isSame(this.me, me)) {
+        // Somebody else in another tab: the page that waits here is not theirs to end.
+        if (by === 'tab') return false;
         forgetAll();
         this.#box.store(key, keep);
         this.#leave();
@@ -255,7 +257,7 @@ export class Session {
   /** As another tab did; where the key is of no use here, what is shown stays. */
   async #follow(key: string, keep: Keep): Promise<void> {
     const why = this.why;
-    if (!(await this.signIn(key, keep))) this.why = why;
+    if (!(await this.signIn(key, keep, 'tab'))) this.why = why;
   }
 
   #end(href?: string): void {

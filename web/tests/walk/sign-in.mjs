@@ -114,12 +114,13 @@ export async function wayIn(walk, secret) {
   await other.waitForSelector('[data-page="sign-in"]');
   check(new URL(page.url()).pathname === '/', 'who comes next starts at the start');
   check(await page.evaluate(() => !Object.keys(sessionStorage).concat(Object.keys(localStorage)).some((name) => name === 'roadlake.key')), 'no key is left');
-  await other.close();
 
   walk.step = 'kept on this device';
   await page.getByRole('checkbox', { name: /Keep me signed in/ }).check();
   await give(page, next.secret);
   await page.waitForSelector('[data-link="live"]');
+  await other.waitForSelector('[data-link="live"]');
+  await other.close();
   const later = await page.context().newPage();
   await page.close();
   await later.goto(`${walk.base}/`);
