@@ -19,7 +19,7 @@ export async function places(base) {
   return [
     ['vehicle', `/vehicles/${vehicle.vehicle_id}`, '[data-signals]:not([data-signals="-1"])', charts],
     ['trips', '/trips', 'tbody tr'],
-    ['trip', `/trips/${trip.id}`, '[data-events]'],
+    ['trip', `/trips/${trip.id}`, '[data-events]', (page) => page.waitForSelector('[data-drawn]')],
     ['bookings', '/bookings', '[data-bookings]:not([data-bookings="-1"])'],
     ['book', '/bookings/new', 'form, .card'],
     ...(booking ? [['booking', `/bookings/${booking.id}`, '[data-status]']] : []),
