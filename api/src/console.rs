@@ -12,10 +12,11 @@ use crate::error::ApiError;
 static ASSETS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 const PAGE: &str = "index.html";
-/// Scripts only from ourselves: map workers come as blobs, styles are set on elements.
+/// Scripts only from ourselves: map workers come as blobs, styles are set on elements. No form is sent by the
+/// browser itself: a key that is typed into one goes nowhere but into a header.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; worker-src 'self' blob:; \
     child-src blob:; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
-    object-src 'none'; base-uri 'self'; frame-ancestors 'none'";
+    object-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers what no route took: a file of the console, its page, or 404.
 pub(crate) async fn fallback(method: Method, uri: Uri) -> Response {

@@ -154,7 +154,7 @@ pub(crate) async fn authenticated(app: &App, headers: &HeaderMap) -> Result<Call
             }
             let caller =
                 keys::caller_of(app.db(), (app.hashing(), app.key_uses()), (app.now(), &text)).await?;
-            caller.ok_or_else(ApiError::unauthorized)
+            caller.map_err(|ended| ended.as_ref().map_or_else(ApiError::unauthorized, ApiError::key_ended))
         }
         // As it was before there were keys: nothing is asked for, so anything is taken but a key of ours
         // that was cut.

@@ -9,7 +9,10 @@ use serde::Serialize;
 use service::logs::chain;
 use utoipa::ToSchema;
 
-use crate::fault::{DomainError, Fault, Kind};
+use crate::{
+    fault::{DomainError, Fault, Kind},
+    users::keys::Ended,
+};
 
 /// Problem details.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -77,6 +80,18 @@ impl ApiError {
         let detail = "this server asks for `Authorization: Bearer KEY`: an API key that is neither expired nor \
                       revoked, or the key of its api_key_file";
         Self::of(StatusCode::UNAUTHORIZED, "unauthorized", detail, Vec::new())
+    }
+
+    /// An API key that was right once.
+    pub(crate) fn key_ended(ended: &Ended) -> Self {
+        let (name, detail) = match ended {
+            Ended::Revoked(at) => ("key-revoked", format!("this API key was revoked at {at}")),
+            Ended::Expired(at) => ("key-expired", format!("this API key expired at {at}")),
+            Ended::PersonInactive => {
+                ("key-inactive", "the person this API key was made for is no longer active".to_owned())
+            }
+        };
+        Self::of(StatusCode::UNAUTHORIZED, name, format!("{detail}; use another"), Vec::new())
     }
 
     /// A caller who may not.

@@ -4,7 +4,10 @@
 //! it; `docs/api.md` shows the same table to people, and a test tries every role on every route by
 //! that. An owner may do everything, so owners are not named.
 
-use crate::users::role::Role::{self, Analyst, Billing, DeviceAdmin, Dispatcher, Driver};
+use crate::{
+    caller::Caller,
+    users::role::Role::{self, Analyst, Billing, DeviceAdmin, Dispatcher, Driver},
+};
 
 /// Whose data a route reaches, for a caller who is of an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("GET", "/metrics", EVERYBODY, Reach::Open),
     rule("GET", "/v1/openapi.json", EVERYBODY, Reach::Narrowed),
     // users
+    rule("GET", "/v1/me", EVERYBODY, Reach::Narrowed),
     rule("GET", "/v1/organizations", EVERYBODY, Reach::Narrowed),
     rule("POST", "/v1/organizations", NOBODY_ELSE, Reach::Operator),
     rule("GET", "/v1/organizations/{id}", EVERYBODY, Reach::Of(Thing::Organization)),
@@ -148,6 +152,18 @@ impl Rule {
 pub(crate) fn rule_of(method: &str, route: &str) -> Option<&'static Rule> {
     let method = if method == "HEAD" { "GET" } else { method };
     RULES.iter().find(|rule| rule.route == route && rule.method == method)
+}
+
+/// The routes below `/v1` that a caller may call. Of things with an id, as far as these are theirs.
+pub(crate) fn of(caller: &Caller) -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().filter(|rule| {
+        let is_theirs = match rule.reach {
+            Reach::Open => false,
+            Reach::Operator => caller.organization().is_none(),
+            Reach::Narrowed | Reach::Of(_) => true,
+        };
+        is_theirs && caller.refused_role(|role| rule.allows(role)).is_none()
+    })
 }
 
 /// Whether a route is known with any method.

@@ -1,10 +1,12 @@
 //! Users: organizations, their currency and time zone; people and API keys, and their roles.
 //!
 //! *Owns* the tables `organizations`, `users`, `api_keys`, `notification_outbox` and `notifications`, and
-//! the events of the first three. *Does not own* vehicles, trips or money, nor which role may what (`permissions.rs`); it calls no other domain.
+//! the events of the first three. *Does not own* vehicles, trips or money, nor which role may what (`permissions.rs`);
+//! it calls no other domain.
 
 pub(crate) mod http;
 pub mod keys;
+pub mod me;
 pub mod notifications;
 pub mod people;
 pub(crate) mod rebuild;

@@ -4,26 +4,28 @@ import type { FleetItem } from '../src/lib/types';
 
 const item = (vehicle_id: string, received_at: string): FleetItem => ({ vehicle_id, name: '', received_at, ts: received_at, latitude: 1, longitude: 2, state: 'moving' }) as FleetItem;
 
+/** A stream that was asked for, in place of the one by fetch. */
 class Source {
   static all: Source[] = [];
-  static readonly CLOSED = 2;
-  readyState = 0;
-  onopen: (() => void) | null = null;
-  onerror: (() => void) | null = null;
-  heard = new Map<string, (event: { data: string }) => void>();
-  constructor() {
+  isOpen = true;
+  end: () => void = () => undefined;
+  constructor(
+    readonly listener: { opened: () => void; event: (data: string) => void },
+    readonly signal: AbortSignal,
+  ) {
     Source.all.push(this);
-  }
-  addEventListener(kind: string, listener: (event: { data: string }) => void): void {
-    this.heard.set(kind, listener);
-  }
-  close(): void {
-    this.readyState = Source.CLOSED;
+    signal.addEventListener('abort', () => (this.isOpen = false));
   }
   static get open(): Source[] {
-    return Source.all.filter(({ readyState }) => readyState !== Source.CLOSED);
+    return Source.all.filter(({ isOpen }) => isOpen);
   }
 }
+vi.mock('../src/lib/stream', () => ({
+  listen: (_: string, listener: Source['listener'], signal: AbortSignal) => {
+    const source = new Source(listener, signal);
+    return new Promise<void>((resolve) => (source.end = resolve));
+  },
+}));
 
 let answers: ((items: FleetItem[]) => void)[] = [];
 const settled = async (): Promise<void> => {
@@ -34,7 +36,6 @@ beforeEach(() => {
   vi.useFakeTimers();
   Source.all = [];
   answers = [];
-  vi.stubGlobal('EventSource', Source);
   vi.stubGlobal('fetch', () => new Promise((resolve) => answers.push((data) => resolve({ ok: true, text: () => Promise.resolve(JSON.stringify({ data, as_of: 'never' })) }))));
 });
 afterEach(() => {
@@ -77,9 +78,8 @@ describe('the stream', () => {
     fleet.start();
     answers[0]?.([]);
     await settled();
-    const [source] = Source.all;
-    source?.close();
-    source?.onerror?.();
+    Source.all[0]?.end();
+    await settled();
     expect(fleet.link).toBe('reconnecting');
     fleet.stop();
     vi.advanceTimersByTime(60_000);
@@ -92,10 +92,13 @@ describe('the stream', () => {
     answers[0]?.([item('v', '2026-01-01T00:00:00Z')]);
     await settled();
     const [source] = Source.all;
-    source?.onopen?.();
-    source?.onopen?.();
-    source?.heard.get('vehicle')?.({ data: JSON.stringify(item('v', '2026-01-01T00:00:09Z')) });
-    source?.heard.get('vehicle')?.({ data: '{"vehicle_id":' });
+    source?.listener.opened();
+    expect(fleet.link).toBe('live');
+    source?.listener.event(JSON.stringify(item('v', '2026-01-01T00:00:09Z')));
+    source?.listener.event('{"vehicle_id":');
+    source?.end();
+    await settled();
+    vi.advanceTimersByTime(1000);
     answers[1]?.([item('v', '2026-01-01T00:00:05Z'), item('w', '2026-01-01T00:00:05Z')]);
     await settled();
     vi.advanceTimersByTime(1000);
@@ -110,7 +113,7 @@ describe('the stream', () => {
     answers[0]?.([named('a', 'Van 10'), named('b', 'Van 9'), named('c', '')]);
     await settled();
     expect(fleet.items.map(({ vehicle_id }) => vehicle_id)).toEqual(['c', 'b', 'a']);
-    const tell = (it: FleetItem) => Source.all[0]?.heard.get('vehicle')?.({ data: JSON.stringify(it) });
+    const tell = (it: FleetItem) => Source.all[0]?.listener.event(JSON.stringify(it));
     tell(named('a', 'Bus', '2026-01-01T00:00:09Z'));
     vi.advanceTimersByTime(200);
     expect(fleet.items.map(({ vehicle_id }) => vehicle_id)).toEqual(['a', 'c', 'b']);
@@ -130,7 +133,7 @@ describe('the stream', () => {
     answers[0]?.(Array.from({ length: 10_000 }, (_, index) => item(`v${index}`, '2026-01-01T00:00:00Z')));
     await settled();
     const tell = (second: number, longitude: number) => {
-      Source.all[0]?.heard.get('vehicle')?.({ data: JSON.stringify({ ...item('v0', `2026-01-01T00:00:${second}Z`), longitude }) });
+      Source.all[0]?.listener.event(JSON.stringify({ ...item('v0', `2026-01-01T00:00:${second}Z`), longitude }));
       vi.advanceTimersByTime(1000);
     };
     for (let step = 0; step < 20; step += 1) tell(10 + step, 2 + step / 1000);

@@ -16,6 +16,7 @@ import { manyVehicles } from './walk/fleet.mjs';
 import { invoices } from './walk/invoices.mjs';
 import { live, phone, preferences, reconnect } from './walk/live.mjs';
 import { reports, workbench } from './walk/sql.mjs';
+import { themes } from './walk/themes.mjs';
 import { trips } from './walk/trips.mjs';
 
 const base = (process.env.BASE_URL ?? process.argv[3] ?? '').replace(/\/$/, '');
@@ -39,7 +40,7 @@ try {
   await page.context().close();
   await reconnect(walk);
   await phone(walk);
-  seen.push(await booking(walk), await manyVehicles(walk));
+  seen.push(await booking(walk), await themes(walk), await manyVehicles(walk));
 } catch (error) {
   walk.faults.push(`${walk.step}: ${error instanceof Error ? error.message : error}`);
   const open = walk.browser.contexts().flatMap((context) => context.pages()).at(-1);

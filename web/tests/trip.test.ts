@@ -131,9 +131,17 @@ describe('units of signals', () => {
     const { signals } = fromSignals({ columns: [], rows, is_truncated: false, lake_versions: {}, elapsed_ms: 1 });
     expect(signals.map((signal) => shown(signal).last)).toEqual(['3', '3', '3']);
   });
+  it('are the catalogue’s, in the reader’s own where we know it', () => {
+    const rows = [['A.Voltage', 'V'], ['B.Pressure', 'kPa'], ['C.Torque', 'Nm'], ['D.Turns', 'cpm'], ['E.Gear', null], ['F.Odd', 'constructor']].map(([path, unit]) => [path, '2026-01-01T00:00:00Z', 100, unit]);
+    const told = () => fromSignals({ columns: [], rows, is_truncated: false, lake_versions: {}, elapsed_ms: 1 }).signals.map((signal) => shown(signal).last);
+    expect(told()).toEqual(['100 V', '100 kPa', '100 N·m', '100 cpm', '100', '100 constructor']);
+    prefs.set({ units: 'imperial' });
+    expect(told().slice(0, 3)).toEqual(['100 V', '14.5 psi', '100 N·m']);
+    prefs.set({ units: 'metric' });
+  });
   it('what has no value in the reader’s unit is a dash', () => {
     prefs.set({ units: 'imperial' });
-    expect(shown({ id: 'x', word: 'X', quantity: 'l_100km', points: [{ x: 0, y: 0 }] }).last).toBe('–');
+    expect(shown({ id: 'x', word: 'X', quantity: 'l_100km', unit: '', points: [{ x: 0, y: 0 }] }).last).toBe('–');
     prefs.set({ units: 'metric' });
   });
 });
@@ -150,8 +158,8 @@ describe('boards', () => {
     expect(sqlOf('consumption')).toMatch(/sum\(fuel_used_l\).*nullif\(sum\(distance_m\), 0\)[\s\S]*fuel_used_l IS NOT NULL/);
   });
   it('look for silence beyond the time chosen, and count within it', () => {
-    expect(sqlOf('silent')).toMatch(/count\(\*\) FILTER \(WHERE date >= .*'6 days'\)/);
-    expect(sqlOf('silent').replace(/FILTER \(.*?\)/, '')).not.toMatch(/\nWHERE/);
+    expect(sqlOf('silent')).toMatch(/LEFT JOIN \(SELECT vehicle_id, count\(\*\) AS readings FROM readings WHERE date >= .*'6 days' GROUP BY vehicle_id\)/);
+    expect(sqlOf('silent').replace(/LEFT JOIN \(.*\)/, '')).not.toContain('WHERE');
   });
   it('take a percentile of the whole time from its readings', () => expect(sqlOf('lag_all')).not.toContain('GROUP BY'));
   it('know where they stop', () => {

@@ -55,8 +55,18 @@ const operation = (method, path, op, schemas) => {
 };
 
 const main = document.getElementById("main");
-fetch("/v1/openapi.json")
-  .then((response) => (response.ok ? response.json() : Promise.reject(new Error(`HTTP ${response.status}`))))
+// The key that the console was signed in with, in this tab or on this device (web/src/lib/key.ts).
+const signedIn = () => {
+  try {
+    const key = sessionStorage.getItem("roadlake.key") || localStorage.getItem("roadlake.key");
+    return key ? { authorization: `Bearer ${key}` } : {};
+  } catch {
+    return {};
+  }
+};
+const why = (status) => new Error(status === 401 ? "sign in to the console, then come here by its link" : `HTTP ${status}`);
+fetch("/v1/openapi.json", { headers: signedIn() })
+  .then((response) => (response.ok ? response.json() : Promise.reject(why(response.status))))
   .then((api) => {
     const groups = new Map();
     for (const [path, operations] of Object.entries(api.paths)) {

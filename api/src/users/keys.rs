@@ -224,25 +224,37 @@ pub async fn list(conn: &mut Conn, caller: &Caller, query: MemberQuery) -> Resul
     Ok(Page::of(found, limit, |k| Cursor { key: String::new(), id: k.id.to_string() }))
 }
 
-/// Who a key's text lets in, if anybody. What its row says counts at every request; only that the
-/// text belongs to the hash is remembered.
+/// Why a key lets nobody in any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Revoked(Timestamp),
+    Expired(Timestamp),
+    PersonInactive,
+}
+
+/// Who a key's text lets in, if anybody; whoever has the text of one that ended is told so, and
+/// nobody else. What its row says counts at every request; only that the text belongs to the hash is
+/// remembered.
 pub(crate) async fn caller_of(
     db: &Db,
     (hashing, uses): (&Hashing, &Uses),
     (now, text): (Timestamp, &KeyText),
-) -> Result<Option<Caller>, DomainError> {
+) -> Result<Result<Caller, Option<Ended>>, DomainError> {
     let found = {
         let mut conn = db.read().await?;
         store::keys::by_prefix(&mut conn, &text.prefix).await?
     };
-    let Some(found) = found else { return Ok(None) };
-    if !found.lets_in(now) || !hashing.is_right(text, &found.secret_hash).await? {
-        return Ok(None);
+    let Some(found) = found else { return Ok(Err(None)) };
+    if !hashing.is_right(text, &found.secret_hash).await? {
+        return Ok(Err(None));
+    }
+    if let Some(ended) = found.ended(now) {
+        return Ok(Err(Some(ended)));
     }
     let key = found.key;
     uses.note(&key, now);
     let caller = Caller::of_key(key.id, (key.role, found.user_role), key.organization_id);
-    Ok(Some(caller.of_person(key.user_id)))
+    Ok(Ok(caller.of_person(key.user_id)))
 }
 
 /// Whether a caller who was let in still would be: their key may have been revoked since.
@@ -255,5 +267,5 @@ pub(crate) async fn is_still_let_in(
     let Ok(id) = caller.actor().parse::<ApiKeyId>() else { return Ok(true) };
     let Some(key) = store::keys::by_id(conn, &id).await? else { return Ok(false) };
     let found = store::keys::by_prefix(conn, &key.prefix).await?;
-    Ok(found.is_some_and(|found| found.lets_in(now)))
+    Ok(found.is_some_and(|found| found.ended(now).is_none()))
 }

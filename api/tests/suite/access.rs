@@ -40,6 +40,14 @@ pub(super) async fn key_of(server: &Server, role: &str, organization: &Value) ->
     made(server, new).await["secret"].as_str().unwrap().to_owned()
 }
 
+/// Why a key is not taken, as the problem is named.
+async fn refusal(server: &Server, key: &str) -> String {
+    let answer = server.by(key, "GET /v1/me", None).await;
+    assert_eq!(answer.status, 401, "{}", answer.body);
+    assert!(!answer.body.contains(key) || key.is_empty(), "the key is not told again: {}", answer.body);
+    answer.json()["type"].as_str().unwrap().rsplit(':').next().unwrap().to_owned()
+}
+
 async fn status(server: &Server, key: &str) -> u16 {
     server.by(key, "GET /v1/vehicles", None).await.status
 }
@@ -110,21 +118,23 @@ async fn a_key_is_shown_once_and_lives_until_it_expires_is_revoked_or_its_person
     let last = forged.pop().unwrap();
     forged.push(if last == '0' { '1' } else { '0' });
     for wrong in [forged.as_str(), "rlk_000000000000_00", "", "open"] {
-        assert_eq!(status(&server, wrong).await, 401, "{wrong}");
+        assert_eq!(refusal(&server, wrong).await, "unauthorized", "{wrong}");
     }
     server.clock.advance(Duration::from_secs(3_599));
     assert_eq!(status(&server, &secret(&hour)).await, 200);
     server.clock.advance(Duration::from_secs(1));
-    assert_eq!(status(&server, &secret(&hour)).await, 401);
+    assert_eq!(refusal(&server, &secret(&hour)).await, "key-expired");
     assert_eq!(status(&server, &secret(&plain)).await, 200);
     let revoked = server.send(&format!("DELETE {path}"), &[], None).await;
     assert_eq!(revoked.json()["revoked_at"], "2026-11-23T13:00:00Z");
-    assert_eq!(status(&server, &secret(&plain)).await, 401, "at once, though it was found right before");
+    let why = refusal(&server, &secret(&plain)).await;
+    assert_eq!(why, "key-revoked", "at once, though it was found right before");
+    assert_eq!(refusal(&server, &forged).await, "unauthorized", "who has not the key is not told of its end");
     assert_eq!(server.send(&format!("DELETE {path}"), &[], None).await.status, 200, "twice is once");
     let leaves = format!("PATCH /v1/users/{}", person["id"].as_str().unwrap());
     let left = server.send(&leaves, &[("if-match", "\"1\"")], Some(&json!({ "is_active": false }))).await;
     assert_eq!((left.status, left.header("etag")), (200, Some("\"2\"")), "{}", left.body);
-    assert_eq!(status(&server, &secret(&hers)).await, 401);
+    assert_eq!(refusal(&server, &secret(&hers)).await, "key-inactive");
     let past = json!({ "name": "past", "role": "driver", "expires_at": "2026-11-23T12:59:59Z" });
     assert_eq!(server.post("/v1/api-keys", past).await.status, 422);
     let role = json!({ "name": "king", "role": "king" });
@@ -171,6 +181,33 @@ async fn a_person_s_key_may_no_more_than_they_may_now() {
     assert_eq!(refused.status, 403);
     assert!(refused.body.contains("driver"), "{}", refused.body);
     assert_eq!(status(&server, hers).await, 200);
+}
+
+#[tokio::test]
+async fn who_asks_is_told_whose_key_it_is() {
+    let server = locked(|config| config).await;
+    let operator = server.get("/v1/me").await;
+    assert_eq!(operator.header("cache-control"), Some("no-store"));
+    let operator = operator.json();
+    assert_eq!((&operator["actor"], &operator["role"]), (&json!("operator"), &json!("owner")));
+    assert_eq!((&operator["key_name"], &operator["organization_id"]), (&Value::Null, &Value::Null));
+    let acme = json!({ "name": "Acme", "currency": "EUR", "time_zone": "Europe/Copenhagen" });
+    let acme = server.post("/v1/organizations", acme).await.json()["id"].clone();
+    let ana = json!({ "email": "ana@x.example", "name": "Ana", "role": "driver", "organization_id": acme });
+    let ana = server.post("/v1/users", ana).await.json()["id"].clone();
+    let key = json!({ "name": "hers", "role": "dispatcher", "organization_id": acme, "user_id": ana,
+        "expires_at": "2026-11-24T12:00:00Z" });
+    let key = made(&server, key).await;
+    let mut hers = server.by(key["secret"].as_str().unwrap(), "GET /v1/me", None).await.json();
+    let may = hers["may"].take();
+    assert_eq!(
+        hers,
+        json!({ "actor": key["id"], "key_name": "hers", "user_id": ana, "person_name": "Ana", "role": "dispatcher", "may": null,
+            "organization_id": acme, "organization_name": "Acme", "expires_at": "2026-11-24T12:00:00Z" })
+    );
+    let may = may.as_array().unwrap();
+    // A dispatcher changes vehicles, a driver does not; so she may not by this key either.
+    assert!(may.contains(&json!("POST /v1/bookings")) && !may.contains(&json!("PATCH /v1/vehicles/{id}")));
 }
 
 #[tokio::test]

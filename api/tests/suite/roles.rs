@@ -68,6 +68,17 @@ async fn every_role_may_call_what_the_document_says_and_nothing_else() {
     for role in ROLES {
         let (all, own) =
             (key_of(&server, role, &Value::Null).await, key_of(&server, role, &organization).await);
+        for (key, is_operators) in [(&all, true), (&own, false)] {
+            let may = server.by(key, "GET /v1/me", None).await.json()["may"].clone();
+            let may: BTreeSet<String> = serde_json::from_value(may).unwrap();
+            let theirs = told.iter().filter(|(_, told)| {
+                told.roles.contains(role)
+                    && told.whose != "anybody"
+                    && (is_operators || told.whose != "operator")
+            });
+            let theirs: BTreeSet<String> = theirs.map(|(route, _)| route.clone()).collect();
+            assert_eq!(may, theirs, "what a {role} is told");
+        }
         for (route, told) in &told {
             let what = route.replace("{id}", "none").replace("{line_id}", "none");
             if told.whose == "anybody" {

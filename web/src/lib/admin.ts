@@ -2,10 +2,8 @@
 
 import { call, query, segment } from './api';
 import type { Organization } from './bookings';
+import type { Role } from './roles';
 import type { Page } from './types';
-
-export const ROLES = ['owner', 'dispatcher', 'analyst', 'driver', 'billing', 'device_admin'] as const;
-export type Role = (typeof ROLES)[number];
 
 export interface User {
   id: string;

@@ -1,6 +1,7 @@
 // Calls to /v1. Every failure becomes an ApiError with words a person can act on; what was taken back
 // becomes Cancelled, which is no failure.
 
+import { allows, authorization, door } from './door';
 import { Gate } from './gate';
 import { withUniqueNames } from './sql';
 import type { Evidence, FleetItem, Invoice, InvoiceWithLines, Note, NoteWithLines, Page, Position, QueryResult, Trip, Vehicle } from './types';
@@ -16,6 +17,8 @@ export class ApiError extends Error {
     readonly title: string,
     readonly detail: string,
     readonly status: number,
+    /** The problem's own name, as `key-expired`; empty where it has none. */
+    readonly kind = '',
   ) {
     super(`${title}: ${detail}`);
   }
@@ -29,12 +32,28 @@ export class Cancelled extends ApiError {
 }
 
 interface Problem {
+  type?: string;
   title?: string;
   detail?: string;
   errors?: { field: string; message: string }[];
 }
 
+/** Ask with the key of this session. One that is refused meanwhile is asked again with the next. */
 export async function call<T>(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<T> {
+  if (!allows(door.routes, init.method ?? 'GET', path)) throw new ApiError('Not for this key', `You are signed in as ${door.who}, which may not see or do this.`, 403, 'denied');
+  for (;;) {
+    const key = door.key;
+    try {
+      return await request<T>(path, { ...init, headers: { ...init.headers, ...authorization(key) } }, timeoutMs);
+    } catch (cause) {
+      if (cause instanceof ApiError && cause.status === 403) door.changed();
+      if (!(cause instanceof ApiError) || cause.status !== 401 || !(await door.anew(key, cause, init.signal))) throw cause;
+    }
+  }
+}
+
+/** Ask as it is told, once. */
+export async function request<T>(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<T> {
   const late = AbortSignal.timeout(timeoutMs);
   const signal = init.signal ? AbortSignal.any([init.signal, late]) : late;
   let response: Response | undefined;
@@ -50,17 +69,26 @@ export async function call<T>(path: string, init: RequestInit = {}, timeoutMs = 
       ? new ApiError('The answer was cut off', `The connection ended in the middle of the answer of ${path}. Try again.`, 0)
       : new ApiError('The server cannot be reached', 'Check that roadlake is still running, then try again.', 0);
   }
+  if (!response.ok) throw failureOf(path, response.status, text);
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    throw new ApiError('The answer cannot be read', `${path} answered with something that is not JSON.`, response.status);
+  }
+}
+
+/** What an answer that is no success says. */
+export function failureOf(path: string, status: number, text: string): ApiError {
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
-    if (response.ok) throw new ApiError('The answer cannot be read', `${path} answered with something that is not JSON.`, response.status);
+    // From something between here and the server.
   }
-  if (response.ok) return body as T;
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Problem;
   const faults = (problem.errors ?? []).map(({ field, message }) => `${field}: ${message}`);
-  const detail = [problem.detail, ...faults].filter(Boolean).join('\n') || `${path} answered ${response.status}.`;
-  throw new ApiError(problem.title ?? `The server answered ${response.status}`, detail, response.status);
+  const detail = [problem.detail, ...faults].filter(Boolean).join('\n') || `${path} answered ${status}.`;
+  return new ApiError(problem.title ?? `The server answered ${status}`, detail, status, problem.type?.split(':').at(-1));
 }
 
 export function query(values: Record<string, string | number | null | undefined>): string {

@@ -231,7 +231,7 @@ export function boards(period: Period): readonly Board[] {
           id: 'silent', title: 'Silent the longest', note: 'By all there ever was; readings are those of this time', kind: 'table',
           x: 'vehicle_id', y: [['received_at', 'Last reading received'], ['readings', 'Readings']],
           // A vehicle that has been silent for longer than the time chosen is what one looks for.
-          sql: `SELECT vehicle_id, max(received_at) AS received_at, count(*) FILTER (WHERE ${within}) AS readings\nFROM readings\nGROUP BY vehicle_id\nORDER BY received_at\nLIMIT 20`,
+          sql: `SELECT l.vehicle_id, l.received_at, coalesce(r.readings, 0) AS readings\nFROM last_reading l\nLEFT JOIN (SELECT vehicle_id, count(*) AS readings FROM readings WHERE ${within} GROUP BY vehicle_id) AS r ON r.vehicle_id = l.vehicle_id\nORDER BY l.received_at\nLIMIT 20`,
           empty: 'No reading in this time.',
         },
       ],

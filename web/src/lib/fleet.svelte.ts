@@ -1,8 +1,9 @@
 // The live fleet: a snapshot first, then the stream of changes, and the snapshot again whenever the
 // stream had to be opened anew, so that nothing missed in between stays missing.
 
-import { api, ApiError } from './api';
+import { api, ApiError, Cancelled } from './api';
 import { haversine } from './geometry';
+import { listen } from './stream';
 import type { FleetItem } from './types';
 
 export type Link = 'connecting' | 'live' | 'reconnecting';
@@ -53,7 +54,7 @@ export class Fleet {
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #retryMs = FIRST_RETRY_MS;
-  #source: EventSource | undefined;
+  #stream: AbortController | undefined;
   /** The opening that counts; an older one that is still waiting for its snapshot gives up. */
   #turn = 0;
   #running = false;
@@ -78,8 +79,8 @@ export class Fleet {
   #close(): void {
     this.#turn += 1;
     clearTimeout(this.#retryTimer);
-    this.#source?.close();
-    this.#source = undefined;
+    this.#stream?.abort();
+    this.#stream = undefined;
   }
 
   async #open(): Promise<void> {
@@ -88,33 +89,28 @@ export class Fleet {
     try {
       await this.#snapshot(turn);
     } catch (cause) {
-      if (turn !== this.#turn) return;
+      if (turn !== this.#turn || cause instanceof Cancelled) return;
       this.error = cause instanceof ApiError ? cause : new ApiError('The fleet cannot be shown', String(cause), 0);
       this.#later();
       return;
     }
     if (turn !== this.#turn) return;
-    const source = new EventSource('/v1/tracking');
-    this.#source = source;
-    let opened = false;
-    source.onopen = () => {
-      // EventSource reconnects by itself; what passed while it was away is in the snapshot.
-      if (opened) void this.#snapshot(turn).catch(() => undefined);
-      opened = true;
+    const stream = new AbortController();
+    this.#stream = stream;
+    const opened = (): void => {
       this.link = 'live';
       this.lostAt = null;
       this.#retryMs = FIRST_RETRY_MS;
     };
-    source.onerror = () => {
-      this.#lost();
-      if (source.readyState === EventSource.CLOSED) this.#later();
-    };
-    const take = (event: MessageEvent<string>): void => this.#take(event.data);
-    for (const kind of ['message', 'vehicle']) source.addEventListener(kind, take as EventListener);
+    // However it ends, it is opened anew: what passed meanwhile is in the next snapshot.
+    await listen('/v1/tracking', { opened, event: (data) => this.#take(data) }, stream.signal).catch(() => undefined);
+    if (turn === this.#turn) this.#later();
   }
 
   async #snapshot(turn: number): Promise<void> {
-    const { data, as_of } = await api.fleet();
+    const asking = new AbortController();
+    this.#stream = asking;
+    const { data, as_of } = await api.fleet(asking.signal);
     if (turn !== this.#turn) return;
     const at = Date.parse(as_of);
     if (Number.isFinite(at)) this.skewMs = Date.now() - at;

@@ -10,6 +10,8 @@ interface Sent {
   key: string;
 }
 
+const SLOT = 'roadlake.once.';
+
 type Storage = Pick<globalThis.Storage, 'getItem' | 'setItem' | 'removeItem'>;
 
 /** This tab's storage; asking for it may be forbidden already. */
@@ -27,6 +29,11 @@ const newKey = (): string => Array.from(crypto.getRandomValues(new Uint8Array(16
 /** Whether this answer tells that nothing was done, and nothing will be. */
 const isNo = ({ status }: ApiError): boolean => status >= 400 && status < 500 && status !== 408 && status !== 429;
 
+/** What another caller must not find: wishes that had no answer. */
+export function forgetAll(storage: Storage | undefined = tabs()): void {
+  for (const slot of Object.keys(storage ?? {})) if (slot.startsWith(SLOT)) storage?.removeItem(slot);
+}
+
 export class Once<T> {
   busy = $state(false);
   error = $state.raw<ApiError | null>(null);
@@ -38,7 +45,7 @@ export class Once<T> {
 
   /** `name` parts the wishes of one tab from each other. */
   constructor(name: string, storage: Storage | undefined = tabs()) {
-    this.#slot = `roadlake.once.${name}`;
+    this.#slot = SLOT + name;
     this.#storage = storage;
     this.#sent = this.#stored();
     this.unsure = this.#sent !== undefined;

@@ -25,6 +25,12 @@ class Router {
     return this.#url.searchParams.get(name) ?? '';
   }
 
+  /** Another page in place of this one. */
+  replace(href: string): void {
+    history.replaceState(null, '', href);
+    this.#url = new URL(location.href);
+  }
+
   go(href: string): void {
     history.pushState(null, '', href);
     this.#url = new URL(location.href);

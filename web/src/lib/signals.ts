@@ -5,7 +5,7 @@ import type { Point } from './chart';
 import { number, words } from './format';
 import { literal, numberOf } from './sql';
 import type { QueryResult } from './types';
-import { type Quantity, quantityOf, unit } from './units';
+import { labelOf, type Quantity, quantityNamed, quantityOf, unit } from './units';
 
 /** Columns of `readings` worth a line, in the order shown, each with its word. */
 export const READING_COLUMNS: readonly (readonly [column: string, word: string])[] = [
@@ -23,8 +23,10 @@ export const SPEED = 'speed_kmh';
 export interface Signal {
   id: string;
   word: string;
-  /** Of a column of `readings`, whose name tells it. `signals` tells no unit, and none is guessed of a path. */
+  /** What it is measured in, where this console can turn it into the reader's unit. */
   quantity: Quantity | null;
+  /** The unit as the catalogue of signals has it, where it is none of ours; empty where it has none. */
+  unit: string;
   /** In the server's unit. */
   points: Point[];
 }
@@ -58,7 +60,7 @@ export function readingsQuery(span: Span): string {
 
 export function signalsQuery(span: Span): string {
   const step = stepSeconds(span.toMs - span.fromMs, span.steps);
-  return `SELECT signal, time_bucket(INTERVAL '${step} seconds', ts) AS step, last_value(value ORDER BY ts) AS value\nFROM signals\nWHERE ${where(span)}\n  AND value IS NOT NULL\nGROUP BY signal, step\nORDER BY signal, step`;
+  return `SELECT s.signal, s.step, s.value, c.unit\nFROM (SELECT signal, time_bucket(INTERVAL '${step} seconds', ts) AS step, last_value(value ORDER BY ts) AS value\n      FROM signals\n      WHERE ${where(span).replaceAll('\n', '\n      ')}\n        AND value IS NOT NULL\n      GROUP BY signal, step) AS s\nLEFT JOIN signal_catalogue AS c ON c.signal = s.signal\nORDER BY s.signal, s.step`;
 }
 
 /** The columns that hold anything, as signals. */
@@ -68,7 +70,7 @@ export function fromReadings(result: QueryResult): Signal[] {
   return READING_COLUMNS.flatMap(([column, word]) => {
     const index = at(column);
     const points = result.rows.map((row) => ({ x: Date.parse(String(row[step])), y: numberOf(row[index]) })).filter(({ y }) => y != null);
-    return index >= 0 && points.length ? [{ id: column, word, quantity: quantityOf(column), points }] : [];
+    return index >= 0 && points.length ? [{ id: column, word, quantity: quantityOf(column), unit: '', points }] : [];
   });
 }
 
@@ -76,6 +78,12 @@ export function fromReadings(result: QueryResult): Signal[] {
 export function signalWord(path: string): string {
   const parts = path.split('.').slice(-2).join(' ').replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();
   return parts.charAt(0).toUpperCase() + parts.slice(1);
+}
+
+/** The catalogue's word for a unit as what is shown. */
+function measure(named: unknown): Pick<Signal, 'quantity' | 'unit'> {
+  const quantity = typeof named === 'string' ? quantityNamed(named) : null;
+  return { quantity, unit: quantity || typeof named !== 'string' ? '' : labelOf(named) };
 }
 
 export interface Signals {
@@ -87,9 +95,9 @@ export interface Signals {
 /** By path. Of an answer that was cut the last signal is left out, as its latest values are what is missing. */
 export function fromSignals(result: QueryResult): Signals {
   const found = new Map<string, Signal>();
-  for (const [path, step, value] of result.rows) {
+  for (const [path, step, value, named] of result.rows) {
     const id = String(path);
-    const signal = found.get(id) ?? { id, word: signalWord(id), quantity: null, points: [] };
+    const signal = found.get(id) ?? { id, word: signalWord(id), ...measure(named), points: [] };
     signal.points.push({ x: Date.parse(String(step)), y: numberOf(value) });
     found.set(id, signal);
   }
@@ -108,7 +116,7 @@ const finite = (value: number): number | null => (Number.isFinite(value) ? value
 
 /** In the reader's unit. */
 export function shown(signal: Signal): { points: Point[]; label: string; last: string } {
-  const { of, label } = signal.quantity ? unit(signal.quantity) : { of: (value: number) => value, label: '' };
+  const { of, label } = signal.quantity ? unit(signal.quantity) : { of: (value: number) => value, label: signal.unit };
   const points = signal.points.map(({ x, y }) => ({ x, y: y == null ? null : finite(of(y)) }));
   const last = points.at(-1)?.y ?? null;
   return { points, label, last: last == null ? '–' : `${number(last, Math.abs(last) < 20 ? 1 : 0)}${label ? ` ${label}` : ''}` };

@@ -46,6 +46,19 @@ const ENDINGS: readonly (readonly [string, Quantity])[] = [
   ['_temperature_c', 'celsius'], ['_m', 'm'], ['_l', 'l'], ['_s', 's'],
 ];
 
+// Units of signals, as the catalogue names them.
+const NAMED: Record<string, Quantity> = {
+  km: 'km', m: 'm', 'km/h': 'kmh', Celsius: 'celsius', l: 'l', 'l/h': 'lph', kg: 'kg', kPa: 'kpa', 'l/100km': 'l_100km', 'kWh/100km': 'kwh_100km',
+  kWh: 'kwh', kW: 'kw', percent: 'pct', rpm: 'rpm', degrees: 'deg', 'm/s^2': 'mps2', s: 's', V: 'volt', A: 'ampere',
+};
+const LABELS: Record<string, string> = { 'degrees/s': '°/s', 'rad/s': 'rad/s', Nm: 'N·m', iso8601: '', 'unix-time': '' };
+
+/** The quantity that a unit of the catalogue is of, or null. */
+export const quantityNamed = (name: string): Quantity | null => (Object.hasOwn(NAMED, name) ? (NAMED[name] ?? null) : null);
+
+/** A unit of the catalogue as people write it. */
+export const labelOf = (name: string): string => (Object.hasOwn(LABELS, name) ? (LABELS[name] ?? name) : name);
+
 /** The quantity a column's name ends in, or null. */
 export function quantityOf(column: string): Quantity | null {
   return ENDINGS.find(([ending]) => column.endsWith(ending))?.[1] ?? null;

@@ -18,6 +18,7 @@ use crate::{
     page::Page,
     users::{
         keys::{self, ApiKey, NewApiKey, NewKeySecret},
+        me::{self, Me},
         people::{self, MemberQuery, NewUser, User, UserPatch},
         secret::KeyText,
     },
@@ -25,10 +26,20 @@ use crate::{
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(get_me))
         .routes(routes!(list_users, create_user))
         .routes(routes!(get_user, change_user))
         .routes(routes!(list_keys, create_key))
         .routes(routes!(get_key, revoke_key))
+}
+
+/// Who asks: the key's name and role, whose data it reaches, and what it may call.
+#[utoipa::path(get, path = "/v1/me", tag = "users", responses((status = 200, body = Me)))]
+async fn get_me(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    let mut conn = app.db().read().await?;
+    let me = me::me(&mut conn, &caller).await?;
+    // Of another key it is another answer.
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(me)).into_response())
 }
 
 /// People with a role, oldest first.

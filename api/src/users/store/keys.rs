@@ -8,7 +8,10 @@ use crate::{
     fault::DomainError,
     ids::ApiKeyId,
     rows::{optional, parsed},
-    users::{keys::ApiKey, role::Role},
+    users::{
+        keys::{ApiKey, Ended},
+        role::Role,
+    },
 };
 
 /// A key with what proves it.
@@ -22,10 +25,11 @@ pub(in crate::users) struct StoredKey {
 }
 
 impl StoredKey {
-    /// Whether it is neither revoked nor expired, nor of somebody who is no longer active.
-    pub(in crate::users) fn lets_in(&self, now: Timestamp) -> bool {
-        let key = &self.key;
-        key.revoked_at.is_none() && key.expires_at.is_none_or(|at| now < at) && self.is_user_active
+    /// Why it lets nobody in any more, if so.
+    pub(in crate::users) fn ended(&self, now: Timestamp) -> Option<Ended> {
+        let revoked = self.key.revoked_at.map(Ended::Revoked);
+        let expired = || self.key.expires_at.filter(|at| now >= *at).map(Ended::Expired);
+        revoked.or_else(expired).or_else(|| (!self.is_user_active).then_some(Ended::PersonInactive))
     }
 }
 

@@ -1,0 +1,34 @@
+// What a role is called, and which call each page lives by: a page whose call the key may not make is not offered.
+
+import type { Route } from './paths';
+
+export const ROLES = ['owner', 'dispatcher', 'analyst', 'driver', 'billing', 'device_admin'] as const;
+export type Role = (typeof ROLES)[number];
+
+type Page = Route['page'];
+type Call = readonly [method: string, path: string];
+
+const LIVES_BY: Record<Exclude<Page, 'missing' | 'billing' | 'admin'>, Call> = {
+  live: ['GET', '/v1/fleet/status'],
+  vehicle: ['GET', '/v1/vehicles/any'],
+  trips: ['GET', '/v1/trips'],
+  trip: ['GET', '/v1/trips/any'],
+  bookings: ['GET', '/v1/bookings'],
+  booking: ['GET', '/v1/bookings/any'],
+  book: ['POST', '/v1/bookings'],
+  reports: ['POST', '/v1/sql'],
+  sql: ['POST', '/v1/sql'],
+  invoices: ['GET', '/v1/invoices'],
+  invoice: ['GET', '/v1/invoices/any'],
+};
+const PARTS: Record<'billing' | 'admin', Record<string, Call>> = {
+  billing: { wallets: ['GET', '/v1/wallets'], payments: ['GET', '/v1/payments'], tariffs: ['GET', '/v1/tariffs'] },
+  admin: { organizations: ['GET', '/v1/organizations'], people: ['GET', '/v1/users'], keys: ['GET', '/v1/api-keys'], audit: ['GET', '/v1/audit-log'] },
+};
+
+/** What a page asks of the server first; null where it asks nothing. */
+export function livesBy(route: Route): Call | null {
+  if (route.page === 'missing') return null;
+  if (route.page === 'billing' || route.page === 'admin') return PARTS[route.page][route.part] ?? null;
+  return LIVES_BY[route.page];
+}
