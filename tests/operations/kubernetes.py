@@ -231,9 +231,12 @@ class Checked:
                 self.fault(pod, "its share is its ordinal")
 
     def brokers(self, pod, config):
-        """The nodes of the configuration are the pods there are, by the names they have."""
-        first = pod["spec"]["ordinals"]["start"]
-        ordinals = range(first, first + pod["spec"]["replicas"])
+        """The nodes of the configuration are the pods there are, by the names they have; a single one forms its own
+        cluster, with the names of the others for who comes later: rmqtt does not start without any."""
+        first, count = pod["spec"]["ordinals"]["start"], pod["spec"]["replicas"]
+        if count == 1 and "--form" not in container_of(pod)["args"]:
+            self.fault(pod, "one node joins nobody: --form")
+        ordinals = range(first, first + max(count, 3))
         for key, port in (("node_grpc_addrs", 5363), ("raft_peer_addrs", 6003)):
             wanted = [f"{i}@rmqtt-{i}.{pod['spec']['serviceName']}:{port}" for i in ordinals]
             said = re.search(rf"^{key} = (\[.*\])$", config["rmqtt-cluster-raft.toml"], re.M)
