@@ -338,6 +338,13 @@ class Checked:
             if series not in there or not re.match(rule["name"]["matches"], series):
                 self.faults.append(f"adapter.yaml: {series} is no metric of docs/metrics.md")
             made[rule["name"]["as"]] = series
+        # Debian's promtool knows no pods, so what counts of the scrape job is looked at here.
+        job = only(yaml.safe_load((FOLDER / "prometheus/scrape.yml").read_text())["scrape_configs"])
+        labels = {r.get("target_label") for r in job["relabel_configs"]}
+        keeps = {r["source_labels"][0]: r["regex"] for r in job["relabel_configs"] if r.get("action") == "keep"}
+        annotated = "__meta_kubernetes_pod_annotation_prometheus_io_scrape"
+        if keeps != {annotated: "true", "__meta_kubernetes_pod_container_port_name": "http"} or not {"namespace", "pod"} <= labels:
+            self.faults.append("scrape.yml: not what pods and adapter.yaml go by")
         for scaler in self.of_kind("HorizontalPodAutoscaler"):
             target = scaler["spec"]["scaleTargetRef"]
             workload = [p for p in self.pods if kustomize.key(p) == (target["kind"], target["name"])]
