@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use lake::{Lake, TableKind};
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that does not outlive the test.
@@ -48,6 +50,10 @@ fn until_ready_says(address: SocketAddr, status: u16, part: &str) {
 #[test]
 fn analytics_is_ready_when_it_has_read_the_lake_and_its_door_is_open() {
     let folder = tempfile::tempdir().unwrap();
+    // With readings to look through, if none yet.
+    let made = Lake::create(&folder.path().join("lake")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(made.create_table(TableKind::Readings)).unwrap();
     let process = Command::new(env!("CARGO_BIN_EXE_analytics"))
         .env("ROADLAKE_ANALYTICS__LAKE", folder.path().join("lake"))
         .env("ROADLAKE_ANALYTICS__POSTGRES__LISTEN", "127.0.0.1:0")
