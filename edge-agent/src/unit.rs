@@ -4,7 +4,7 @@
 //! already; [`state`] is what it shows; [`systemd`] tells the supervisor that it is ready, how it
 //! goes and that it still makes progress. Does not own logs (`service::logs` knows the journal).
 
-pub(crate) mod http;
+pub mod http;
 pub mod state;
 pub mod systemd;
 
