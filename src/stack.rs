@@ -91,7 +91,7 @@ impl Stack {
         let (analytics_tasks, api_tasks) = (tasks.group(), tasks.group());
         let ingest = ingest::start(ingest, tasks, clock.clone()).await?;
         let health = service::health::Health::default();
-        let analytics::Handle { analytics, postgres } =
+        let analytics::Handle { analytics, postgres, .. } =
             analytics::start(analytics, &analytics_tasks, clock.clone(), &health).await?;
         analytics::live::follow_ingest(&analytics, ingest.last_state_changes(), &analytics_tasks);
         let api = api::start(api, &api_tasks, clock, Arc::new(analytics.clone())).await?;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use lake::{LakeLocation, LakeSettings, S3Config};
 use serde::Deserialize;
-use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded};
+use service::{
+    config::{ByteSize, ConfigError, DurationText, Faults, Loaded},
+    responder::{HttpConfig, HttpSettings},
+};
 
 use crate::{
     engine::Limits,
@@ -31,6 +34,8 @@ pub struct Config {
     pub lookback: DurationText,
     /// Most recent days with readings from which last states are read at start.
     pub fleet_days_max: usize,
+    /// Health and metrics by HTTP.
+    pub http: HttpConfig,
     /// Bounds of queries.
     pub sql: SqlConfig,
     /// The door for Postgres' clients.
@@ -124,6 +129,8 @@ pub struct Settings {
     pub lookback: Duration,
     /// Most recent days from which last states are read at start.
     pub fleet_days_max: usize,
+    /// Health and metrics by HTTP, where they are.
+    pub http: Option<HttpSettings>,
     /// Bounds of queries.
     pub limits: Limits,
     /// The door for Postgres' clients, where it is open.
@@ -141,6 +148,7 @@ impl Default for Config {
             versions_max: 256,
             lookback: DurationText(Duration::from_secs(7 * 86_400)),
             fleet_days_max: 40,
+            http: HttpConfig::default(),
             sql: SqlConfig::default(),
             postgres: PostgresConfig::default(),
             trips: TripsConfig::default(),
@@ -204,6 +212,7 @@ impl Settings {
             versions_max: config.versions_max,
             lookback: config.lookback.0,
             fleet_days_max: config.fleet_days_max,
+            http: None,
             limits: Limits::default(),
             postgres: None,
             parameters: Parameters::default(),
@@ -267,6 +276,7 @@ impl Settings {
                 None
             }
         };
+        let http = config.http.check(&mut faults);
         let postgres = config.postgres.check(&mut faults);
         let settings = memory_bytes_max.zip(lake).map(|(memory_bytes_max, lake)| Self {
             lake,
@@ -274,6 +284,7 @@ impl Settings {
             versions_max: config.versions_max,
             lookback: config.lookback.0,
             fleet_days_max: config.fleet_days_max,
+            http,
             limits: config.sql.limits(memory_bytes_max),
             postgres,
             parameters: trips.parameters(),

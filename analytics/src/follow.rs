@@ -31,6 +31,8 @@ use service::{
     clock::micros,
     health::{Health, State},
     logs::chain,
+    responder::{ListenError, Probes},
+    tasks::StopError,
 };
 use wire::{ids::VehicleId, time::Timestamp};
 
@@ -50,6 +52,8 @@ const APP_ID: &str = "analytics/trips";
 const DERIVED: [TableKind; 3] = [TableKind::Stops, TableKind::DrivingEvents, TableKind::Trips];
 /// The part of the process's health that is this job.
 const HEALTH_PART: &str = "analytics";
+/// That which is the door for Postgres' clients.
+const DOOR_PART: &str = "postgres";
 /// Failed passes in a row after which the process gives up, where it is not the store that fails.
 const FAILURES_MAX: u32 = 10;
 /// Longest pause between passes while the store fails.
@@ -63,6 +67,9 @@ pub enum StartError {
     /// The lake or the engine.
     #[error("cannot start analytics")]
     Open(#[from] OpenError),
+    /// Health and metrics.
+    #[error("cannot answer by HTTP")]
+    Http(#[from] ListenError),
     /// The door for Postgres' clients.
     #[error("cannot listen at {address} (key postgres.listen)")]
     Postgres {
@@ -133,6 +140,27 @@ pub struct Handle {
     pub analytics: Analytics,
     /// Where Postgres' clients are answered, if they are.
     pub postgres: Option<std::net::SocketAddr>,
+    probes: Option<Probes>,
+    work: Tasks,
+}
+
+impl Handle {
+    /// Where health and metrics are answered, if they are.
+    pub fn http_address(&self) -> Option<std::net::SocketAddr> {
+        self.probes.as_ref().map(Probes::address)
+    }
+
+    /// Says so at `/ready`, closes the door, ends the pass under way.
+    pub async fn stop(&self, grace: Duration) -> Result<(), StopError> {
+        if let Some(probes) = &self.probes {
+            probes.leave().await;
+        }
+        self.work.stop(grace).await?;
+        match &self.probes {
+            Some(probes) => probes.close(grace).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// Opens the lake (making it when it is not there) and starts the job.
@@ -143,12 +171,22 @@ pub async fn start(
     health: &Health,
 ) -> Result<Handle, StartError> {
     health.set(HEALTH_PART, State::Starting("reading the lake".to_owned()));
+    if settings.postgres.is_some() {
+        health.set(DOOR_PART, State::Starting("the lake".to_owned()));
+    }
+    let probes = match settings.http {
+        Some(http) => Some(Probes::start(http, health, tasks, |_| {}).await?),
+        None => None,
+    };
+    let tasks = tasks.group();
     let analytics = Analytics::create(&settings.lake, settings.limits, std::sync::Arc::clone(&clock)).await?;
     let postgres = match settings.postgres.clone() {
         Some(door) => {
             let address = door.listen;
-            let opened = crate::postgres::start(&analytics, door, tasks).await;
-            Some(opened.map_err(|source| StartError::Postgres { address, source })?)
+            let opened = crate::postgres::start(&analytics, door, &tasks).await;
+            let opened = opened.map_err(|source| StartError::Postgres { address, source })?;
+            health.set(DOOR_PART, State::Ready);
+            Some(opened)
         }
         None => None,
     };
@@ -188,7 +226,7 @@ pub async fn start(
         }
         Ok(())
     });
-    Ok(Handle { analytics, postgres })
+    Ok(Handle { analytics, postgres, probes, work: tasks })
 }
 
 /// The pause before the next pass: longer the more have failed.

@@ -31,6 +31,7 @@ struct Args {
 
 fn main() -> ExitCode {
     logs::init(logs::DEFAULT_FILTER, LogFormat::Text);
+    service::metrics::install();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -54,8 +55,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
     }
     let settings = Settings::check(&loaded)?;
     let tasks = Tasks::new();
-    analytics::start(settings, &tasks, SystemClock::shared(), &Health::default()).await?;
+    let handle = analytics::start(settings, &tasks, SystemClock::shared(), &Health::default()).await?;
     let outcome = tasks.until_signal().await;
-    tasks.stop(SHUTDOWN_GRACE).await?;
-    Ok(outcome?)
+    let stopped = handle.stop(SHUTDOWN_GRACE).await;
+    // Why it ended comes before what ending met.
+    outcome?;
+    Ok(stopped?)
 }

@@ -70,12 +70,12 @@ async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
     let mut parts = BTreeMap::new();
     let mut is_ready = true;
     for (name, state) in app.health().parts() {
+        is_ready &= state == health::State::Ready;
+        let word = state.word();
         let text = match state {
-            health::State::Ready => "ready".to_owned(),
-            health::State::Starting(waits_for) => shown("starting", waits_for),
-            health::State::Failing(reason) => shown("failing", reason),
+            health::State::Ready => word.to_owned(),
+            health::State::Starting(why) | health::State::Failing(why) => shown(word, why),
         };
-        is_ready &= text == "ready";
         parts.insert(name.to_owned(), text);
     }
     let database = match app.db().read().await {
@@ -93,7 +93,7 @@ async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
 /// Metrics in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "platform", responses((status = 200, content_type = "text/plain")))]
 async fn metrics() -> Response {
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+    let kind = [(header::CONTENT_TYPE, service::metrics::CONTENT_TYPE)];
     (kind, service::metrics::render()).into_response()
 }
 

@@ -29,7 +29,10 @@ use std::{
     time::Duration,
 };
 
-use service::{SharedClock, Tasks};
+use service::{
+    SharedClock, Tasks,
+    responder::{ListenError, Responder},
+};
 use sha2::{Digest, Sha256};
 use tracing::info;
 use wire::{catalog::Catalog, ids::VehicleId, time::Timestamp};
@@ -49,8 +52,7 @@ use crate::{
     source::{LogReader, OwnFramesError, SourceError, replay::Pace},
     spool::{OpenFolderError, SpoolError, SpoolSettings},
     unit::{
-        UnitSettings,
-        http::{ListenError, Responder},
+        UnitSettings, http,
         state::{self, UnitCounts, UnitState},
     },
     uplink::{TlsError, UplinkSettings},
@@ -356,7 +358,7 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     let responder = match settings.unit.listen {
         Some(address) => {
             service::metrics::install();
-            Some(Responder::bind(address).await?)
+            Some(Responder::bind(address, "unit.listen").await?)
         }
         None => None,
     };
@@ -385,7 +387,9 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     if let Some(responder) = responder {
         info!(address = %responder.address(), "answering on loopback");
         handle.address = Some(responder.address());
-        tasks.spawn("loopback", responder.run(handle.clone(), stop));
+        let of = handle.clone();
+        let answer = move |path: String| http::answer(path, of.clone());
+        tasks.spawn("loopback", responder.run(answer, stop));
     }
     Ok(handle)
 }

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use lake::{LakeLocation, LakeSettings, S3Config};
 use serde::{Deserialize, Serialize};
-use service::config::{ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
+use service::{
+    config::{ByteSize, ConfigError, DurationText, Faults, Loaded, Secret},
+    responder::{HttpConfig, HttpSettings},
+};
 
 use crate::{broker, share::Share};
 
@@ -48,6 +51,8 @@ pub struct Config {
     pub device_keys_dir: Option<PathBuf>,
     /// File with the URL of the Redis that last states are shared by.
     pub redis_url_file: Option<PathBuf>,
+    /// Health and metrics by HTTP.
+    pub http: HttpConfig,
     /// Keeping the lake in order.
     pub maintenance: MaintenanceConfig,
 }
@@ -104,6 +109,7 @@ impl Default for Config {
             signatures: SignaturePolicy::Enrolled,
             device_keys_dir: None,
             redis_url_file: None,
+            http: HttpConfig::default(),
             maintenance: MaintenanceConfig::default(),
         }
     }
@@ -151,6 +157,8 @@ pub struct Settings {
     pub device_keys_dir: Option<PathBuf>,
     /// The URL in [`Config::redis_url_file`], or `REDIS_URL` of the environment.
     pub last_state_url: Option<Secret>,
+    /// See [`Config::http`]; `None` for none.
+    pub http: Option<HttpSettings>,
     /// See [`Config::maintenance`].
     pub maintenance: MaintenanceSettings,
 }
@@ -228,6 +236,7 @@ impl Settings {
         let broker = broker_settings(&config.broker, &mut faults);
         let last_state_url = faults
             .check("redis_url_file", Secret::from_file_or_env(config.redis_url_file.as_deref(), "REDIS_URL"));
+        let http = config.http.check(&mut faults);
         let maintenance = config.maintenance.check(&mut faults);
         let lake = match LakeSettings::check(config.lake, &config.s3) {
             Ok(lake) => Some(lake),
@@ -252,6 +261,7 @@ impl Settings {
             signatures: config.signatures,
             device_keys_dir: config.device_keys_dir,
             last_state_url: last_state_url.flatten(),
+            http,
             maintenance,
         });
         faults.finish(settings)

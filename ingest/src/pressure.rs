@@ -36,7 +36,7 @@ impl Pressure {
     /// Both ends.
     pub fn new(policy: WaitPolicy, clock: SharedClock) -> (Self, Gate) {
         let (sender, since_us) = watch::channel(None);
-        (Self(sender), Gate { since_us, policy, clock, told_until_us: Mutex::default() })
+        (Self(sender), Gate { held: Held { since_us, policy, clock }, told_until_us: Mutex::default() })
     }
 
     /// A commit begins.
@@ -50,17 +50,23 @@ impl Pressure {
     }
 }
 
-/// Intake's end.
-#[derive(Debug)]
-pub struct Gate {
+/// How long the lake has not taken what it was given.
+#[derive(Debug, Clone)]
+pub struct Held {
     since_us: watch::Receiver<Option<i64>>,
     policy: WaitPolicy,
     clock: SharedClock,
+}
+
+/// Intake's end.
+#[derive(Debug)]
+pub struct Gate {
+    held: Held,
     /// Until when vehicles have been told to wait.
     told_until_us: Mutex<HashMap<VehicleId, i64>>,
 }
 
-impl Gate {
+impl Held {
     /// For how long the commit in progress has taken.
     fn busy(&self) -> Option<Duration> {
         let since_us = (*self.since_us.borrow())?;
@@ -69,16 +75,23 @@ impl Gate {
     }
 
     /// The same once vehicles are to wait.
-    fn closed_for(&self) -> Option<Duration> {
+    pub(crate) fn closed_for(&self) -> Option<Duration> {
         self.busy().filter(|busy| *busy >= self.policy.after)
+    }
+}
+
+impl Gate {
+    /// What it goes by, for who else wants to know.
+    pub(crate) fn held(&self) -> Held {
+        self.held.clone()
     }
 
     /// Waits until they are.
     pub(crate) async fn closed(&self) {
-        let mut since_us = self.since_us.clone();
+        let mut since_us = self.held.since_us.clone();
         loop {
             since_us.borrow_and_update();
-            let left = self.busy().map(|busy| self.policy.after.saturating_sub(busy));
+            let left = self.held.busy().map(|busy| self.held.policy.after.saturating_sub(busy));
             let due = async {
                 match left {
                     Some(left) => tokio::time::sleep(left).await,
@@ -101,18 +114,18 @@ impl Gate {
     /// How long this vehicle is to be told to wait: nothing while a wait it was told goes on.
     pub(crate) fn wait_for(&self, vehicle_id: &VehicleId) -> Option<u32> {
         let mut told_until_us = self.told_until_us.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(busy) = self.closed_for() else {
+        let Some(busy) = self.held.closed_for() else {
             told_until_us.clear();
             return None;
         };
-        let now_us = self.clock.monotonic_us();
+        let now_us = self.held.clock.monotonic_us();
         if told_until_us.get(vehicle_id).is_some_and(|until_us| *until_us > now_us) {
             return None;
         }
         if told_until_us.len() >= TOLD_MAX {
             told_until_us.clear();
         }
-        let wait_s = busy.min(self.policy.max).as_secs().max(1);
+        let wait_s = busy.min(self.held.policy.max).as_secs().max(1);
         let until_us = now_us.saturating_add(micros(Duration::from_secs(wait_s)));
         told_until_us.insert(vehicle_id.clone(), until_us);
         u32::try_from(wait_s).ok()

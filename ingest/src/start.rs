@@ -1,12 +1,23 @@
 //! Starting ingest: bind first, then read the lake, then receive.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use lake::{
     Lake, OpenLakeError,
     store::{LakeLock, LockError},
 };
-use service::{SharedClock, Tasks, config::Secret, logs::chain, tasks::StopError};
+use service::{
+    SharedClock, Tasks,
+    config::Secret,
+    health::{Health, State},
+    logs::chain,
+    responder::{ListenError, Probes},
+    tasks::StopError,
+};
 use tokio::sync::{broadcast, mpsc, watch};
 use wire::last_state::LastState;
 
@@ -22,9 +33,13 @@ use crate::{
     },
     maintenance::Maintenance,
     pipeline::{Counters, FlushPolicy, Pipeline, Stats},
-    pressure::Pressure,
+    pressure::{Held, Pressure},
     verify::Verifier,
 };
+
+/// What `/ready` tells of: subscribed at the broker, and the lake takes commits.
+const BROKER_PART: &str = "broker";
+const LAKE_PART: &str = "lake";
 
 /// Why ingest cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +47,9 @@ pub enum StartError {
     /// The embedded broker.
     #[error("cannot start the embedded broker")]
     Broker(#[from] BrokerError),
+    /// Health and metrics.
+    #[error("cannot answer by HTTP")]
+    Http(#[from] ListenError),
     /// The lake's place.
     #[error("cannot open the lake")]
     Lake(#[from] OpenLakeError),
@@ -56,11 +74,21 @@ pub struct Handle {
     pipeline: Tasks,
     maintenance: Tasks,
     changes: broadcast::Sender<Arc<LastState>>,
+    probes: Option<Probes>,
     _lock: Arc<LakeLock>,
 }
 
 /// Starts ingest; its address is that of the embedded broker, if it has one.
 pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Result<Handle, StartError> {
+    let (connected_in, connected) = watch::channel(false);
+    let lake_held = Arc::new(OnceLock::new());
+    let probes = match settings.http {
+        Some(http) => {
+            let look = readiness(connected.clone(), Arc::clone(&lake_held));
+            Some(Probes::start(http, &Health::default(), tasks, look).await?)
+        }
+        None => None,
+    };
     let lake = Lake::create_at(&settings.lake).await?;
     let lock = Arc::new(lake.lock_as_writer()?);
     let (address, broker) = match settings.broker {
@@ -87,6 +115,8 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     let verifier = Verifier::new(lake, keys, settings.signatures, settings.clock_ahead_max);
     let counters = Arc::new(Counters::default());
     let (pressure, gate) = Pressure::new(settings.wait, clock.clone());
+    // The lake has been opened and claimed: from now on it is as ready as its commits are.
+    lake_held.get_or_init(|| gate.held());
     let intake = Intake::new(&broker, settings.share, gate, Arc::clone(&counters));
     let changes = last_states.changes();
     let pipeline = Pipeline {
@@ -103,7 +133,6 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         clock,
     };
     let (queue_in, queue_out) = mpsc::channel(settings.intake_queue_len_max);
-    let (connected_in, connected) = watch::channel(false);
     // Groups: on a stop intake closes first, then the pipeline commits what it has.
     let (intake_tasks, pipeline_tasks, maintenance_tasks) = (tasks.group(), tasks.group(), tasks.group());
     let stop = pipeline_tasks.stop_token();
@@ -126,8 +155,26 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         pipeline: pipeline_tasks,
         maintenance: maintenance_tasks,
         changes,
+        probes,
         _lock: lock,
     })
+}
+
+/// Sets the parts as they are when somebody asks.
+fn readiness(connected: watch::Receiver<bool>, lake_held: Arc<OnceLock<Held>>) -> impl Fn(&Health) {
+    move |health| {
+        let broker = match *connected.borrow() {
+            true => State::Ready,
+            false => State::Starting("the broker's grant of all subscriptions".to_owned()),
+        };
+        let lake = match lake_held.get().map(Held::closed_for) {
+            None => State::Starting("its share of the lake".to_owned()),
+            Some(None) => State::Ready,
+            Some(Some(held)) => State::Failing(format!("takes no commit since {} s", held.as_secs())),
+        };
+        health.set(BROKER_PART, broker);
+        health.set(LAKE_PART, lake);
+    }
 }
 
 /// What is known so far, and where changes go beyond this process.
@@ -155,6 +202,11 @@ impl Handle {
         self.broker
     }
 
+    /// Where health and metrics are answered, if they are.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.probes.as_ref().map(Probes::address)
+    }
+
     /// Counts since the start.
     pub fn stats(&self) -> Stats {
         self.counters.snapshot()
@@ -172,10 +224,17 @@ impl Handle {
         drop(connected.wait_for(|is| *is).await);
     }
 
-    /// Closes intake, commits what is buffered, ends.
+    /// Says so at `/ready`, closes intake, commits what is buffered, ends.
     pub async fn stop(&self, grace: Duration) -> Result<(), StopError> {
+        if let Some(probes) = &self.probes {
+            probes.leave().await;
+        }
         self.intake.stop(grace).await?;
         self.pipeline.stop(grace).await?;
-        self.maintenance.stop(grace).await
+        self.maintenance.stop(grace).await?;
+        match &self.probes {
+            Some(probes) => probes.close(grace).await,
+            None => Ok(()),
+        }
     }
 }

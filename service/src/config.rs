@@ -172,7 +172,7 @@ impl Faults {
 }
 
 /// A duration written `"10s"`, `"5m"`, `"250ms"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DurationText(pub Duration);
 
 /// A size in bytes written `"64MiB"`, `"1GB"`, `"512"`.

@@ -16,6 +16,17 @@ pub enum State {
     Failing(String),
 }
 
+impl State {
+    /// Its name, as `/ready` writes it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Starting(_) => "starting",
+            Self::Ready => "ready",
+            Self::Failing(_) => "failing",
+        }
+    }
+}
+
 /// The parts of a process and their states, shared.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<RwLock<BTreeMap<&'static str, State>>>);

@@ -1,8 +1,9 @@
 //! What every process of Roadlake does, and nothing of what it does it for.
 //!
 //! Owns: reading configuration ([`config`]), the clock ([`clock`]), logs ([`logs`]), metrics
-//! ([`metrics`]), supervised tasks and orderly stops ([`tasks`]), health ([`health`]), exit
-//! codes ([`exit`]) and which cryptography TLS uses ([`tls`]). It knows no vehicle, no lake and no HTTP.
+//! ([`metrics`]), supervised tasks and orderly stops ([`tasks`]), health ([`health`]), the few paths
+//! that probes and Prometheus ask a process for ([`responder`]), exit codes ([`exit`]) and which
+//! cryptography TLS uses ([`tls`]). It knows no vehicle, no lake and no other HTTP.
 //!
 //! Every process crate has a raw `Config` (serde, unknown keys refused), a checked `Settings`,
 //! and `start(settings, &Tasks, clock) -> Handle`; its `main` loads, starts and waits.
@@ -13,6 +14,7 @@ pub mod exit;
 pub mod health;
 pub mod logs;
 pub mod metrics;
+pub mod responder;
 pub mod tasks;
 pub mod tls;
 
