@@ -96,7 +96,11 @@ fn batches(table: Table, catalog: &Arc<Catalog>, chance: &mut Chance) -> Vec<Ver
                 monotonic_base_us: 0,
                 groups,
                 gaps: Vec::new(),
-                clock: if sequence % 4 == 0 { ClockState::Corrected } else { ClockState::Synchronized },
+                clock: if sequence.is_multiple_of(4) {
+                    ClockState::Corrected
+                } else {
+                    ClockState::Synchronized
+                },
             },
             catalog: Arc::clone(catalog),
             received_at: Timestamp(1_700_000_100_000_000 + sequence.cast_signed()),
