@@ -26,7 +26,7 @@ use wire::time::Timestamp;
 use super::{
     booking_saga::{booked, only_wallet, stopped},
     bookings::{Fleet, fleet, send, wish},
-    follow::{follower, killed_after, open},
+    follow::{follower, killed_after, killed_at, open},
 };
 use crate::{
     fake_lake::{FakeLake, revised, trip, withdrawn},
@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Points at which the follower is killed.
-const KILLS: usize = 40;
+const KILLS: usize = 30;
 /// What four hours cost, as no trip has come in.
 const ESTIMATE: i64 = 2_525;
 /// What a trip of an hour and 10 km costs: 8.70 and a quarter.
@@ -309,14 +309,12 @@ fn late(lake: &FakeLake) {
 async fn killed_anywhere_a_late_trip_is_settled_once() {
     let clean = finished_place(3_000).await;
     let mut expected: Option<Outcome> = None;
-    let mut kills = 0;
-    let mut killed = async |polls: usize| {
+    killed_at(KILLS, async |polls| {
         let place = clean.copy().await;
         let lake = Arc::new(FakeLake::default());
         late(&lake);
         let db = open(&place).await;
-        let (finished, done) =
-            killed_after(polls, follower(&db, &lake, Arc::new(BookedTrips::default())).step()).await;
+        let cut = killed_after(polls, follower(&db, &lake, Arc::new(BookedTrips::default())).step()).await;
         db.close().await;
         let db = open(&place).await;
         let again = follower(&db, &lake, Arc::new(BookedTrips::default()));
@@ -330,14 +328,9 @@ async fn killed_anywhere_a_late_trip_is_settled_once() {
             Some(expected) => assert_eq!(&found, expected, "killed after {polls} polls"),
         }
         expected.get_or_insert(found);
-        kills += usize::from(!finished);
-        done
-    };
-    let whole = killed(usize::MAX).await;
-    for polls in (1..whole).step_by(whole.div_ceil(KILLS)) {
-        killed(polls).await;
-    }
-    assert!(kills > KILLS / 3, "only {kills} points of {whole} were cut off at");
+        cut
+    })
+    .await;
 }
 
 /// What may happen after a booking is finished.

@@ -25,7 +25,7 @@ use wire::time::Timestamp;
 use super::{
     Server,
     bookings::{Fleet, fleet},
-    follow::{killed_after, open},
+    follow::{killed_after, killed_at, open},
 };
 use crate::place::Place;
 
@@ -205,16 +205,9 @@ async fn act_out(clean_place: &Place, scenario: Scenario, polls: usize) -> (bool
     outcome
 }
 
-async fn killed_everywhere(scenario: Scenario, points: usize) {
+async fn killed_everywhere(scenario: Scenario, kills: usize) {
     let place = prepared(10_000).await;
-    let (finished, whole) = act_out(&place, scenario, usize::MAX).await;
-    assert!(finished);
-    let mut kills = 0;
-    for polls in (1..whole).step_by(whole.div_ceil(points)) {
-        let (finished, _) = act_out(&place, scenario, polls).await;
-        kills += usize::from(!finished);
-    }
-    assert!(kills > points / 3, "only {kills} points of {whole} were cut off at");
+    killed_at(kills, async |polls| act_out(&place, scenario, polls).await).await;
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Points at which a follower is killed.
-const KILLS: usize = 60;
+const KILLS: usize = 40;
 
 /// Billing that fails once, at its n-th trip.
 #[derive(Debug)]
@@ -166,17 +166,39 @@ pub(super) async fn killed_after<F: Future>(polls: usize, future: F) -> (bool, u
     .await
 }
 
+/// Acts a story out whole, then so many times with a kill after some number of polls, spread over all
+/// of it. `act` gets the polls, and says whether the story came to its end and after how many.
+///
+/// How often a future is polled depends on how busy the machine is, so no run says how many points there
+/// are: the shortest that came to its end so far bounds where the next kills are tried.
+pub(super) async fn killed_at(kills: usize, mut act: impl AsyncFnMut(usize) -> (bool, usize)) {
+    let (finished, mut shortest) = act(usize::MAX).await;
+    assert!(finished);
+    let (mut done, mut tried) = (0, 0);
+    while done < kills {
+        assert!(tried < 4 * kills, "only {done} of {tried} tries were cut off, of {shortest} polls");
+        // The golden ratio's multiples fill the interval evenly, however many are taken.
+        let part = (0.5 + tried as f64 * 0.618_033_988_749_895).fract();
+        tried += 1;
+        let polls = 1 + (part * (shortest.max(2) - 1) as f64) as usize;
+        match act(polls).await {
+            (true, polls) => shortest = shortest.min(polls),
+            (false, _) => done += 1,
+        }
+    }
+}
+
 #[tokio::test]
 async fn killed_at_any_await_and_opened_again_it_goes_on_exactly_once() {
     let clean = prepared().await;
     let expected = undisturbed(&clean).await;
-    let mut kills = 0;
-    let mut killed = async |polls: usize| {
+    // Each is a database of its own, with its writes to the disk: some dozens, spread over all.
+    killed_at(KILLS, async |polls| {
         let place = clean.copy().await;
         let lake = Arc::new(FakeLake::default());
         fill(&lake);
         let db = open(&place).await;
-        let (finished, done) = killed_after(polls, follower(&db, &lake, Arc::new(Billing)).step()).await;
+        let cut = killed_after(polls, follower(&db, &lake, Arc::new(Billing)).step()).await;
         db.close().await;
 
         let db = open(&place).await;
@@ -184,15 +206,9 @@ async fn killed_at_any_await_and_opened_again_it_goes_on_exactly_once() {
         while again.step().await.unwrap() > 0 {}
         assert_eq!(story(&db).await, expected, "killed after {polls} polls");
         db.close().await;
-        kills += usize::from(!finished);
-        done
-    };
-    let whole = killed(usize::MAX).await;
-    // Each is a database of its own, with its writes to the disk: some dozens, spread over all.
-    for polls in (1..whole).step_by(whole.div_ceil(KILLS)) {
-        killed(polls).await;
-    }
-    assert!(kills > KILLS / 3, "only {kills} points of {whole} were cut off at");
+        cut
+    })
+    .await;
 }
 
 #[tokio::test]
