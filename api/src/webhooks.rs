@@ -30,7 +30,7 @@ use crate::{
     db::Conn,
     events::{self, NewEvent},
     fault::{DomainError, Faults},
-    ids::{OrganizationId, WebhookDeliveryId, WebhookEndpointId},
+    ids::{WebhookDeliveryId, WebhookEndpointId},
     page::{Cursor, Page, limit_of},
     users::check_organization,
 };

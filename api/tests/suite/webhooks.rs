@@ -146,10 +146,9 @@ fn path(endpoint: &Value, rest: &str) -> String {
 
 /// Waits until its newest delivery is as wanted.
 async fn newest(server: &Server, endpoint: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
-    let page = server.until(&path(endpoint, "/deliveries"), |page| {
-        page["data"].as_array().unwrap().first().is_some_and(&wanted)
-    });
-    page.await["data"][0].clone()
+    let deliveries = path(endpoint, "/deliveries");
+    let is_wanted = |page: &Value| page["data"].as_array().unwrap().first().is_some_and(&wanted);
+    server.until(&deliveries, is_wanted).await["data"][0].clone()
 }
 
 #[tokio::test]
