@@ -28,7 +28,7 @@ use crate::{
     permissions::{self, Reach, Rule, Thing},
     trips,
     users::{keys, people, secret::KeyText},
-    vehicles,
+    vehicles, webhooks,
 };
 
 /// Names a request in the log, the audit log and the answer.
@@ -231,6 +231,7 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Tariff => "tariff",
         Thing::Invoice => "invoice",
         Thing::Booking => "booking",
+        Thing::WebhookEndpoint => "webhook endpoint",
     }
 }
 
@@ -268,6 +269,10 @@ async fn is_own(
         },
         Thing::Booking => match id.parse() {
             Ok(id) => Some(bookings::get(conn, &id).await?.organization_id),
+            Err(_) => None,
+        },
+        Thing::WebhookEndpoint => match id.parse() {
+            Ok(id) => webhooks::get(conn, &id).await?.organization_id,
             Err(_) => None,
         },
     };

@@ -2,7 +2,7 @@
 //!
 //! *Owns* the tables `events` and `outbox`. *Does not own* what events mean: each domain names
 //! its own. An event is appended in the transaction that projects it; an outbox row goes with
-//! each, for delivery by webhooks. `GET /v1/events` pages over the log.
+//! each, for delivery by `webhooks`. `GET /v1/events` pages over the log.
 
 use std::str::FromStr;
 

@@ -164,6 +164,14 @@ prefixed_id!(
     /// A domain event.
     EventId, "event", "evt_"
 );
+prefixed_id!(
+    /// An address that is told of events.
+    WebhookEndpointId, "webhook endpoint", "whe_"
+);
+prefixed_id!(
+    /// An event for such an address.
+    WebhookDeliveryId, "webhook delivery", "whd_"
+);
 
 #[cfg(test)]
 mod tests {

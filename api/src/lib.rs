@@ -9,7 +9,7 @@
 //! Main path: [`trips::follow`] projects each version of the lake's `trips` table in one database
 //! transaction with its events, mileage and invoice lines, exactly once; `billing/rating.rs` makes
 //! the amounts; `billing/evidence.rs` proves a line again from the lake; `bookings/saga.rs` takes the
-//! steps of a booking. Requests: [`serve`] routes them, `manners.rs` limits their time, `entry.rs` says who asks and whether they may (by
+//! steps of a booking; `webhooks/deliver.rs` tells other programs what happened. Requests: [`serve`] routes them, `manners.rs` limits their time, `entry.rs` says who asks and whether they may (by
 //! `permissions.rs`), `extract.rs` reads them, a domain's `http.rs` answers, `error.rs` makes
 //! problem details of what failed, and `audit.rs` keeps who changed what.
 //!
@@ -51,6 +51,7 @@ mod ticks;
 pub mod trips;
 pub mod users;
 pub mod vehicles;
+pub mod webhooks;
 
 pub use config::{Config, Settings};
 pub use demo::seed_demo;

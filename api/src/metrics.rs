@@ -38,6 +38,11 @@ pub(crate) fn evidence_checked(agrees: bool) {
     counter!("roadlake_api_evidence_checks_total", "outcome" => outcome).increment(1);
 }
 
+/// A webhook was attempted: `delivered`, `pending` when it will be again, or `failed`.
+pub(crate) fn webhook_attempted(outcome: &'static str) {
+    counter!("roadlake_api_webhook_attempts_total", "outcome" => outcome).increment(1);
+}
+
 /// A payment was tried. These four have the names that operators of fleets asked for.
 pub(crate) fn payment_attempted(payment_method: &'static str, amount_range: &'static str) {
     counter!("payment_attempts_total", "payment_method" => payment_method, "amount_range" => amount_range)

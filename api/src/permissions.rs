@@ -33,6 +33,7 @@ pub(crate) enum Thing {
     Tariff,
     Invoice,
     Booking,
+    WebhookEndpoint,
 }
 
 /// Who may call a route.
@@ -128,6 +129,21 @@ pub(crate) const RULES: &[Rule] = &[
     rule("POST", "/v1/bookings/{id}/cancel", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
     rule("POST", "/v1/bookings/{id}/start", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
     rule("POST", "/v1/bookings/{id}/finish", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
+    // webhooks
+    rule("GET", "/v1/webhook-endpoints", NOBODY_ELSE, Reach::Narrowed),
+    rule("POST", "/v1/webhook-endpoints", NOBODY_ELSE, Reach::Narrowed),
+    rule("GET", "/v1/webhook-endpoints/{id}", NOBODY_ELSE, Reach::Of(Thing::WebhookEndpoint)),
+    rule("PATCH", "/v1/webhook-endpoints/{id}", NOBODY_ELSE, Reach::Of(Thing::WebhookEndpoint)),
+    rule("DELETE", "/v1/webhook-endpoints/{id}", NOBODY_ELSE, Reach::Of(Thing::WebhookEndpoint)),
+    rule("POST", "/v1/webhook-endpoints/{id}/rotate-secret", NOBODY_ELSE, Reach::Of(Thing::WebhookEndpoint)),
+    rule("POST", "/v1/webhook-endpoints/{id}/ping", NOBODY_ELSE, Reach::Of(Thing::WebhookEndpoint)),
+    rule("GET", "/v1/webhook-endpoints/{id}/deliveries", NOBODY_ELSE, Reach::Of(Thing::WebhookEndpoint)),
+    rule(
+        "POST",
+        "/v1/webhook-endpoints/{id}/deliveries/{delivery_id}/replay",
+        NOBODY_ELSE,
+        Reach::Of(Thing::WebhookEndpoint),
+    ),
     // of no domain
     rule("POST", "/v1/sql", &[Analyst], Reach::Narrowed),
     rule("GET", "/v1/events", &[Analyst], Reach::Operator),

@@ -41,6 +41,11 @@ use crate::{
     },
     users::{self, keys::Uses, notifications::InApp, secret::Hashing},
     vehicles,
+    webhooks::{
+        self,
+        deliver::Deliverer,
+        send::{Http, Sender},
+    },
 };
 
 /// Secrets that may be tried for one key; a burst is twice as many.
@@ -66,6 +71,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error("cannot use the api's database")]
     Database(#[from] DbError),
+    /// Webhooks cannot be sent.
+    #[error("cannot make a client for webhooks; check the machine's root certificates")]
+    Webhooks(#[from] reqwest::Error),
 }
 
 /// A running api.
@@ -158,6 +166,14 @@ pub async fn start(
         Ok(())
     });
 
+    let sender: Arc<dyn Sender> = Arc::new(Http::new()?);
+    let deliverer = Deliverer { db: db.clone(), sender, clock: Arc::clone(&clock) };
+    let stop = tasks.stop_token();
+    tasks.spawn("api webhooks", async move {
+        deliverer.run(interval, stop).await;
+        Ok(())
+    });
+
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -219,6 +235,7 @@ fn described_routes() -> OpenApiRouter<App> {
         .merge(trips::http::routes())
         .merge(billing::http::routes())
         .merge(bookings::http::routes())
+        .merge(webhooks::http::routes())
         .merge(sql::routes())
         .merge(platform::routes())
 }

@@ -30,6 +30,7 @@ mod sqlite {
     mod tiers;
     mod two_writers;
     mod wallets;
+    mod webhooks;
 }
 
 #[path = "."]
@@ -51,4 +52,5 @@ mod postgres {
     mod tiers;
     mod two_writers;
     mod wallets;
+    mod webhooks;
 }
