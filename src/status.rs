@@ -94,9 +94,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         ]);
     }
     terminal::text(&format!(
-        "{} vehicles, {heard_count} heard of within {} min; {fault_count} open faults; in the last 24 h {trip_count} trips, \
+        "{} {}, {heard_count} heard of within {} min; {fault_count} open faults; in the last 24 h {trip_count} trips, \
          {distance_km:.1} km\n\n{}",
         result.rows.len(),
+        if result.rows.len() == 1 { "vehicle" } else { "vehicles" },
         HEARD_S / 60,
         terminal::aligned(&lines)
     ))
