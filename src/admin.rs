@@ -25,7 +25,7 @@ use lake::{
 use service::{SharedClock, clock::SystemClock, config::Loaded};
 use wire::ids::VehicleId;
 
-use crate::place::PlaceArguments;
+use crate::{place::PlaceArguments, terminal};
 
 /// What `roadlake admin` takes.
 #[derive(Debug, clap::Args)]
@@ -210,13 +210,13 @@ impl Admin {
             let mut table = self.lake.open_table(kind).await?;
             all.push(table.status(&self.settings.maintenance.policy, self.now_ms()).await?);
         }
-        if self.is_json { show::json(&serde_json::json!({ "tables": all })) } else { show::status(&all) }
+        if self.is_json { terminal::json(&serde_json::json!({ "tables": all })) } else { show::status(&all) }
     }
 
     async fn verify(&self) -> anyhow::Result<()> {
         let audit = self.lake.audit(&self.settings.maintenance.policy).await?;
         if self.is_json {
-            show::json(&audit)?
+            terminal::json(&audit)?
         } else {
             show::audit(&audit)?
         }
@@ -243,7 +243,7 @@ impl Admin {
             };
             all.push((kind.name(), done));
         }
-        if self.is_json { show::json(&show::by_table(&all)) } else { show::compacted(&all) }
+        if self.is_json { terminal::json(&show::by_table(&all)) } else { show::compacted(&all) }
     }
 
     async fn vacuum(
@@ -262,7 +262,7 @@ impl Admin {
             let mut table = self.lake.open_table(kind).await?;
             all.push((kind.name(), table.vacuum(keep, short).await?));
         }
-        if self.is_json { show::json(&show::by_table(&all)) } else { show::vacuumed(&all) }
+        if self.is_json { terminal::json(&show::by_table(&all)) } else { show::vacuumed(&all) }
     }
 
     async fn erase(&self, whose: &Whose, before: Day, tables: &[TableName]) -> anyhow::Result<()> {
@@ -282,7 +282,7 @@ impl Admin {
             };
             all.push((kind.name(), done));
         }
-        if self.is_json { show::json(&show::by_table(&all)) } else { show::erased(&all) }
+        if self.is_json { terminal::json(&show::by_table(&all)) } else { show::erased(&all) }
     }
 
     async fn list(&self, which: &Which, limit: u32) -> anyhow::Result<()> {
@@ -301,7 +301,7 @@ impl Admin {
         let session = analytics::sql_cli::Session::open(&self.settings.lake, self.clock.clone()).await?;
         let format =
             if self.is_json { analytics::sql_cli::Format::Json } else { analytics::sql_cli::Format::Table };
-        show::text(&session.run(&query, format).await?)
+        terminal::text(&session.run(&query, format).await?)
     }
 
     async fn replay(&self, which: Which) -> anyhow::Result<()> {
@@ -312,7 +312,7 @@ impl Admin {
             clock_ahead_max: self.settings.clock_ahead_max,
         };
         let done = replay(&self.lake, &selection, judgement, self.clock.clone()).await?;
-        if self.is_json { show::json(&done) } else { show::replayed(&done) }
+        if self.is_json { terminal::json(&done) } else { show::replayed(&done) }
     }
 
     /// The tables named, or all there are.

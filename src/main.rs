@@ -2,17 +2,22 @@
 //!
 //! Wiring only. [`stack`] starts ingest, analytics and api together; [`demo`] adds vehicles to it,
 //! [`serve`] runs it for real ones, [`sql`] asks its lake, [`import`] backfills it, [`export`]
-//! writes its trips as tracks, [`load`] tries what it bears, [`admin`] looks after it.
+//! writes its trips as tracks, [`status`] and [`trips`] show them in a terminal, [`load`] tries what it bears,
+//! [`admin`] looks after it, [`manual`] tells shells and `man` of all these.
 
 mod admin;
 mod demo;
 mod export;
 mod import;
 mod load;
+mod manual;
 mod place;
 mod serve;
 mod sql;
 mod stack;
+mod status;
+mod terminal;
+mod trips;
 
 use std::process::ExitCode;
 
@@ -35,6 +40,10 @@ enum Command {
     Serve(serve::Arguments),
     /// Ask the lake in SQL; without a query, a prompt
     Sql(sql::Arguments),
+    /// The fleet on one screen: when each vehicle was heard of, its levels, faults and trips
+    Status(status::Arguments),
+    /// The newest trips, a line each
+    Trips(trips::Arguments),
     /// Backfill the history of a vehicle from a CSV or Parquet file
     Import(import::Arguments),
     /// Write the tracks of trips as GPX or GeoJSON
@@ -43,6 +52,10 @@ enum Command {
     Load(load::Arguments),
     /// Look after the data: how it stands, whether it is whole, and putting it in order by hand
     Admin(admin::Arguments),
+    /// A script that completes these commands in a shell
+    Completions(manual::CompletionsArguments),
+    /// The man pages of these commands
+    Man(manual::ManArguments),
 }
 
 fn main() -> ExitCode {
@@ -54,8 +67,12 @@ fn main() -> ExitCode {
         | Command::Sql(_)
         | Command::Import(_)
         | Command::Export(_)
+        | Command::Status(_)
+        | Command::Trips(_)
         | Command::Load(_)
-        | Command::Admin(_) => "error,rumqttd=off,rumqttc=off",
+        | Command::Admin(_)
+        | Command::Completions(_)
+        | Command::Man(_) => "error,rumqttd=off,rumqttc=off",
     };
     logs::init(filter, logs::LogFormat::Text);
     service::metrics::install();
@@ -69,7 +86,11 @@ fn main() -> ExitCode {
                 Command::Import(a) => Box::pin(import::run(a)).await,
                 Command::Export(a) => Box::pin(export::run(a)).await,
                 Command::Load(a) => Box::pin(load::run(a)).await,
+                Command::Status(a) => Box::pin(status::run(a)).await,
+                Command::Trips(a) => Box::pin(trips::run(a)).await,
                 Command::Admin(a) => Box::pin(admin::run(a)).await,
+                Command::Completions(a) => manual::completions(&a),
+                Command::Man(a) => manual::man(&a),
             }
         }),
     };

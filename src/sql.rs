@@ -1,49 +1,42 @@
 //! `roadlake sql`: a query, or a prompt.
 
-use std::{
-    io::{IsTerminal, Write},
-    path::PathBuf,
-};
+use std::{io::IsTerminal, path::PathBuf};
 
-use analytics::sql_cli::{Format, Session, SqlCliError};
+use analytics::sql_cli::{Format, Session};
 use rustyline::{DefaultEditor, error::ReadlineError};
 use service::{clock::SystemClock, logs};
 
-use crate::place::PlaceArguments;
+use crate::{place::PlaceArguments, terminal};
 
 /// What `roadlake sql` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: PlaceArguments,
-    /// table, csv or json
+    /// table, csv, json, or chart: a bar a row, as long as its last number
     #[arg(long, default_value = "table")]
     format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     /// The query; without one, a prompt
     query: Option<String>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let session = Session::open(&arguments.place.lake()?, SystemClock::shared()).await?;
+    let format = if arguments.json { Format::Json } else { arguments.format };
     if let Some(query) = &arguments.query {
-        return print(&session.run(query, arguments.format).await?);
+        return terminal::text(&session.run(query, format).await?);
     }
     if !std::io::stdin().is_terminal() {
         let script = std::io::read_to_string(std::io::stdin())?;
         for query in script.split(';').filter(|q| !q.trim().is_empty()) {
-            print(&session.run(query, arguments.format).await?)?;
+            terminal::text(&session.run(query, format).await?)?;
         }
         return Ok(());
     }
-    prompt(&session, arguments.format).await
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // `roadlake sql … | head` is a quiet end.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other.map_err(SqlCliError::Write)?),
-    }
+    prompt(&session, format).await
 }
 
 async fn prompt(session: &Session, format: Format) -> anyhow::Result<()> {
@@ -80,7 +73,7 @@ async fn prompt(session: &Session, format: Format) -> anyhow::Result<()> {
         }
         drop(editor.add_history_entry(format!("{};", text.trim())));
         match session.run(&text, format).await {
-            Ok(result) => print(&result)?,
+            Ok(result) => terminal::text(&result)?,
             Err(error) => eprintln!("error: {}", logs::chain(&error)),
         }
     }

@@ -12,7 +12,7 @@
 #[path = "support/pipeline.rs"]
 mod pipeline;
 
-use std::io::Read;
+use std::{io::Read, path::Path, process::Command};
 
 use edge_agent::source::replay::Pace;
 use pipeline::{Pipeline, REAL_CAR, real_car, within};
@@ -82,5 +82,60 @@ async fn one_frame_becomes_a_reading_a_trip_and_an_invoice_line() {
     // The demo's tariff: 0.29 a kilometre, by whole metres, half a cent up.
     let expected = (distance_m * 0.029).round();
     assert_eq!(line["amount_minor"].as_f64(), Some(expected), "{line}");
+    terminal_commands(&data.path().join("lake"), distance_m).await;
     pipeline.stop().await;
+}
+
+/// What the terminal's commands tell of the same trip, beside the running server.
+async fn terminal_commands(lake: &Path, distance_m: f64) {
+    let lake = lake.to_owned();
+    let said = move |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roadlake"));
+        let output = command.args(arguments).arg("--lake").arg(&lake).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let checks = tokio::task::spawn_blocking(move || {
+        let trips: serde_json::Value = serde_json::from_str(&said(&["trips", "--json"])).unwrap();
+        assert_eq!(trips[0]["distance_m"].as_f64(), Some(distance_m), "{trips}");
+        let line = said(&["trips", "--vehicle", REAL_CAR, "--limit", "1"]);
+        let trip_id = trips[0]["trip_id"].as_str().unwrap();
+        for told in
+            [REAL_CAR, "2021-07-26 04:", &format!("{:.1}", distance_m / 1000.0), trip_id, "██████████"]
+        {
+            assert!(line.contains(told), "{told:?} in {line}");
+        }
+        assert!(said(&["trips", "--from", "2022-01-01T00:00:00Z"]).starts_with("no trips"));
+
+        let status: serde_json::Value = serde_json::from_str(&said(&["status", "--json"])).unwrap();
+        assert_eq!(status[0]["vehicle_id"], REAL_CAR);
+        assert_eq!(status[0]["trip_count_24h"], 0, "it is years ago: {status}");
+        let screen = said(&["status"]);
+        assert!(screen.starts_with("1 vehicle, 0 heard of"), "{screen}");
+        assert!(screen.contains(" d ") && screen.contains(" ago"), "{screen}");
+
+        let chart = said(&["sql", "--format", "chart", "SELECT vehicle_id, distance_m FROM latest_trips"]);
+        assert_eq!(chart, format!("{REAL_CAR}  {distance_m}  {}\n", "█".repeat(40)));
+        assert!(said(&["sql", "--json", "SELECT 1 AS one"]).contains("{\"one\":1}"));
+    });
+    checks.await.unwrap();
+}
+
+#[test]
+fn the_commands_are_told_to_shells_and_to_man() {
+    let said = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_roadlake")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        let script = said(&["completions", shell]);
+        assert!(script.contains("roadlake") && script.contains("trips"), "{shell}: {script}");
+    }
+    assert!(said(&["man"]).contains(".TH roadlake 1"));
+    let folder = tempfile::tempdir().unwrap();
+    said(&["man", "--out", folder.path().to_str().unwrap()]);
+    for page in ["roadlake.1", "roadlake-trips.1", "roadlake-admin-rebuild.1"] {
+        assert!(folder.path().join(page).is_file(), "{page}");
+    }
 }

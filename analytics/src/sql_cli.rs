@@ -26,6 +26,8 @@ pub enum Format {
     Csv,
     /// An array of objects, one a line.
     Json,
+    /// A bar a row, as long as the last of its numbers.
+    Chart,
 }
 
 impl FromStr for Format {
@@ -35,7 +37,8 @@ impl FromStr for Format {
             "table" => Ok(Self::Table),
             "csv" => Ok(Self::Csv),
             "json" => Ok(Self::Json),
-            other => Err(format!("{other:?} is no format; write table, csv or json")),
+            "chart" => Ok(Self::Chart),
+            other => Err(format!("{other:?} is no format; write table, csv, json or chart")),
         }
     }
 }
@@ -99,7 +102,55 @@ pub fn write_result(result: &QueryResult, format: Format, out: &mut impl Write) 
         Format::Table => write_table(result, out),
         Format::Csv => write_csv(result, out),
         Format::Json => write_json(result, out),
+        Format::Chart => write_chart(result, out),
     }
+}
+
+/// Cells of the longest bar.
+const BAR_CELLS: f64 = 40.0;
+
+/// A bar of eighths of a cell, `of` being as long as it gets. What is below zero is drawn lighter.
+pub fn bar(value: f64, of: f64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    if !value.is_finite() || !of.is_finite() || of <= 0.0 {
+        return String::new();
+    }
+    let share = (value.abs() / of).min(1.0);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 320")]
+    let eighths = (share * BAR_CELLS * 8.0).round() as usize;
+    if value < 0.0 {
+        return "░".repeat(eighths.div_ceil(8));
+    }
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+fn write_chart(result: &QueryResult, out: &mut impl Write) -> io::Result<()> {
+    let is_number = |c: &usize| result.rows.iter().any(|row| row[*c].is_number());
+    let Some(drawn) = (0..result.columns.len()).rev().find(is_number) else {
+        // Nothing to draw.
+        return write_table(result, out);
+    };
+    let label = |row: &[Value]| {
+        let cells = row.iter().enumerate().filter(|(c, _)| *c != drawn);
+        cells.map(|(_, value)| plain(value).replace(['\n', '\r', '\t'], " ")).collect::<Vec<_>>().join("  ")
+    };
+    let labels: Vec<String> = result.rows.iter().map(|row| label(row)).collect();
+    let numbers: Vec<String> = result.rows.iter().map(|row| plain(&row[drawn])).collect();
+    let width = |texts: &[String]| texts.iter().map(|text| text.chars().count()).max().unwrap_or(0);
+    let (labels_width, numbers_width) = (width(&labels), width(&numbers));
+    let value = |row: &[Value]| row[drawn].as_f64().unwrap_or(f64::NAN);
+    let longest =
+        result.rows.iter().map(|row| value(row).abs()).filter(|x| x.is_finite()).fold(0.0, f64::max);
+    let padding = |text: &str, width: usize| " ".repeat(width - text.chars().count());
+    for ((row, label), number) in result.rows.iter().zip(&labels).zip(&numbers) {
+        let (after, before) = (padding(label, labels_width), padding(number, numbers_width));
+        writeln!(
+            out,
+            "{}",
+            format!("{label}{after}  {before}{number}  {}", bar(value(row), longest)).trim_end()
+        )?;
+    }
+    Ok(())
 }
 
 /// A value as people read it; null is empty.
@@ -209,6 +260,30 @@ mod tests {
         let want = "+--------+----+\n| b      |  a |\n+--------+----+\n| x, \"y\" | 12 |\n|        |  3 |\n\
                     +--------+----+\n2 rows in 5 ms\n";
         assert_eq!(printed(Format::Table), want);
+    }
+
+    #[test]
+    fn a_chart_draws_the_last_number_beside_the_rest() {
+        let mut result = result();
+        result.rows = vec![
+            vec![Value::from("van-1"), Value::from(8)],
+            vec![Value::from("van-20"), Value::from(-4.5)],
+            vec![Value::from("none"), Value::Null],
+        ];
+        let mut text = Vec::new();
+        write_result(&result, Format::Chart, &mut text).unwrap();
+        let full = "█".repeat(40);
+        let light = "░".repeat(23);
+        let want = format!("van-1      8  {full}\nvan-20  -4.5  {light}\nnone\n");
+        assert_eq!(String::from_utf8(text).unwrap(), want);
+    }
+
+    #[test]
+    fn a_bar_has_eighths_and_no_length_without_a_measure() {
+        assert_eq!(bar(1.0, 40.0), "█");
+        assert_eq!(bar(1.5, 40.0), "█▌");
+        assert_eq!(bar(99.0, 40.0).chars().count(), 40);
+        assert_eq!([bar(1.0, 0.0), bar(f64::NAN, 1.0), bar(0.0, 1.0)], ["", "", ""]);
     }
 
     #[test]

@@ -98,7 +98,8 @@ pub async fn write_tracks(
     Ok(written)
 }
 
-fn trips_query(chosen: &Chosen) -> Result<String, SqlError> {
+/// The query for the newest revisions of trips, the first of them first.
+pub fn trips_query(chosen: &Chosen) -> Result<String, SqlError> {
     let mut query =
         "SELECT trip_id, revision, vehicle_id, start_time, end_time, distance_m, distance_source, \
                      duration_s, moving_s, idle_s, speed_max_kmh, fuel_used_l, energy_used_kwh \

@@ -7,8 +7,7 @@ use api::{
 };
 use service::config::Loaded;
 
-use super::show;
-use crate::place::PlaceArguments;
+use crate::{place::PlaceArguments, terminal};
 
 /// What `roadlake admin rebuild` takes.
 #[derive(Debug, clap::Args)]
@@ -36,9 +35,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let made = made.context("nothing was changed")?;
     if arguments.json {
         let counts = made.iter().map(|(rows, count)| (rows.to_string(), (*count).into()));
-        return show::json(&counts.collect::<serde_json::Map<_, _>>());
+        return terminal::json(&counts.collect::<serde_json::Map<_, _>>());
     }
     let lines: Vec<String> =
         made.iter().map(|(rows, count)| format!("{rows}: made anew from {count} events\n")).collect();
-    show::text(&lines.concat())
+    terminal::text(&lines.concat())
 }

@@ -1,6 +1,6 @@
 //! What the admin commands print.
 
-use std::{collections::BTreeMap, io::Write};
+use std::collections::BTreeMap;
 
 use ingest::replay::Replayed;
 use lake::{
@@ -9,17 +9,7 @@ use lake::{
 };
 use serde::Serialize;
 
-pub(super) fn text(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // `… | head` is a quiet end.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
-    }
-}
-
-pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    text(&format!("{}\n", serde_json::to_string_pretty(value)?))
-}
+use crate::terminal::{aligned, text};
 
 pub(super) fn by_table<T: Serialize + Copy>(all: &[(&'static str, T)]) -> BTreeMap<&'static str, T> {
     all.iter().copied().collect()
@@ -112,25 +102,6 @@ pub(super) fn replayed(done: &Replayed) -> anyhow::Result<()> {
     ))
 }
 
-/// Columns padded to their widest value; all but the first to the right.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, value) in widths.iter_mut().zip(row) {
-            *width = (*width).max(value.chars().count());
-        }
-    }
-    let mut out = String::new();
-    for row in rows {
-        for (i, (value, &width)) in row.iter().zip(&widths).enumerate() {
-            let padding = " ".repeat(width - value.chars().count());
-            out.push_str(&if i == 0 { format!("{value}{padding}") } else { format!("  {padding}{value}") });
-        }
-        out.push('\n');
-    }
-    out
-}
-
 fn bytes(n: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, shift)| n >> shift > 0) {
@@ -149,11 +120,5 @@ mod tests {
     #[test]
     fn bytes_have_one_decimal_and_a_unit() {
         assert_eq!([0, 1023, 1536, 5 << 30].map(bytes), ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]);
-    }
-
-    #[test]
-    fn numbers_are_aligned_to_the_right() {
-        let rows = [["a".to_owned(), "10".to_owned()], ["long".to_owned(), "2".to_owned()]];
-        assert_eq!(aligned(&rows), "a     10\nlong   2\n");
     }
 }
