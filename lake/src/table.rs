@@ -43,6 +43,9 @@ pub struct LakeTable {
     pub(crate) kind: TableKind,
     /// The log up to this version is on the disk for sure; -1 before that is known (`durable.rs`).
     pub(crate) synced_version: i64,
+    /// What the last append of this handle moved: as long as its version is the loaded one, the log need not be
+    /// read for it.
+    moved: Option<(i64, AppTransaction)>,
 }
 
 /// The writer's place: `app_id` names the writer's share (its shards), `version` rises by one a
@@ -129,7 +132,7 @@ pub enum ReadError {
 
 impl LakeTable {
     pub(crate) fn new(table: DeltaTable, kind: TableKind) -> Self {
-        Self { table, kind, synced_version: -1 }
+        Self { table, kind, synced_version: -1, moved: None }
     }
 
     pub(crate) async fn create(table: DeltaTable, kind: TableKind) -> Result<(), DeltaTableError> {
@@ -271,12 +274,18 @@ impl LakeTable {
         mark: &CommitMark,
     ) -> Result<i64, CommitError> {
         let expected = txn.version - 1;
-        let found = match self.app_version(&txn.app_id).await {
-            Ok(found) => found,
-            Err(_) => {
-                self.refresh().await.map_err(|e| self.commit_read_error(e))?;
-                self.app_version(&txn.app_id).await.map_err(|e| self.commit_read_error(e))?
-            }
+        let loaded = self.version();
+        let moved =
+            self.moved.as_ref().filter(|(version, own)| *version == loaded && own.app_id == txn.app_id);
+        let found = match moved.map(|(_, own)| own.version) {
+            Some(version) => Some(version),
+            None => match self.app_version(&txn.app_id).await {
+                Ok(found) => found,
+                Err(_) => {
+                    self.refresh().await.map_err(|e| self.commit_read_error(e))?;
+                    self.app_version(&txn.app_id).await.map_err(|e| self.commit_read_error(e))?
+                }
+            },
         };
         if found.unwrap_or(0) != expected {
             return self.landed(mark).await?.ok_or_else(|| self.fenced(txn));
@@ -289,7 +298,10 @@ impl LakeTable {
             Err(error) => Err(error),
         };
         match written {
-            Ok(()) => Ok(self.version()),
+            Ok(()) => {
+                self.moved = Some((self.version(), txn.clone()));
+                Ok(self.version())
+            }
             Err(error) => self.after_failed_append(error, txn, mark).await,
         }
     }
