@@ -211,20 +211,46 @@ async fn what_does_not_get_through_is_tried_again_later_and_at_request() {
     assert_eq!(server.post(&missing, json!({})).await.status, 404);
 }
 
+/// Hours from an attempt that failed to the next, as Standard Webhooks proposes; the first two are short.
+const RETRY_AFTER_H: [f64; 9] = [5.0 / 3_600.0, 5.0 / 60.0, 0.5, 2.0, 5.0, 10.0, 14.0, 20.0, 24.0];
+
+async fn until_disabled(server: &Server, endpoint: &Value) -> Value {
+    server.until(&path(endpoint, ""), |endpoint| endpoint["is_enabled"] == false).await
+}
+
 #[tokio::test]
-async fn it_is_given_up_after_ten_attempts_and_one_that_is_gone_at_once() {
+async fn a_delivery_is_given_up_after_ten_attempts_and_the_endpoint_is_not() {
     let server = Server::start().await;
     let receiver = Receiver::start(&[503; 10]).await;
     let failing = endpoint(&server, &receiver, &["OrganizationCreated"]).await;
     organization(&server, "Acme").await;
-    for attempt in 1..=10 {
-        newest(&server, &failing, |d| d["attempt_count"] == attempt && d["last_status"] == 503).await;
-        server.clock.advance(Duration::from_secs(24 * 3_600));
+    for attempt in 1..=10_usize {
+        let tried =
+            newest(&server, &failing, |d| d["attempt_count"] == attempt && d["last_status"] == 503).await;
+        let Some(hours) = RETRY_AFTER_H.get(attempt - 1) else {
+            assert_eq!((&tried["status"], &tried["next_attempt_at"]), (&json!("failed"), &Value::Null));
+            break;
+        };
+        assert_eq!(tried["status"], "pending", "after {attempt}");
+        server.clock.advance(Duration::from_secs_f64(hours * 3_600.0));
     }
-    let given_up = newest(&server, &failing, |d| d["status"] == "failed").await;
-    assert_eq!(given_up["next_attempt_at"], Value::Null);
-    // In all this time nothing got through.
-    let disabled = server.until(&path(&failing, ""), |endpoint| endpoint["is_enabled"] == false).await;
+    // Three days are not five: the next event is told, and counts as a recovery.
+    organization(&server, "Beta").await;
+    newest(&server, &failing, |d| d["status"] == "delivered").await;
+    let recovered = server.until(&path(&failing, ""), |endpoint| endpoint["failing_since"].is_null()).await;
+    assert_eq!(recovered["is_enabled"], true);
+    assert_eq!(receiver.calls().len(), 11);
+}
+
+#[tokio::test]
+async fn an_endpoint_is_disabled_after_five_days_without_one_call_or_when_it_is_gone() {
+    let server = Server::start().await;
+    let receiver = Receiver::start(&[503; 10]).await;
+    let failing = endpoint(&server, &receiver, &["OrganizationCreated"]).await;
+    organization(&server, "Acme").await;
+    newest(&server, &failing, |d| d["attempt_count"] == 1 && d["last_status"] == 503).await;
+    server.clock.advance(Duration::from_secs(5 * 86_400));
+    let disabled = until_disabled(&server, &failing).await;
     let patch = json!({ "is_enabled": true });
     let version = format!("\"{}\"", disabled["version"]);
     let enabled =
@@ -234,7 +260,7 @@ async fn it_is_given_up_after_ten_attempts_and_one_that_is_gone_at_once() {
     let leaving = Receiver::start(&[410]).await;
     let gone = endpoint(&server, &leaving, &["OrganizationCreated"]).await;
     organization(&server, "Beta").await;
-    server.until(&path(&gone, ""), |endpoint| endpoint["is_enabled"] == false).await;
+    until_disabled(&server, &gone).await;
     assert_eq!(newest(&server, &gone, |d| d["status"] == "failed").await["last_status"], 410);
     assert_eq!(server.post(&path(&gone, "/ping"), json!({})).await.status, 409);
 }
