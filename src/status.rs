@@ -2,7 +2,7 @@
 
 use analytics::sql_cli::{Format, Session};
 use serde_json::Value;
-use service::{Clock, clock::SystemClock};
+use service::clock::SystemClock;
 use wire::time::Timestamp;
 
 use crate::{place::PlaceArguments, terminal};
