@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use ingest::share::Share;
 use service::{SharedClock, clock::SystemClock};
 use tokio::{sync::watch, task::JoinSet};
 use wire::ids::VehicleId;
@@ -59,6 +60,12 @@ pub(crate) struct Arguments {
     /// What their ids begin with
     #[arg(long, default_value = "load-")]
     prefix: String,
+    /// Vehicles of this ingest instance's shards alone, where each instance has a broker of its own
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    instance: u32,
+    /// How many such instances there are
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    instances: u32,
     /// Where chance comes from; the same number connects and sends at the same times
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -90,8 +97,7 @@ struct Fleet {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     check_open_files(u64::from(arguments.vehicles))?;
     ensure!(!arguments.interval.is_zero(), "--interval must be longer than 0");
-    let ids = (1..=arguments.vehicles).map(|i| format!("{}{i:06}", arguments.prefix).parse::<VehicleId>());
-    let ids: Vec<VehicleId> = ids.collect::<Result<_, _>>().context("--prefix gives no vehicle ids")?;
+    let ids = ids(&arguments)?;
     let broker = tokio::net::lookup_host(&arguments.broker).await.ok().and_then(|mut found| found.next());
     let broker = broker.with_context(|| format!("--broker {:?} is no HOST:PORT", arguments.broker))?;
     let templates = Templates::make().await.context("cannot make batches")?;
@@ -128,6 +134,19 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Err(NotAcked { missing: sent - acked, sent }.into());
     }
     Ok(())
+}
+
+/// The first ids of the prefix that are of the share.
+fn ids(arguments: &Arguments) -> anyhow::Result<Vec<VehicleId>> {
+    let Arguments { instance, instances, .. } = *arguments;
+    Share::new(instance, instances)
+        .context("--instance must be below --instances, and these are 1 to 256")?;
+    (1_u32..)
+        .map(|i| format!("{}{i:06}", arguments.prefix).parse::<VehicleId>())
+        .filter(|id| id.as_ref().map_or(true, |id| id.shard() % instances == instance))
+        .take(usize::try_from(arguments.vehicles)?)
+        .collect::<Result<_, _>>()
+        .context("--prefix gives no vehicle ids")
 }
 
 /// A line now and then, until the fleet is gone.

@@ -67,3 +67,19 @@ async fn without_a_broker_it_says_so() {
     let error = run(arguments(&["--prefix", "Load "])).await.unwrap_err();
     assert!(error.to_string().contains("--prefix"), "{error:#}");
 }
+
+#[test]
+fn instances_part_the_vehicles_among_them() {
+    let of =
+        |instance: &str| ids(&arguments(&["--vehicles", "50", "--instances", "3", "--instance", instance]));
+    let shares = ["0", "1", "2"].map(|instance| of(instance).unwrap());
+    assert!(shares.iter().all(|ids| ids.len() == 50));
+    let all: std::collections::BTreeSet<String> = shares.iter().flatten().map(ToString::to_string).collect();
+    assert_eq!(all.len(), 150);
+    for (instance, ids) in (0..).zip(&shares) {
+        assert!(ids.iter().all(|id| id.shard() % 3 == instance));
+    }
+    let error = of("3").unwrap_err().to_string();
+    assert!(error.contains("--instance must be below --instances"), "{error}");
+    assert!(ids(&arguments(&["--prefix", "Load_"])).is_err());
+}

@@ -211,8 +211,8 @@ async fn what_does_not_get_through_is_tried_again_later_and_at_request() {
     assert_eq!(server.post(&missing, json!({})).await.status, 404);
 }
 
-/// Hours from an attempt that failed to the next, as Standard Webhooks proposes; the first two are short.
-const RETRY_AFTER_H: [f64; 9] = [5.0 / 3_600.0, 5.0 / 60.0, 0.5, 2.0, 5.0, 10.0, 14.0, 20.0, 24.0];
+/// Seconds from an attempt that failed to the next, as Standard Webhooks proposes.
+const RETRY_AFTER_S: [u64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
 
 async fn until_disabled(server: &Server, endpoint: &Value) -> Value {
     server.until(&path(endpoint, ""), |endpoint| endpoint["is_enabled"] == false).await
@@ -227,12 +227,12 @@ async fn a_delivery_is_given_up_after_ten_attempts_and_the_endpoint_is_not() {
     for attempt in 1..=10_usize {
         let tried =
             newest(&server, &failing, |d| d["attempt_count"] == attempt && d["last_status"] == 503).await;
-        let Some(hours) = RETRY_AFTER_H.get(attempt - 1) else {
+        let Some(&seconds) = RETRY_AFTER_S.get(attempt - 1) else {
             assert_eq!((&tried["status"], &tried["next_attempt_at"]), (&json!("failed"), &Value::Null));
             break;
         };
         assert_eq!(tried["status"], "pending", "after {attempt}");
-        server.clock.advance(Duration::from_secs_f64(hours * 3_600.0));
+        server.clock.advance(Duration::from_secs(seconds));
     }
     // Three days are not five: the next event is told, and counts as a recovery.
     organization(&server, "Beta").await;
