@@ -47,6 +47,7 @@ DASHBOARDS = {
         ("From receipt to the lake, the latest shards", "s",
          [("topk(5, max by (shard) (roadlake_ingest_lag_seconds))", "shard {{shard}}")]),
         ("Payload that waits for a commit", "bytes", [("sum by (job) (roadlake_ingest_buffer_bytes)", "waiting")]),
+        ("Vehicles whose ack waits for the broker", "short", [("sum by (job) (roadlake_ingest_acks_waiting)", "waiting")]),
         ("Commits by table", "ops", [(rate("roadlake_ingest_commits_total", "table"), "{{table}}")]),
         ("Time of a commit, 95th percentile", "s",
          [(quantile("roadlake_ingest_commit_duration_seconds", "table"), "{{table}}")]),
@@ -57,7 +58,6 @@ DASHBOARDS = {
             (rate("roadlake_ingest_commit_retries_total", "table"), "commits refused: {{table}}")]),
         ("The broker", "ops", [
             (rate("roadlake_ingest_broker_disconnects_total"), "connections lost"),
-            (rate("roadlake_ingest_downlink_dropped_total"), "acks not sent"),
             (rate("roadlake_ingest_messages_ignored_total"), "on foreign topics")]),
         ("Last known states by Redis", "ops", [
             (rate("roadlake_ingest_last_states_shared_total"), "shared"),

@@ -4,14 +4,14 @@
 //! rest, and what a broker drops the vehicles send again. When that goes on for long because the lake
 //! takes nothing, messages are left instead and their vehicles told to wait ([`crate::pressure`]).
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, MqttOptions, Packet, QoS, SubscribeFilter, SubscribeReasonCode,
-    TlsConfiguration, Transport,
+    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS, SubscribeFilter,
+    SubscribeReasonCode, TlsConfiguration, Transport,
 };
 use service::tasks::TaskError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use wire::{
     ack::AckMessage,
@@ -19,10 +19,13 @@ use wire::{
     topics::{self, Channel},
 };
 
-use crate::{config::ExternalBroker, metrics, pipeline::Counters, pressure::Gate, share::Share};
+use crate::{
+    config::ExternalBroker, downlink::Downlink, metrics, pipeline::Counters, pressure::Gate, share::Share,
+};
 
 const PACKET_BYTES_MAX: usize = wire::batch::PAYLOAD_BYTES_MAX + 8192;
-const REQUEST_QUEUE_LEN: usize = 4096;
+/// What the library has taken and not sent: lost with the connection, so not more than keeps it busy.
+const REQUEST_QUEUE_LEN: usize = 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -40,16 +43,11 @@ pub struct Incoming {
     pub payload: Vec<u8>,
 }
 
-/// Publishes towards vehicles by the connection there is.
-#[derive(Debug, Clone)]
-pub struct Downlink(watch::Receiver<Option<AsyncClient>>);
-
 /// Connections to a broker, one after the other.
 pub struct Intake {
     options: MqttOptions,
     filters: Vec<String>,
-    /// The client of the connection, once it is subscribed for.
-    client: watch::Sender<Option<AsyncClient>>,
+    downlink: Downlink,
     gate: Gate,
     counters: Arc<Counters>,
 }
@@ -93,12 +91,12 @@ impl Intake {
             .into_iter()
             .flat_map(|channel| share.filters(channel))
             .collect();
-        Self { options, filters, client: watch::Sender::new(None), gate, counters }
+        Self { options, filters, downlink: Downlink::default(), gate, counters }
     }
 
-    /// Publishes by these connections.
+    /// What is told by these connections.
     pub fn downlink(&self) -> Downlink {
-        Downlink(self.client.subscribe())
+        self.downlink.clone()
     }
 
     /// Takes messages until stopped; reconnects by itself. `connected` tells each change.
@@ -114,7 +112,6 @@ impl Intake {
                 () = stop.cancelled() => return Ok(()),
                 ended = self.connection(&queue, &connected, &mut pause) => ended?,
             };
-            self.client.send_replace(None);
             connected.send_replace(false);
             let pause_ms = pause.as_millis();
             match ended {
@@ -153,7 +150,32 @@ impl Intake {
         connected: &watch::Sender<bool>,
         pause: &mut Duration,
     ) -> Result<End, TaskError> {
-        let (client, mut events) = AsyncClient::new(self.options.clone(), REQUEST_QUEUE_LEN);
+        let (client, events) = AsyncClient::new(self.options.clone(), REQUEST_QUEUE_LEN);
+        let may_tell = Notify::new();
+        tokio::select! {
+            ended = self.take(&client, events, (queue, connected, pause), &may_tell) => ended,
+            never = self.tell(&client, &may_tell) => match never? {},
+        }
+    }
+
+    /// Hands what vehicles are to be told to the connection, as fast as it goes.
+    async fn tell(&self, client: &AsyncClient, may_tell: &Notify) -> Result<Infallible, TaskError> {
+        may_tell.notified().await;
+        loop {
+            let (vehicle_id, message) = self.downlink.next().await;
+            let topic = topics::topic(&vehicle_id, Channel::Ack);
+            client.publish(topic, QoS::AtLeastOnce, false, message.encode()).await?;
+        }
+    }
+
+    /// Takes what a connection brings until it ends.
+    async fn take(
+        &self,
+        client: &AsyncClient,
+        mut events: EventLoop,
+        (queue, connected, pause): (&mpsc::Sender<Incoming>, &watch::Sender<bool>, &mut Duration),
+        may_tell: &Notify,
+    ) -> Result<End, TaskError> {
         loop {
             match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
@@ -161,7 +183,7 @@ impl Intake {
                     let filters =
                         self.filters.iter().map(|f| SubscribeFilter::new(f.clone(), QoS::AtLeastOnce));
                     client.try_subscribe_many(filters)?;
-                    self.client.send_replace(Some(client.clone()));
+                    may_tell.notify_one();
                 }
                 Ok(Event::Incoming(Packet::SubAck(granted))) => {
                     let refused = granted.return_codes.iter().filter(|c| **c == SubscribeReasonCode::Failure);
@@ -212,8 +234,7 @@ impl Intake {
             }
         }
         if let Some(wait_s) = self.gate.wait_for(&vehicle_id) {
-            let message = AckMessage { wait_s, ..AckMessage::default() };
-            self.downlink().publish(&vehicle_id, Channel::Ack, message.encode());
+            self.downlink.tell(&vehicle_id, AckMessage { wait_s, ..AckMessage::default() });
             metrics::wait_told();
             tracing::debug!(%vehicle_id, wait_s, "vehicle told to wait");
         }
@@ -228,17 +249,4 @@ enum Handed {
     On,
     /// Nobody takes messages any more.
     Ended,
-}
-
-impl Downlink {
-    /// Publishes to a vehicle. Without a connection, or with a full queue, it is dropped and counted:
-    /// every message down is one that ingest gives again when the vehicle asks by resending.
-    pub fn publish(&self, vehicle_id: &VehicleId, channel: Channel, payload: Vec<u8>) {
-        let topic = topics::topic(vehicle_id, channel);
-        let client = self.0.borrow();
-        let sent = client.as_ref().map(|c| c.try_publish(topic, QoS::AtLeastOnce, false, payload));
-        if !matches!(sent, Some(Ok(()))) {
-            metrics::downlink_dropped();
-        }
-    }
 }

@@ -23,6 +23,7 @@ pub mod broker;
 pub mod commit;
 pub mod config;
 pub mod dedupe;
+pub mod downlink;
 pub mod import;
 pub mod intake;
 pub mod keys;

@@ -65,8 +65,10 @@ pub(crate) fn broker_disconnects() {
     counter!("roadlake_ingest_broker_disconnects_total").increment(1);
 }
 
-pub(crate) fn downlink_dropped() {
-    counter!("roadlake_ingest_downlink_dropped_total").increment(1);
+/// Vehicles with something to be told that the broker has not been handed yet.
+pub(crate) fn acks_waiting(vehicles: usize) {
+    #[allow(clippy::cast_precision_loss, reason = "a metric")]
+    gauge!("roadlake_ingest_acks_waiting").set(vehicles as f64);
 }
 
 /// Payload bytes that wait for a commit.

@@ -16,7 +16,8 @@ use wire::{ack::AckMessage, ids::VehicleId, time::Timestamp, topics::Channel};
 
 use crate::{
     commit::{Committer, Flushed},
-    intake::{Downlink, Incoming},
+    downlink::Downlink,
+    intake::Incoming,
     last_state::LastStates,
     metrics,
     pressure::Pressure,
@@ -94,7 +95,7 @@ pub struct Pipeline {
     pub committer: Committer,
     /// What is known of each vehicle now.
     pub last_states: LastStates,
-    /// Publishes acks.
+    /// Takes acks.
     pub downlink: Downlink,
     /// When to commit.
     pub policy: FlushPolicy,
@@ -155,7 +156,7 @@ impl Pipeline {
                     Verdict::Quarantine(item) => self.committer.quarantine(*item),
                     Verdict::NeedCatalog(hash) => {
                         let ask = AckMessage { need_catalog: vec![hash], ..AckMessage::default() };
-                        self.downlink.publish(&vehicle_id, Channel::Ack, ask.encode());
+                        self.downlink.tell(&vehicle_id, ask);
                     }
                 }
             }
@@ -176,8 +177,7 @@ impl Pipeline {
         for vehicle_id in told {
             let durable = acks.remove(&vehicle_id).unwrap_or_default();
             let rejected = rejected.remove(&vehicle_id).unwrap_or_default().into_iter().collect();
-            let message = AckMessage { durable, rejected, ..AckMessage::default() };
-            self.downlink.publish(&vehicle_id, Channel::Ack, message.encode());
+            self.downlink.tell(&vehicle_id, AckMessage { durable, rejected, ..AckMessage::default() });
         }
         Ok(())
     }

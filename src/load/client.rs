@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use bytes::BytesMut;
+use nix::sys::socket::{setsockopt, sockopt};
 use rumqttc::{
     mqttbytes,
     mqttbytes::{
@@ -141,6 +142,9 @@ impl Vehicle {
         let broker = self.fleet.broker;
         let socket = if broker.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(source) = self.source {
+            // The port is chosen when it connects: bound to one without it, the kernel goes through all that
+            // are taken, which is what most of the time of a large fleet went to.
+            setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
             socket.bind(SocketAddr::new(source, 0))?;
         }
         let mut stream = socket.connect(broker).await?;

@@ -48,7 +48,6 @@ NOT_IN_A_DEMO = {
     "roadlake_edge_waits_total": None,
     "roadlake_ingest_broker_disconnects_total": None,
     "roadlake_ingest_commit_retries_total": ("table", "readings"),
-    "roadlake_ingest_downlink_dropped_total": None,
     "roadlake_ingest_lake_maintenance_failures_total": ("table", "readings"),
     "roadlake_ingest_lake_vacuumed_files_total": ("table", "readings"),
     "roadlake_ingest_last_states_shared_total": None,
