@@ -56,6 +56,10 @@ impl App {
         self.0.gateway.as_ref()
     }
 
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.0.clock
+    }
+
     pub(crate) fn health(&self) -> &Health {
         &self.0.health
     }

@@ -2,14 +2,15 @@
 //!
 //! *Owns* the tables `tariffs`, `tariff_assignments`, `trip_usage`, `invoices`, `invoice_lines`, `invoice_charges`,
 //! `credit_notes`, `credit_note_lines`, `month_usage`, `trip_month_usage`, `wallets`,
-//! `ledger_entries`, `wallet_holds`, `payments`, `refunds` and `billing_settled`, and their events. *Does not own* trips: it listens to them as
+//! `ledger_entries`, `wallet_holds`, `payments`, `refunds`, `dunning_policies`, `dunning_cases` and `billing_settled`, and their events. *Does not own* trips: it listens to them as
 //! [`TripObserver`]. It calls the domains to its left.
 //!
 //! Path: `tariff.rs` says what a tariff is, `rating.rs` what a trip costs (pure), `invoicing.rs`
 //! keeps the lines of draft invoices in step with trips, `charges.rs` what is owed for other things, `notes.rs` corrects final ones,
-//! `settlement.rs` has them paid or void, `evidence.rs` proves a line again from the lake. A trip waits, unbilled, until its vehicle has an organization and that a tariff.
+//! `settlement.rs` has them paid or void, `dunning.rs` sees to those that are not paid, `evidence.rs` proves a line again from the lake. A trip waits, unbilled, until its vehicle has an organization and that a tariff.
 
 pub mod charges;
+pub mod dunning;
 pub mod evidence;
 pub mod gateway;
 pub(crate) mod http;

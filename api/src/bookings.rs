@@ -30,7 +30,7 @@ use wire::{
 };
 
 use crate::{
-    billing::{wallets, wallets::AMOUNT_MAX},
+    billing::{dunning, wallets, wallets::AMOUNT_MAX},
     caller::Caller,
     db::Conn,
     extract::id_of,
@@ -85,6 +85,7 @@ pub async fn begin(
     let Some(organization_id) = asked.or(of_vehicle) else {
         return Err(DomainError::invalid(WHAT, "organization_id", "is needed"));
     };
+    dunning::refuse_suspended(conn, &organization_id).await?;
     let user_id = user_of(conn, (caller, new.user_id.as_deref()), &organization_id).await?;
     let tariff = price::tariff_now(conn, &organization_id).await?.ok_or_else(|| {
         let message = format!("{organization_id} pays by no tariff; choose its tariff first");

@@ -133,6 +133,9 @@ impl From<DomainError> for ApiError {
         let (status, name) = match error.kind() {
             Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+            Kind::Conflict if matches!(error, DomainError::Suspended(_)) => {
+                (StatusCode::CONFLICT, "bookings-suspended")
+            }
             Kind::Conflict => (StatusCode::CONFLICT, "conflict"),
             Kind::Stale => (StatusCode::PRECONDITION_FAILED, "stale"),
             Kind::Denied => (StatusCode::FORBIDDEN, "denied"),

@@ -56,6 +56,9 @@ pub enum DomainError {
     /// The state of the thing does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// New bookings are refused until something is paid.
+    #[error("{0}")]
+    Suspended(String),
     /// Too much is asked at once.
     #[error("{0}; repeat it in a moment")]
     Busy(&'static str),
@@ -99,7 +102,7 @@ impl DomainError {
         match self {
             Self::Invalid { .. } => Kind::Invalid,
             Self::NotFound { .. } => Kind::NotFound,
-            Self::Conflict(_) => Kind::Conflict,
+            Self::Conflict(_) | Self::Suspended(_) => Kind::Conflict,
             Self::Busy(_) => Kind::Busy,
             Self::Stale { .. } => Kind::Stale,
             Self::Db(e) => e.kind(),

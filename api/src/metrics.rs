@@ -43,6 +43,21 @@ pub(crate) fn webhook_attempted(outcome: &'static str) {
     counter!("roadlake_api_webhook_attempts_total", "outcome" => outcome).increment(1);
 }
 
+/// A step of dunning did, or left, one of its actions.
+pub(crate) fn dunning_acted(action: &'static str, outcome: &'static str) {
+    counter!("roadlake_api_dunning_actions_total", "action" => action, "outcome" => outcome).increment(1);
+}
+
+/// A payment that a step of dunning tried was answered.
+pub(crate) fn dunning_retried(outcome: &'static str) {
+    counter!("roadlake_api_dunning_retries_total", "outcome" => outcome).increment(1);
+}
+
+/// Nothing of an invoice is due any more.
+pub(crate) fn dunning_ended(outcome: &'static str) {
+    counter!("roadlake_api_dunning_ended_total", "outcome" => outcome).increment(1);
+}
+
 /// A payment was tried. These four have the names that operators of fleets asked for.
 pub(crate) fn payment_attempted(payment_method: &'static str, amount_range: &'static str) {
     counter!("payment_attempts_total", "payment_method" => payment_method, "amount_range" => amount_range)

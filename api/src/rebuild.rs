@@ -37,11 +37,13 @@ pub enum Projection {
     Wallets,
     /// `bookings` and `booked_trips`.
     Bookings,
+    /// `dunning_policies` and `dunning_cases`.
+    Dunning,
 }
 
 impl Projection {
     /// Each, those first that others are made with.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Organizations,
         Self::Vehicles,
         Self::Trips,
@@ -50,6 +52,7 @@ impl Projection {
         Self::Invoices,
         Self::Wallets,
         Self::Bookings,
+        Self::Dunning,
     ];
 
     /// As it is asked for.
@@ -63,6 +66,7 @@ impl Projection {
             Self::Invoices => "invoices",
             Self::Wallets => "wallets",
             Self::Bookings => "bookings",
+            Self::Dunning => "dunning",
         }
     }
 
@@ -76,6 +80,7 @@ impl Projection {
             Self::Invoices => billing::rebuild::clear_invoices(conn).await,
             Self::Wallets => billing::rebuild::clear_wallets(conn).await,
             Self::Bookings => bookings::rebuild::clear(conn).await,
+            Self::Dunning => billing::dunning::clear(conn).await,
         }
     }
 
@@ -90,6 +95,7 @@ impl Projection {
             Self::Invoices => billing::rebuild::replay_invoice(conn, event).await,
             Self::Wallets => billing::rebuild::replay_wallet(conn, event).await,
             Self::Bookings => bookings::rebuild::replay(conn, event).await,
+            Self::Dunning => billing::dunning::replay(conn, event).await,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::{
     audit,
     billing::{
         self,
+        dunning::worker::Dunner,
         gateway::{Gateway, Sandbox},
         upkeep::Upkeep,
     },
@@ -138,6 +139,13 @@ pub async fn start(
     let stop = tasks.stop_token();
     tasks.spawn("api upkeep", async move {
         upkeep.run(interval, stop).await;
+        Ok(())
+    });
+
+    let dunner = Dunner { db: db.clone(), gateway: Arc::clone(&gateway), clock: Arc::clone(&clock) };
+    let stop = tasks.stop_token();
+    tasks.spawn("api dunning", async move {
+        dunner.run(interval, stop).await;
         Ok(())
     });
 

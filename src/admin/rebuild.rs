@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     place: PlaceArguments,
     /// Only these rows; can be given more than once: organizations, vehicles, trips, planned-trips, tariffs,
-    /// invoices, wallets, bookings
+    /// invoices, wallets, bookings, dunning
     #[arg(long, value_name = "ROWS")]
     only: Vec<Projection>,
     /// Answer in JSON

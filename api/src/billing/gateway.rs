@@ -36,6 +36,8 @@ pub enum Outcome {
 pub enum ErrorType {
     /// The bank said no.
     Declined,
+    /// The card is lost, stolen or closed, and never works again.
+    CardRevoked,
     /// The card has not enough.
     InsufficientFunds,
     /// The token is none of the gateway's.
@@ -48,11 +50,47 @@ pub enum ErrorType {
     Timeout,
 }
 
+/// Whether trying a card again, without its owner, can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeclineKind {
+    /// Later it may go through.
+    Soft,
+    /// It never will.
+    Hard,
+    /// Only if they do what is asked.
+    NeedsCustomer,
+}
+
 impl ErrorType {
+    const ALL: [Self; 7] = [
+        Self::Declined,
+        Self::CardRevoked,
+        Self::InsufficientFunds,
+        Self::InvalidToken,
+        Self::ActionRefused,
+        Self::ActionExpired,
+        Self::Timeout,
+    ];
+
+    /// By its spelling.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|e| e.as_str() == text)
+    }
+
+    /// Whether trying again can help.
+    pub fn decline_kind(self) -> DeclineKind {
+        match self {
+            Self::Declined | Self::InsufficientFunds | Self::Timeout => DeclineKind::Soft,
+            Self::CardRevoked | Self::InvalidToken => DeclineKind::Hard,
+            Self::ActionRefused | Self::ActionExpired => DeclineKind::NeedsCustomer,
+        }
+    }
+
     /// As stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Declined => "declined",
+            Self::CardRevoked => "card_revoked",
             Self::InsufficientFunds => "insufficient_funds",
             Self::InvalidToken => "invalid_token",
             Self::ActionRefused => "action_refused",
@@ -123,6 +161,7 @@ impl Gateway for Sandbox {
             "tok_ok" | "tok_timeout_charged" => Outcome::Succeeded,
             "tok_timeout" => Outcome::Unknown,
             "tok_declined" => Outcome::Failed(ErrorType::Declined),
+            "tok_revoked" => Outcome::Failed(ErrorType::CardRevoked),
             "tok_insufficient_funds" => Outcome::Failed(ErrorType::InsufficientFunds),
             "tok_action" | "tok_action_refused" => {
                 Outcome::RequiresAction(format!("https://sandbox.invalid/3ds/{}", charge.payment_id))

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use super::{
-    Assignment, evidence,
+    Assignment, dunning, evidence,
     notes::{self, NoteLine},
     periods::TripInMonth,
     rating::{self, RatedComponent},
@@ -306,6 +306,10 @@ async fn open(
         paid_at: None,
         voided_at: None,
         void_reason: None,
+        due_at: None,
+        is_overdue: false,
+        overdue_at: None,
+        uncollectible_at: None,
     };
     let event = NewEvent {
         aggregate_type: "invoice",
@@ -375,6 +379,8 @@ pub async fn finalize(conn: &mut Conn, now: Timestamp, id: &InvoiceId) -> Result
         )));
     }
     let number = store::next_number(conn).await?;
+    let counting = dunning::policy::counting(conn, &invoice.organization_id).await?;
+    let due_at = dunning::due_at(now, counting.terms.payment_terms_days, &invoice.time_zone);
     let event = NewEvent {
         aggregate_type: "invoice",
         aggregate_id: id.to_string(),
@@ -382,10 +388,13 @@ pub async fn finalize(conn: &mut Conn, now: Timestamp, id: &InvoiceId) -> Result
         data: serde_json::json!({
             "number": store::number_text(number), "subtotal_minor": invoice.subtotal_minor,
             "tax_minor": invoice.tax_minor, "total_minor": invoice.total_minor, "currency": invoice.currency,
+            "due_at": due_at,
         }),
     };
     let version = events::append(conn, now, invoice.version, event).await?;
-    store::finalize(conn, id, ((invoice.version, version), now, number)).await?;
+    store::finalize(conn, id, ((invoice.version, version), (now, Some(due_at)), number)).await?;
+    let invoice = get(conn, id).await?;
+    dunning::open(conn, now, (&invoice, counting)).await?;
     get(conn, id).await
 }
 
@@ -412,7 +421,13 @@ pub async fn list(conn: &mut Conn, query: &InvoiceQuery) -> Result<Page<Invoice>
     }
     let before = Cursor::before(query.cursor.as_deref())?;
     let organization = query.organization_id.as_deref().unwrap_or_default();
-    let found = store::invoices_before(conn, (organization, status), (before, limit + 1)).await?;
+    let overdue = match query.is_overdue {
+        None => "",
+        Some(true) => "yes",
+        Some(false) => "no",
+    };
+    let of = (organization, status, overdue);
+    let found = store::invoices_before(conn, of, (before, limit + 1)).await?;
     Ok(Page::of(found, limit, |i| Cursor { key: i.period_start.0.to_string(), id: i.id.to_string() }))
 }
 
@@ -422,7 +437,7 @@ pub async fn latest_of_vehicle(
     organization_id: &OrganizationId,
     vehicle_id: &VehicleId,
 ) -> Result<Option<InvoiceWithLines>, DomainError> {
-    let of = (organization_id.as_str(), "");
+    let of = (organization_id.as_str(), "", "");
     for invoice in store::invoices_before(conn, of, ((i64::MAX, String::new()), 100)).await? {
         let found = get_with_lines(conn, &invoice.id).await?;
         if found.lines.iter().any(|l| l.vehicle_id == *vehicle_id) {

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use wire::time::Timestamp;
 
 use super::{
-    invoicing, rating, store,
+    dunning, invoicing, rating, store,
     types::{Invoice, Line, TaxLine},
 };
 use crate::{
@@ -182,6 +182,8 @@ pub(super) async fn issue(
     };
     let version = events::append(conn, now, invoice.version, noted).await?;
     store::set_invoice_version(conn, &invoice.id, (invoice.version, version)).await?;
+    dunning::noted(conn, &invoice.id).await?;
+    dunning::follow(conn, now, &invoice.id).await?;
     Ok(Some(note))
 }
 

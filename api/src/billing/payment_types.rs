@@ -99,7 +99,8 @@ pub struct Payment {
     pub currency: String,
     /// Digits after the point of that currency.
     pub currency_exponent: u32,
-    /// `declined`, `insufficient_funds`, `invalid_token`, `action_refused` or `timeout`.
+    /// `declined`, `card_revoked`, `insufficient_funds`, `invalid_token`, `action_refused`, `action_expired` or
+    /// `timeout`.
     pub error_type: Option<String>,
     /// Where the customer does what is required.
     pub action_url: Option<String>,

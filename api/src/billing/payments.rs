@@ -8,9 +8,11 @@
 use std::time::Duration;
 
 use rust_decimal::Decimal;
+use service::SharedClock;
 use wire::time::Timestamp;
 
 use super::{
+    dunning,
     gateway::{Charge, ErrorType, Gateway, NoAnswer, Outcome},
     invoicing,
     payment_types::{
@@ -20,7 +22,6 @@ use super::{
     settlement, store, wallets,
 };
 use crate::{
-    app::App,
     db::{Conn, Db},
     events::{self, NewEvent, json_of},
     extract::id_of,
@@ -135,6 +136,7 @@ async fn end(
         return Ok((get(conn, &payment.id).await?, false));
     }
     append(conn, now, (payment.id.as_str(), "payment"), (event_type, json_of(&payment))).await?;
+    dunning::payment_answered(conn, now, &payment).await?;
     if status == PaymentStatus::Succeeded {
         let invoice = invoicing::get(conn, &payment.invoice_id).await?;
         let how = serde_json::json!({ "payment_id": json_of(&payment.id) });
@@ -144,17 +146,20 @@ async fn end(
 }
 
 /// Asks the gateway for a stored payment and stores its answer; pending as it is when none came.
-pub(super) async fn charge(app: &App, stored: StoredPayment) -> Result<Payment, DomainError> {
+pub(super) async fn charge(
+    (db, gateway, clock): (&Db, &dyn Gateway, &SharedClock),
+    stored: StoredPayment,
+) -> Result<Payment, DomainError> {
     let request = charge_of(&stored);
-    let started_us = app.monotonic_us();
+    let started_us = clock.monotonic_us();
     let answer = match stored.payment.status {
-        PaymentStatus::RequiresAction => answer_in_time(app.gateway().confirm(&request)).await,
-        _ => answer_in_time(app.gateway().charge(&request)).await,
+        PaymentStatus::RequiresAction => answer_in_time(gateway.confirm(&request)).await,
+        _ => answer_in_time(gateway.charge(&request)).await,
     };
-    let elapsed = u64::try_from(app.monotonic_us() - started_us).unwrap_or(0);
+    let elapsed = u64::try_from(clock.monotonic_us() - started_us).unwrap_or(0);
     metrics::payment_processed(Duration::from_micros(elapsed));
     match answer {
-        Ok(outcome) => store_outcome(app.db(), app.now(), &stored, &outcome).await,
+        Ok(outcome) => store_outcome(db, Timestamp(clock.now_us()), &stored, &outcome).await,
         Err(NoAnswer) => {
             tracing::warn!(payment_id = %stored.payment.id, "payment gateway silent, will ask later");
             Ok(stored.payment)

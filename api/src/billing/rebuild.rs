@@ -8,7 +8,7 @@ use wire::time::Timestamp;
 
 use super::{
     charges::Charge,
-    invoicing,
+    dunning, invoicing,
     notes::{Note, NoteLine},
     store,
     tariff::Tariff,
@@ -61,6 +61,14 @@ struct Changed<T, Id> {
 #[derive(Deserialize)]
 struct Finalized {
     number: String,
+    /// None of those of before there were due dates.
+    #[serde(default)]
+    due_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct DueAgain {
+    due_at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -122,14 +130,23 @@ pub(crate) async fn replay_invoice(conn: &mut Conn, event: &Event) -> Result<boo
             store::set_invoice_version(conn, &id, versions).await?;
         }
         "InvoiceFinalized" => {
-            let Finalized { number } = event.read()?;
-            store::finalize(conn, &id, (versions, at, number_of(&number, event)?)).await?;
+            let Finalized { number, due_at } = event.read()?;
+            store::finalize(conn, &id, (versions, (at, due_at), number_of(&number, event)?)).await?;
         }
         "InvoiceVoided" => {
             let Voided { reason } = event.read()?;
             store::void(conn, &id, (versions, at, &reason)).await?;
         }
-        "InvoiceNoted" => store::set_invoice_version(conn, &id, versions).await?,
+        "InvoiceNoted" => {
+            store::set_invoice_version(conn, &id, versions).await?;
+            dunning::noted(conn, &id).await?;
+        }
+        "InvoiceOverdue" => store::set_overdue(conn, &id, (versions, at)).await?,
+        "InvoiceMarkedUncollectible" => store::set_uncollectible(conn, &id, (versions, at)).await?,
+        "InvoiceDueAgain" => {
+            let DueAgain { due_at } = event.read()?;
+            store::set_due_again(conn, &id, (versions, due_at)).await?;
+        }
         "InvoicePaid" | "InvoicePaidInPart" | "InvoiceRefunded" => {
             let Amount { amount_minor } = event.read()?;
             // As it was decided then: the invoice has come as far as it had.

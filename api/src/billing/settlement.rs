@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use wire::time::Timestamp;
 
-use super::{charges, invoicing, notes, store, types::Invoice, types::InvoiceStatus};
+use super::{charges, dunning, invoicing, notes, store, types::Invoice, types::InvoiceStatus};
 use crate::{
     db::Conn,
     events::{self, NewEvent},
@@ -67,6 +67,7 @@ pub async fn void(
     };
     let version = events::append(conn, now, invoice.version, event).await?;
     store::void(conn, id, ((invoice.version, version), now, &text)).await?;
+    dunning::follow(conn, now, id).await?;
     let trips: BTreeSet<TripId> =
         store::lines_of_invoice(conn, id).await?.into_iter().map(|l| l.trip_id).collect();
     for trip_id in &trips {
@@ -141,7 +142,8 @@ pub(super) async fn pay(
     };
     let version = events::append(conn, now, invoice.version, event).await?;
     let status = if is_settled { InvoiceStatus::Paid } else { InvoiceStatus::Finalized };
-    store::add_paid(conn, &invoice.id, ((invoice.version, version), now, amount_minor, status)).await
+    store::add_paid(conn, &invoice.id, ((invoice.version, version), now, amount_minor, status)).await?;
+    dunning::follow(conn, now, &invoice.id).await
 }
 
 fn checked(what: &'static str, field: &str, text: &str, len_max: usize) -> Result<String, DomainError> {

@@ -1,6 +1,7 @@
 //! SQL on the tables of billing: tariffs and usage here, the rest in `store/`, a file for each.
 
 mod charges;
+pub(super) mod dunning;
 mod invoices;
 mod notes;
 mod payments;
@@ -13,9 +14,9 @@ use wire::{ids::VehicleId, time::Timestamp};
 
 pub(super) use charges::{StoredCharge, charges_of, charges_of_invoice, insert_charge, supersede_charge};
 pub(super) use invoices::{
-    StoredLine, add_paid, finalize, insert_invoice, insert_line, invoice, invoice_of_month, invoices_before,
-    line, lines_of_invoice, lines_of_trip, next_number, number_text, set_invoice_version, supersede_line,
-    void,
+    StoredLine, add_paid, clear_overdue, finalize, insert_invoice, insert_line, invoice, invoice_of_month,
+    invoices_before, line, lines_of_invoice, lines_of_trip, next_number, number_text, set_due_again,
+    set_invoice_version, set_overdue, set_uncollectible, supersede_line, void,
 };
 pub(super) use notes::{
     insert_note, insert_note_line, lines_of_note, next_note_number, note, note_lines_of_trip, notes_before,
@@ -23,8 +24,8 @@ pub(super) use notes::{
 };
 
 pub(super) use payments::{
-    add_refunded, end_payment, end_refund, insert_payment, insert_refund, open_payment, payment,
-    payments_before, payments_left, pending_refunds, refunds_of,
+    add_refunded, end_payment, end_refund, insert_payment, insert_refund, last_card_payment, open_payment,
+    payment, payments_before, payments_left, pending_refunds, refunds_of,
 };
 pub(super) use periods::{month_figures, month_of_trip, save_month, save_month_of_trip};
 pub(super) use wallets::{

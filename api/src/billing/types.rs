@@ -100,6 +100,22 @@ pub struct Invoice {
     /// Why it was made void.
     #[serde(default)]
     pub void_reason: Option<String>,
+    /// When it has to be paid: the end of a day in its zone. None of a draft, nor of what was made final before there
+    /// were due dates.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due_at: Option<Timestamp>,
+    /// Whether something of it is due and was not paid by then.
+    #[serde(default)]
+    pub is_overdue: bool,
+    /// Since when.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub overdue_at: Option<Timestamp>,
+    /// When dunning gave it up, if it did; it can still be paid.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub uncollectible_at: Option<Timestamp>,
 }
 
 /// Tax of one rate.
@@ -258,6 +274,8 @@ pub struct InvoiceQuery {
     pub organization_id: Option<String>,
     /// `draft`, `finalized`, `paid` or `void`.
     pub status: Option<String>,
+    /// Only those that are overdue, or only those that are not.
+    pub is_overdue: Option<bool>,
     /// At most so many, 1 to 200 (default 50).
     pub limit: Option<i64>,
     /// `next_cursor` of the page before.

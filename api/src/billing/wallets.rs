@@ -212,6 +212,16 @@ async fn expire_of(conn: &mut Conn, now: Timestamp, wallet: &str) -> Result<usiz
     }
 }
 
+/// What is available once holds that are over are free.
+pub(super) async fn available_now(
+    conn: &mut Conn,
+    now: Timestamp,
+    id: &WalletId,
+) -> Result<i64, DomainError> {
+    expire_of(conn, now, id.as_str()).await?;
+    Ok(get(conn, id).await?.available_minor)
+}
+
 /// Pays out of what is available; the payment's id is the reference.
 pub(crate) async fn pay_out(
     conn: &mut Conn,

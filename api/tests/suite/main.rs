@@ -20,6 +20,7 @@ mod sqlite {
     mod booking_money;
     mod booking_saga;
     mod bookings;
+    mod dunning;
     mod follow;
     mod manners;
     mod notes;
@@ -42,6 +43,7 @@ mod postgres {
     mod booking_money;
     mod booking_saga;
     mod bookings;
+    mod dunning;
     mod follow;
     mod manners;
     mod notes;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What is made of events, each table after those it points at, with its key.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 20] = [
     ("organizations", "id"),
     ("vehicles", "id"),
     ("vehicle_mileage", "vehicle_id"),
@@ -37,11 +37,13 @@ const TABLES: [(&str, &str); 18] = [
     ("wallet_holds", "id"),
     ("bookings", "id"),
     ("booked_trips", "trip_id"),
+    ("dunning_policies", "scope, version"),
+    ("dunning_cases", "invoice_id"),
     ("payments", "id"),
 ];
 
 /// Every value of every row.
-async fn rows(place: &Place) -> BTreeMap<&'static str, Vec<Vec<String>>> {
+pub(super) async fn rows(place: &Place) -> BTreeMap<&'static str, Vec<Vec<String>>> {
     let mut conn = AnyConnection::connect(&place.url).await.unwrap();
     let mut found = BTreeMap::new();
     for (table, key) in TABLES {
@@ -80,6 +82,9 @@ async fn post(server: &Server, path: &str, body: Value) -> Value {
 async fn story() -> Fleet {
     let fleet = fleet(3_000).await;
     let server = &fleet.server;
+    let terms = json!({ "payment_terms_days": 10, "steps": [{ "after_days": 1, "actions": ["reminder"] }] });
+    let put = server.send("PUT /v1/dunning-policy", &[("if-match", "\"0\"")], Some(&terms)).await;
+    assert_eq!(put.status, 200, "{}", put.body);
     let one = trip("one", "car-1", "2026-09-02T08:00:00Z", (10_000, 3_600, 0));
     let two = trip("two", "car-1", "2026-10-02T08:00:00Z", (20_000, 3_600, 60));
     server.lake.commit(vec![
@@ -168,6 +173,8 @@ async fn every_row_that_events_make_is_made_anew_as_it_was() {
             "DELETE FROM tariff_assignments",
             "DELETE FROM tariffs WHERE is_latest = 1",
             "UPDATE organizations SET time_zone = 'UTC'",
+            "DELETE FROM dunning_policies",
+            "UPDATE dunning_cases SET status = 'ended', next_us = 1, data = '{}'",
         ],
     )
     .await;

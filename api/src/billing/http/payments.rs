@@ -63,7 +63,10 @@ async fn create_payment(State(app): State<App>, request: KeyedBody) -> Result<Re
         metrics::payment_succeeded();
         return Ok(answered(answer));
     }
-    Ok(answered(answer_of(StatusCode::CREATED, &payments::charge(&app, stored).await?)))
+    Ok(answered(answer_of(
+        StatusCode::CREATED,
+        &payments::charge((app.db(), app.gateway(), app.clock()), stored).await?,
+    )))
 }
 
 /// A payment.
@@ -102,7 +105,10 @@ async fn confirm_payment(
     let answer = answer_of(StatusCode::OK, &stored.payment);
     idempotency::keep(&mut tx, app.now(), &request.key, &answer).await?;
     tx.commit().await.map_err(DomainError::from)?;
-    Ok(answered(answer_of(StatusCode::OK, &payments::charge(&app, stored).await?)))
+    Ok(answered(answer_of(
+        StatusCode::OK,
+        &payments::charge((app.db(), app.gateway(), app.clock()), stored).await?,
+    )))
 }
 
 /// The refunds of a payment, oldest first.

@@ -84,10 +84,10 @@ pub(in crate::billing) async fn next_number(conn: &mut Conn) -> Result<i64, Doma
 pub(in crate::billing) async fn finalize(
     conn: &mut Conn,
     id: &InvoiceId,
-    ((from_version, version), now, number): ((i64, i64), Timestamp, i64),
+    ((from_version, version), (now, due_at), number): ((i64, i64), (Timestamp, Option<Timestamp>), i64),
 ) -> Result<(), DomainError> {
     let done = sqlx::query(
-        "UPDATE invoices SET status = 'finalized', number = $1, version = $2, finalized_us = $3 \
+        "UPDATE invoices SET status = 'finalized', number = $1, version = $2, finalized_us = $3, due_us = $6 \
          WHERE id = $4 AND status = 'draft' AND version = $5",
     )
     .bind(number)
@@ -95,6 +95,7 @@ pub(in crate::billing) async fn finalize(
     .bind(now.0)
     .bind(id.to_string())
     .bind(from_version)
+    .bind(due_at.map(|at| at.0))
     .execute(conn)
     .await?;
     one_changed(done.rows_affected(), id)
@@ -106,7 +107,8 @@ pub(in crate::billing) async fn void(
     ((from_version, version), now, reason): ((i64, i64), Timestamp, &str),
 ) -> Result<(), DomainError> {
     let done = sqlx::query(
-        "UPDATE invoices SET status = 'void', version = $1, voided_us = $2, void_reason = $3 \
+        "UPDATE invoices SET status = 'void', version = $1, voided_us = $2, void_reason = $3, \
+         overdue_us = NULL, uncollectible_us = NULL \
          WHERE id = $4 AND status = 'finalized' AND paid_minor = 0 AND version = $5",
     )
     .bind(version)
@@ -135,9 +137,62 @@ pub(in crate::billing) async fn add_paid(
     .bind(paid_us)
     .bind(id.to_string())
     .bind(from_version)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    one_changed(done.rows_affected(), id)
+    one_changed(done.rows_affected(), id)?;
+    if status == InvoiceStatus::Paid { clear_overdue(conn, id).await } else { Ok(()) }
+}
+
+/// Nothing of an invoice is due any more.
+pub(in crate::billing) async fn clear_overdue(conn: &mut Conn, id: &InvoiceId) -> Result<(), DomainError> {
+    sqlx::query("UPDATE invoices SET overdue_us = NULL, uncollectible_us = NULL WHERE id = $1")
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub(in crate::billing) async fn set_overdue(
+    conn: &mut Conn,
+    id: &InvoiceId,
+    ((from_version, version), at): ((i64, i64), Timestamp),
+) -> Result<(), DomainError> {
+    set_invoice_version(conn, id, (from_version, version)).await?;
+    sqlx::query("UPDATE invoices SET overdue_us = $1 WHERE id = $2")
+        .bind(at.0)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub(in crate::billing) async fn set_uncollectible(
+    conn: &mut Conn,
+    id: &InvoiceId,
+    ((from_version, version), at): ((i64, i64), Timestamp),
+) -> Result<(), DomainError> {
+    set_invoice_version(conn, id, (from_version, version)).await?;
+    sqlx::query("UPDATE invoices SET uncollectible_us = $1 WHERE id = $2")
+        .bind(at.0)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Something of an invoice is due once more, by another date.
+pub(in crate::billing) async fn set_due_again(
+    conn: &mut Conn,
+    id: &InvoiceId,
+    ((from_version, version), due_at): ((i64, i64), Timestamp),
+) -> Result<(), DomainError> {
+    set_invoice_version(conn, id, (from_version, version)).await?;
+    sqlx::query("UPDATE invoices SET due_us = $1, overdue_us = NULL, uncollectible_us = NULL WHERE id = $2")
+        .bind(due_at.0)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 pub(in crate::billing) async fn invoice(
@@ -146,7 +201,8 @@ pub(in crate::billing) async fn invoice(
 ) -> Result<Option<Invoice>, DomainError> {
     let row = sqlx::query(
         "SELECT id, number, organization_id, organization_name, status, period_start_us, period_end_us, \
-         time_zone, currency, version, created_us, finalized_us, paid_minor, paid_us, voided_us, void_reason \
+         time_zone, currency, version, created_us, finalized_us, paid_minor, paid_us, voided_us, void_reason, due_us, \
+         overdue_us, uncollectible_us \
          FROM invoices WHERE id = $1",
     )
     .bind(id.to_string())
@@ -165,7 +221,8 @@ pub(in crate::billing) async fn invoice_of_month(
 ) -> Result<Option<Invoice>, DomainError> {
     let row = sqlx::query(
         "SELECT id, number, organization_id, organization_name, status, period_start_us, period_end_us, \
-         time_zone, currency, version, created_us, finalized_us, paid_minor, paid_us, voided_us, void_reason \
+         time_zone, currency, version, created_us, finalized_us, paid_minor, paid_us, voided_us, void_reason, due_us, \
+         overdue_us, uncollectible_us \
          FROM invoices \
          WHERE organization_id = $1 AND period_start_us = $2",
     )
@@ -176,18 +233,20 @@ pub(in crate::billing) async fn invoice_of_month(
     row.as_ref().map(read_invoice).transpose()
 }
 
-/// Invoices of an organization and status (any when empty), newest month first, before a cursor.
+/// Invoices of an organization, a status, overdue or not (any when empty), newest month first, before a cursor.
 pub(in crate::billing) async fn invoices_before(
     conn: &mut Conn,
-    (organization, status): (&str, &str),
+    (organization, status, overdue): (&str, &str, &str),
     ((before_us, before_id), limit): ((i64, String), i64),
 ) -> Result<Vec<Invoice>, DomainError> {
     let rows = sqlx::query(
         "SELECT id, number, organization_id, organization_name, status, period_start_us, period_end_us, \
-         time_zone, currency, version, created_us, finalized_us, paid_minor, paid_us, voided_us, void_reason \
+         time_zone, currency, version, created_us, finalized_us, paid_minor, paid_us, voided_us, void_reason, due_us, \
+         overdue_us, uncollectible_us \
          FROM invoices \
          WHERE ($1 = '' OR organization_id = $1) AND ($2 = '' OR status = $2) \
          AND (period_start_us < $3 OR (period_start_us = $3 AND id < $4)) \
+         AND ($6 = '' OR ($6 = 'yes' AND overdue_us IS NOT NULL) OR ($6 = 'no' AND overdue_us IS NULL)) \
          ORDER BY period_start_us DESC, id DESC LIMIT $5",
     )
     .bind(organization.to_owned())
@@ -195,6 +254,7 @@ pub(in crate::billing) async fn invoices_before(
     .bind(before_us)
     .bind(before_id)
     .bind(limit)
+    .bind(overdue.to_owned())
     .fetch_all(&mut *conn)
     .await?;
     let mut invoices = Vec::with_capacity(rows.len());
@@ -346,6 +406,8 @@ pub(super) fn status(text: String) -> Result<InvoiceStatus, DomainError> {
 fn read_invoice(row: &AnyRow) -> Result<Invoice, DomainError> {
     let currency: String = row.try_get("currency")?;
     let exponent = iso_currency::Currency::from_code(&currency).and_then(|c| c.exponent());
+    let time = |column: &str| Ok::<_, DomainError>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp));
+    let overdue_at = time("overdue_us")?;
     Ok(Invoice {
         id: parsed(row.try_get("id")?, "invoice")?,
         number: row.try_get::<Option<i64>, _>("number")?.map(number_text),
@@ -371,5 +433,9 @@ fn read_invoice(row: &AnyRow) -> Result<Invoice, DomainError> {
         paid_at: row.try_get::<Option<i64>, _>("paid_us")?.map(Timestamp),
         voided_at: row.try_get::<Option<i64>, _>("voided_us")?.map(Timestamp),
         void_reason: row.try_get("void_reason")?,
+        due_at: time("due_us")?,
+        is_overdue: overdue_at.is_some(),
+        overdue_at,
+        uncollectible_at: time("uncollectible_us")?,
     })
 }

@@ -100,6 +100,22 @@ pub(in crate::billing) async fn payments_left(
     rows.iter().map(read_payment).collect()
 }
 
+/// The newest payment of an invoice by card that has ended.
+pub(in crate::billing) async fn last_card_payment(
+    conn: &mut Conn,
+    id: &InvoiceId,
+) -> Result<Option<StoredPayment>, DomainError> {
+    let row = sqlx::query(
+        "SELECT id, invoice_id, status, method, source, currency, amount_minor, refunded_minor, error_type, \
+         action_url, created_us, updated_us FROM payments WHERE invoice_id = $1 AND method = 'card' \
+         AND status IN ('succeeded', 'failed') ORDER BY created_us DESC, id DESC LIMIT 1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(read_payment).transpose()
+}
+
 /// Payments of an invoice (any when empty), newest first, before a cursor.
 pub(in crate::billing) async fn payments_before(
     conn: &mut Conn,

@@ -40,7 +40,7 @@ pub(in crate::billing) async fn open_invoice(conn: &mut Conn, invoice: &Invoice)
          period_start_us = excluded.period_start_us, period_end_us = excluded.period_end_us, \
          time_zone = excluded.time_zone, currency = excluded.currency, version = excluded.version, \
          created_us = excluded.created_us, finalized_us = NULL, paid_minor = 0, paid_us = NULL, voided_us = NULL, \
-         void_reason = NULL",
+         void_reason = NULL, due_us = NULL, overdue_us = NULL, uncollectible_us = NULL",
     )
     .bind(invoice.id.to_string())
     .bind(invoice.organization_id.to_string())
