@@ -21,6 +21,7 @@ mod sqlite {
     mod booking_saga;
     mod bookings;
     mod follow;
+    mod geofences;
     mod manners;
     mod notes;
     mod payments;
@@ -43,6 +44,7 @@ mod postgres {
     mod booking_saga;
     mod bookings;
     mod follow;
+    mod geofences;
     mod manners;
     mod notes;
     mod payments;
