@@ -211,10 +211,9 @@ pub(super) async fn entered(
 
 /// Everybody who is in any.
 pub(super) async fn all_inside(conn: &mut Conn) -> Result<Vec<(VehicleId, GeofenceId)>, DomainError> {
-    let rows =
-        sqlx::query("SELECT vehicle_id, geofence_id FROM geofence_presences WHERE is_inside = 1 ORDER BY geofence_id, vehicle_id")
-            .fetch_all(conn)
-            .await?;
+    let rows = sqlx::query("SELECT vehicle_id, geofence_id FROM geofence_presences WHERE is_inside = 1")
+        .fetch_all(conn)
+        .await?;
     rows.iter()
         .map(|row| {
             let vehicle = parsed(row.try_get("vehicle_id")?, "vehicle")?;
