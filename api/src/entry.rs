@@ -28,7 +28,8 @@ use crate::{
     permissions::{self, Reach, Rule, Thing},
     trips,
     users::{keys, people, secret::KeyText},
-    vehicles, webhooks,
+    vehicles::{self, geofences},
+    webhooks,
 };
 
 /// Names a request in the log, the audit log and the answer.
@@ -232,6 +233,7 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Invoice => "invoice",
         Thing::Booking => "booking",
         Thing::WebhookEndpoint => "webhook endpoint",
+        Thing::Geofence => "geofence",
     }
 }
 
@@ -273,6 +275,10 @@ async fn is_own(
         },
         Thing::WebhookEndpoint => match id.parse() {
             Ok(id) => webhooks::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Geofence => match id.parse() {
+            Ok(id) => geofences::get(conn, &id).await?.organization_id,
             Err(_) => None,
         },
     };

@@ -155,6 +155,11 @@ impl Faults {
         (time("from", from).unwrap_or(i64::MIN), time("to", to).unwrap_or(i64::MAX))
     }
 
+    /// What was found elsewhere too.
+    pub(crate) fn append(&mut self, mut found: Self) {
+        self.0.append(&mut found.0);
+    }
+
     pub(crate) fn finish(self, what: &'static str) -> Result<(), DomainError> {
         if self.0.is_empty() { Ok(()) } else { Err(DomainError::Invalid { what, faults: self.0 }) }
     }

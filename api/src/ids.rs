@@ -172,6 +172,10 @@ prefixed_id!(
     /// An event for such an address.
     WebhookDeliveryId, "webhook delivery", "whd_"
 );
+prefixed_id!(
+    /// A place that is watched.
+    GeofenceId, "geofence", "geo_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -58,6 +58,11 @@ pub(crate) fn dunning_ended(outcome: &'static str) {
     counter!("roadlake_api_dunning_ended_total", "outcome" => outcome).increment(1);
 }
 
+/// A vehicle came into a geofence or went out of it: `entered` or `exited`.
+pub(crate) fn geofence_crossed(event: &'static str) {
+    counter!("roadlake_api_geofence_crossings_total", "event" => event).increment(1);
+}
+
 /// A payment was tried. These four have the names that operators of fleets asked for.
 pub(crate) fn payment_attempted(payment_method: &'static str, amount_range: &'static str) {
     counter!("payment_attempts_total", "payment_method" => payment_method, "amount_range" => amount_range)

@@ -34,6 +34,7 @@ pub(crate) enum Thing {
     Invoice,
     Booking,
     WebhookEndpoint,
+    Geofence,
 }
 
 /// Who may call a route.
@@ -81,6 +82,22 @@ pub(crate) const RULES: &[Rule] = &[
     rule("PATCH", "/v1/vehicles/{id}", &[Dispatcher, DeviceAdmin], Reach::Of(Thing::Vehicle)),
     rule("GET", "/v1/fleet/status", &[Dispatcher, Analyst, Driver, DeviceAdmin], Reach::Narrowed),
     rule("GET", "/v1/tracking", &[Dispatcher, Analyst, Driver, DeviceAdmin], Reach::Narrowed),
+    rule("GET", "/v1/geofences", &[Dispatcher, Analyst, Driver, DeviceAdmin], Reach::Narrowed),
+    rule("POST", "/v1/geofences", &[Dispatcher], Reach::Narrowed),
+    rule(
+        "GET",
+        "/v1/geofences/{id}",
+        &[Dispatcher, Analyst, Driver, DeviceAdmin],
+        Reach::Of(Thing::Geofence),
+    ),
+    rule("PATCH", "/v1/geofences/{id}", &[Dispatcher], Reach::Of(Thing::Geofence)),
+    rule("DELETE", "/v1/geofences/{id}", &[Dispatcher], Reach::Of(Thing::Geofence)),
+    rule(
+        "GET",
+        "/v1/geofences/{id}/vehicles",
+        &[Dispatcher, Analyst, Driver, DeviceAdmin],
+        Reach::Of(Thing::Geofence),
+    ),
     // trips
     rule("GET", "/v1/trips", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
     rule("GET", "/v1/trips/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Trip)),

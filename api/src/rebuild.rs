@@ -15,7 +15,8 @@ use crate::{
     db::{Conn, Db},
     events::{self, Event},
     fault::DomainError,
-    trips, users, vehicles,
+    trips, users,
+    vehicles::{self, geofences},
 };
 
 /// What is made of events.
@@ -25,6 +26,8 @@ pub enum Projection {
     Organizations,
     /// `vehicles`.
     Vehicles,
+    /// `geofences` and `geofence_presences`.
+    Geofences,
     /// `trip_revisions`, `trips`, and `vehicle_mileage`, which trips make.
     Trips,
     /// `planned_trips`.
@@ -43,9 +46,10 @@ pub enum Projection {
 
 impl Projection {
     /// Each, those first that others are made with.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Organizations,
         Self::Vehicles,
+        Self::Geofences,
         Self::Trips,
         Self::PlannedTrips,
         Self::Tariffs,
@@ -60,6 +64,7 @@ impl Projection {
         match self {
             Self::Organizations => "organizations",
             Self::Vehicles => "vehicles",
+            Self::Geofences => "geofences",
             Self::Trips => "trips",
             Self::PlannedTrips => "planned-trips",
             Self::Tariffs => "tariffs",
@@ -74,6 +79,7 @@ impl Projection {
         match self {
             Self::Organizations => users::rebuild::clear(conn).await,
             Self::Vehicles => vehicles::rebuild::clear(conn).await,
+            Self::Geofences => geofences::rebuild::clear(conn).await,
             Self::Trips => trips::rebuild::clear(conn).await,
             Self::PlannedTrips => trips::planned::clear(conn).await,
             Self::Tariffs => billing::rebuild::clear_tariffs(conn).await,
@@ -89,6 +95,7 @@ impl Projection {
         match self {
             Self::Organizations => users::rebuild::replay(conn, event).await,
             Self::Vehicles => vehicles::rebuild::replay(conn, event).await,
+            Self::Geofences => geofences::rebuild::replay(conn, event).await,
             Self::Trips => trips::rebuild::replay(conn, event).await,
             Self::PlannedTrips => trips::planned::replay(conn, event).await,
             Self::Tariffs => billing::rebuild::replay_tariff(conn, event).await,

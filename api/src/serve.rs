@@ -41,7 +41,7 @@ use crate::{
         follow::{self, Follower},
     },
     users::{self, keys::Uses, notifications::InApp, secret::Hashing},
-    vehicles,
+    vehicles::{self, geofences::watcher::Watcher},
     webhooks::{
         self,
         deliver::Deliverer,
@@ -130,6 +130,18 @@ pub async fn start(
     let (interval, follow_health, stop) = (settings.follow_interval, health.clone(), tasks.stop_token());
     tasks.spawn("api follower", async move {
         follower.run(interval, follow_health, stop).await;
+        Ok(())
+    });
+
+    let watcher = Watcher {
+        db: db.clone(),
+        lake: Arc::clone(&lake),
+        clock: Arc::clone(&clock),
+        offline_after: settings.offline_after,
+    };
+    let stop = tasks.stop_token();
+    tasks.spawn("api geofences", async move {
+        watcher.run(interval, stop).await;
         Ok(())
     });
 

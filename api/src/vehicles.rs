@@ -1,10 +1,11 @@
-//! Vehicles: the registry, mileage from trips, and where the fleet is now.
+//! Vehicles: the registry, mileage from trips, where the fleet is now, and the places that are watched.
 //!
-//! *Owns* the tables `vehicles` and `vehicle_mileage` and the vehicles' events. *Does not own*
+//! *Owns* the tables `vehicles` and `vehicle_mileage` and the vehicles' events; [`geofences`] has its own. *Does not own*
 //! trips (it is told their distance) nor the last readings (it asks the lake port). It calls the
 //! users domain.
 
 pub(crate) mod fleet;
+pub mod geofences;
 pub(crate) mod http;
 pub(crate) mod rebuild;
 mod store;

@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Number, name and text of each, in order.
-const MIGRATIONS: [(i64, &str, &str); 11] = [
+const MIGRATIONS: [(i64, &str, &str); 12] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "access", include_str!("../../migrations/0002_access.sql")),
     (3, "notes", include_str!("../../migrations/0003_notes.sql")),
@@ -18,6 +18,7 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
     (8, "charges", include_str!("../../migrations/0008_charges.sql")),
     (9, "ages", include_str!("../../migrations/0009_ages.sql")),
     (10, "webhooks", include_str!("../../migrations/0010_webhooks.sql")),
+    (11, "geofences", include_str!("../../migrations/0011_geofences.sql")),
     (12, "dunning", include_str!("../../migrations/0012_dunning.sql")),
 ];
 

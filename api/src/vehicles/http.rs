@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::ids::VehicleId;
 
 use super::{
-    fleet,
+    fleet, geofences,
     types::{FleetItem, FleetStatus, NewVehicle, Vehicle, VehiclePatch, VehicleQuery},
 };
 use crate::{
@@ -45,6 +45,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get, change))
         .routes(routes!(status))
         .routes(routes!(tracking))
+        .merge(geofences::http::routes())
 }
 
 fn with_state(app: &App, vehicles: &mut [Vehicle]) {

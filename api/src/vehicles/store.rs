@@ -124,6 +124,23 @@ pub(super) async fn names(
         .collect()
 }
 
+/// Whose the vehicles are that are anybody's.
+pub(super) async fn organizations(
+    conn: &mut Conn,
+) -> Result<HashMap<VehicleId, OrganizationId>, DomainError> {
+    const WHAT: &str = "vehicle";
+    let rows =
+        sqlx::query("SELECT vehicle_id, organization_id FROM vehicles WHERE organization_id IS NOT NULL")
+            .fetch_all(conn)
+            .await?;
+    rows.iter()
+        .map(|row| {
+            let id = parsed(row.try_get("vehicle_id")?, WHAT)?;
+            Ok((id, parsed(row.try_get("organization_id")?, WHAT)?))
+        })
+        .collect()
+}
+
 pub(super) async fn add_mileage(
     conn: &mut Conn,
     vehicle_id: &VehicleId,

@@ -22,6 +22,7 @@ mod sqlite {
     mod bookings;
     mod dunning;
     mod follow;
+    mod geofences;
     mod manners;
     mod notes;
     mod payments;
@@ -45,6 +46,7 @@ mod postgres {
     mod bookings;
     mod dunning;
     mod follow;
+    mod geofences;
     mod manners;
     mod notes;
     mod payments;

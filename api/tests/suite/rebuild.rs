@@ -11,6 +11,7 @@ use super::{
     booking_saga::stopped,
     bookings::{Fleet, fleet, send, wish},
     follow::open,
+    geofences::{fence, reading, square},
 };
 use crate::{
     fake_lake::{revised, trip, withdrawn},
@@ -22,6 +23,8 @@ use crate::{
 const TABLES: [(&str, &str); 20] = [
     ("organizations", "id"),
     ("vehicles", "id"),
+    ("geofences", "id"),
+    ("geofence_presences", "geofence_id, vehicle_id"),
     ("vehicle_mileage", "vehicle_id"),
     ("trip_revisions", "trip_id, revision"),
     ("trips", "trip_id"),
@@ -78,7 +81,8 @@ async fn post(server: &Server, path: &str, body: Value) -> Value {
 }
 
 /// One of everything: trips with revisions; invoices that are draft, paid, refunded and void, with notes and
-/// charges; holds that were captured, released and expired; bookings that were finished, cancelled and settled.
+/// charges; holds that were captured, released and expired; bookings that were finished, cancelled and settled;
+/// geofences that were changed and deleted, with who is in them and who was.
 async fn story() -> Fleet {
     let fleet = fleet(3_000).await;
     let server = &fleet.server;
@@ -134,7 +138,31 @@ async fn story() -> Fleet {
         server.send("PATCH /v1/vehicles/car-1", &[("if-match", "\"1\"")], Some(&name)).await.status,
         200
     );
+    places(server).await;
     fleet
+}
+
+async fn places(server: &Server) {
+    let mut made = Vec::new();
+    for (name, south) in [("stays", 55.0), ("leaves", 56.0), ("goes", 57.0)] {
+        made.push(fence(server, name, square(south), &Value::Null).await);
+    }
+    let crossed = async |count: usize| {
+        let is_presence = |event: &&Value| event["aggregate_type"] == "geofence-presence";
+        let all = |page: &Value| page["data"].as_array().unwrap().iter().filter(is_presence).count() == count;
+        server.until("/v1/events?limit=200", all).await;
+    };
+    server.lake.see(vec![reading("car-1", 0, 55.0), reading("car-2", 0, 56.0), reading("car-3", 0, 57.0)]);
+    crossed(3).await;
+    // An hour has gone since: who is outside is silent.
+    server.lake.see(vec![reading("car-1", 1, 55.0), reading("car-2", 1, 58.0)]);
+    crossed(4).await;
+    let path = |fence: &Value| format!("/v1/geofences/{}", fence["id"].as_str().unwrap());
+    let smaller =
+        json!({ "kind": "site", "geometry": { "type": "Circle", "centre": [12, 55], "radius_m": 99.9 } });
+    let patch = format!("PATCH {}", path(&made[0]));
+    assert_eq!(server.send(&patch, &[("if-match", "\"1\"")], Some(&smaller)).await.status, 200);
+    assert_eq!(server.send(&format!("DELETE {}", path(&made[2])), &[], None).await.status, 204);
 }
 
 #[tokio::test]
@@ -169,6 +197,9 @@ async fn every_row_that_events_make_is_made_anew_as_it_was() {
             "DELETE FROM trips",
             "UPDATE trip_revisions SET data = '{}'",
             "DELETE FROM vehicle_mileage",
+            "DELETE FROM geofence_presences WHERE is_inside = 0",
+            "UPDATE geofence_presences SET is_inside = 0, entered_us = 1, crossed_us = 1, version = 7",
+            "UPDATE geofences SET name = 'x', geometry = '{}', tags = '', version = 9",
             "UPDATE vehicles SET name = 'x', organization_id = NULL, version = 9",
             "DELETE FROM tariff_assignments",
             "DELETE FROM tariffs WHERE is_latest = 1",

@@ -8,6 +8,7 @@ use wire::time::Timestamp;
 use super::{
     Server,
     access::{OPERATOR, key_of, locked},
+    geofences::square,
 };
 use crate::{
     client::read_until,
@@ -131,6 +132,8 @@ async fn tenant(server: &Server, name: &str) -> Tenant {
     let key = key_of(server, "owner", &json!(organization)).await;
     let person = json!({ "email": format!("ana@{name}.example"), "name": "Ana", "role": "driver" });
     let user = text(&server.by(&key, "POST /v1/users", Some(&person)).await.json()["id"]);
+    let place = json!({ "name": format!("Depot of {name}"), "geometry": square(55.0) });
+    let geofence = text(&server.by(&key, "POST /v1/geofences", Some(&place)).await.json()["id"]);
     let own_keys = server.by(&key, "GET /v1/api-keys", None).await.json();
     let ids = BTreeMap::from([
         ("organizations", organization),
@@ -140,6 +143,7 @@ async fn tenant(server: &Server, name: &str) -> Tenant {
         ("invoices", invoice),
         ("bookings", booking),
         ("users", user),
+        ("geofences", geofence),
         ("api-keys", text(&own_keys["data"][0]["id"])),
     ]);
     Tenant { key, ids, line: text(&lines["lines"][0]["id"]) }
@@ -235,6 +239,13 @@ async fn an_organization_changes_nothing_of_another() {
         // The path is decoded before it is looked at.
         ("PATCH /v1/vehicles/car%2Dacme".to_owned(), patch.clone(), 404),
         (format!("PATCH /v1/users/{}", acme.ids["users"]), patch, 404),
+        (format!("PATCH /v1/geofences/{}", acme.ids["geofences"]), json!({ "name": "mine" }), 404),
+        (format!("DELETE /v1/geofences/{}", acme.ids["geofences"]), Value::Null, 404),
+        (
+            "POST /v1/geofences".to_owned(),
+            json!({ "name": "x", "geometry": square(1.0), "organization_id": theirs }),
+            422,
+        ),
         (format!("DELETE /v1/api-keys/{}", acme.ids["api-keys"]), Value::Null, 404),
         ("PATCH /v1/vehicles/car-bolt".to_owned(), json!({ "organization_id": theirs }), 422),
         // Nor may it take a vehicle that is nobody's yet: its readings may be there.
