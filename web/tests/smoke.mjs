@@ -46,7 +46,11 @@ try {
   const open = walk.browser.contexts().flatMap((context) => context.pages()).at(-1);
   await open?.screenshot({ path: join(folder, 'failure.png') }).catch(() => undefined);
 }
+walk.step = 'the end';
 await walk.browser.close();
+const seconds = (ms) => (ms / 1000).toFixed(1).padStart(6);
+for (const [step, ms] of walk.times) console.log(`${seconds(ms)} s  ${step}`);
+for (const [what, ms] of Object.entries(walk.spent)) console.log(`${seconds(ms)} s  of it ${what}`);
 
 if (walk.faults.length > 0) {
   for (const fault of walk.faults) console.error(`FAILED ${fault}`);

@@ -19,7 +19,11 @@ export function check(truth, claim) {
 
 export class Walk {
   faults = [];
-  step = 'start';
+  /** How long each step took, and of all of it what the walk itself costs: axe, pictures, maps that are waited for. */
+  times = [];
+  spent = {};
+  #step = 'start';
+  #since = Date.now();
   /** Addresses whose failure is what a step is about; null means that none may fail. */
   expected = null;
 
@@ -35,6 +39,25 @@ export class Walk {
       ],
     });
     return walk;
+  }
+
+  get step() {
+    return this.#step;
+  }
+
+  set step(name) {
+    const now = Date.now();
+    this.times.push([this.#step, now - this.#since]);
+    [this.#step, this.#since] = [name, now];
+  }
+
+  async timed(what, act) {
+    const from = Date.now();
+    try {
+      return await act();
+    } finally {
+      this.spent[what] = (this.spent[what] ?? 0) + Date.now() - from;
+    }
   }
 
   async page(options = {}, base = this.base) {
@@ -65,11 +88,15 @@ export class Walk {
   }
 
   async shot(page, name) {
-    await page.screenshot({ path: join(this.folder, `${name}.png`) });
+    await this.timed('pictures', () => page.screenshot({ path: join(this.folder, `${name}.png`) }));
   }
 
   /** WCAG 2.2 AA, as far as a program can tell. */
   async accessible(page) {
+    await this.timed('axe', () => this.#axe(page));
+  }
+
+  async #axe(page) {
     // By the debugger, as our own policy lets no other script in.
     await page.evaluate(AXE);
     const found = await page.evaluate(async (values) => {
@@ -80,6 +107,10 @@ export class Walk {
   }
 
   async mapDrawn(page) {
+    await this.timed('maps', () => this.#drawn(page));
+  }
+
+  async #drawn(page) {
     await page.waitForSelector('[data-map="ready"]');
     await page.waitForSelector('[data-drawn]');
     // The map is drawn again each time data comes; the second picture has what came with the first.
