@@ -106,20 +106,25 @@ export class Walk {
     for (const violation of found) this.faults.push(`${this.step}: accessibility: ${violation}`);
   }
 
-  async mapDrawn(page) {
-    await this.timed('maps', () => this.#drawn(page));
+  /** `shown` tells that what the page is about is on its map; without it, the picture after the first one is waited for. */
+  async mapDrawn(page, shown = '') {
+    await this.timed('maps', () => this.#drawn(page, shown));
   }
 
-  async #drawn(page) {
+  async #drawn(page, shown) {
     await page.waitForSelector('[data-map="ready"]');
-    await page.waitForSelector('[data-drawn]');
+    await page.waitForSelector(shown || '[data-drawn]');
+    if (!shown) await this.#again(page);
+    const bytes = await page.locator('[data-map="ready"]').screenshot().then((png) => png.length);
+    check(bytes > 8000, `the map is blank (its picture has ${bytes} bytes)`);
+  }
+
+  async #again(page) {
     // The map is drawn again each time data comes; the second picture has what came with the first.
     const drawn = Number(await page.locator('[data-drawn]').getAttribute('data-drawn'));
     await page
       .waitForFunction((before) => Number(document.querySelector('[data-drawn]')?.getAttribute('data-drawn')) > before, drawn, { timeout: 3000 })
       .catch(() => undefined);
-    const bytes = await page.locator('[data-map="ready"]').screenshot().then((png) => png.length);
-    check(bytes > 8000, `the map is blank (its picture has ${bytes} bytes)`);
   }
 
   async fits(page) {
