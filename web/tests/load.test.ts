@@ -77,6 +77,43 @@ describe('a list in pages', () => {
     expect(asked).toEqual([undefined, 'n']);
     expect(list.items.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
   });
+  it('is renewed in place: what is new is first, what was read after the first page stays', async () => {
+    const list = new Paged<{ id: string }>();
+    let first = page(['b', 'c'], 'after-c');
+    await list.refresh((_, after) => Promise.resolve(after ? page(['d']) : first));
+    await list.next();
+    first = page(['a', 'b', 'c'], 'after-c');
+    const renewing = list.renew();
+    expect([list.items.map(({ id }) => id), list.first.busy]).toEqual([['b', 'c', 'd'], false]);
+    await renewing;
+    expect([list.items.map(({ id }) => id), list.cursor]).toEqual([['a', 'b', 'c', 'd'], null]);
+  });
+  it('is another list where nothing that was shown is left, with its own cursor', async () => {
+    const list = new Paged<{ id: string }>();
+    let first = page(['b'], 'after-b');
+    await list.refresh(() => Promise.resolve(first));
+    first = page(['a'], 'after-a');
+    await list.renew();
+    expect([list.items.map(({ id }) => id), list.cursor]).toEqual([['a'], 'after-a']);
+    first = page([]);
+    await list.renew();
+    expect([list.items, list.cursor]).toEqual([[], null]);
+  });
+  it('keeps what it shows where renewing fails, and where the filter changes meanwhile', async () => {
+    const list = new Paged<{ id: string }>();
+    const late = held<Page<{ id: string }>>();
+    let answer: () => Promise<Page<{ id: string }>> = () => Promise.resolve(page(['a']));
+    await list.refresh(() => answer());
+    answer = () => Promise.reject(new ApiError('Broken', 'x', 500));
+    await list.renew();
+    expect([list.items.map(({ id }) => id), list.first.error]).toEqual([['a'], null]);
+    answer = () => late.answer;
+    const renewing = list.renew();
+    await list.refresh(() => Promise.resolve(page(['c'])));
+    late.give(page(['b']));
+    await renewing;
+    expect(list.items.map(({ id }) => id)).toEqual(['c']);
+  });
   it('that failed has no next page', async () => {
     const list = new Paged<{ id: string }>();
     await list.refresh(() => Promise.reject(new ApiError('Broken', 'x', 500)));

@@ -17,6 +17,7 @@ describe('addresses', () => {
     expect(parse(new URL(paths.book('v'), 'http://x').pathname)).toEqual({ page: 'book' });
     expect(parse(paths.billing('wallets'))).toEqual({ page: 'billing', part: 'wallets' });
     expect(parse(paths.admin())).toEqual({ page: 'admin', part: 'organizations' });
+    expect(parse(paths.admin('webhooks'))).toEqual({ page: 'admin', part: 'webhooks' });
     expect(parse(paths.admin('audit'))).toEqual({ page: 'admin', part: 'audit' });
     expect(parse(paths.reports('faults'))).toEqual({ page: 'reports', board: 'faults' });
     expect(new URL(paths.trips('a&b'), 'http://x').searchParams.get('vehicle')).toBe('a&b');

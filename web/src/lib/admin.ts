@@ -48,7 +48,8 @@ interface Cut {
   limit?: number;
 }
 
-const send = <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> =>
+/** Ask with a method and a body, as JSON. */
+export const send = <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> =>
   call(path, { method, headers: { 'content-type': 'application/json', ...headers }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
 
 export const admin = {

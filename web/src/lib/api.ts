@@ -70,6 +70,8 @@ export async function request<T>(path: string, init: RequestInit = {}, timeoutMs
       : new ApiError('The server cannot be reached', 'Check that roadlake is still running, then try again.', 0);
   }
   if (!response.ok) throw failureOf(path, response.status, text);
+  // Done, and nothing to tell: of what is taken away.
+  if (response.status === 204) return undefined as T;
   try {
     return JSON.parse(text) as T;
   } catch {

@@ -55,10 +55,12 @@ export class Paged<T extends { id: string }> {
   cursor = $state<string | null>(null);
   readonly first = new Load<Page<T>>();
   readonly more = new Load<Page<T>>();
+  readonly #again = new Load<Page<T>>();
   #read: Read<T> | undefined;
 
   async refresh(read: Read<T>): Promise<void> {
     this.more.stop();
+    this.#again.stop();
     this.#read = read;
     this.items = [];
     this.cursor = null;
@@ -69,12 +71,28 @@ export class Paged<T extends { id: string }> {
   async next(): Promise<void> {
     const [read, after] = [this.#read, this.cursor];
     if (!read || !after || this.first.busy || this.more.busy) return;
+    this.#again.stop();
     if ((await this.more.run((signal) => read(signal, after))) && this.more.value) this.#take(this.more.value);
+  }
+
+  /** Read the first page once more, in place of what is shown of it. A failure changes nothing: what is shown stays. */
+  async renew(): Promise<void> {
+    const read = this.#read;
+    if (!read || this.first.busy || this.more.busy || this.#again.busy || !this.first.value) return;
+    if (!(await this.#again.run((signal) => read(signal))) || !this.#again.value) return;
+    const { data, next_cursor } = this.#again.value;
+    const last = this.items.findIndex(({ id }) => id === data.at(-1)?.id);
+    const after = last < 0 ? [] : this.items.slice(last + 1);
+    // What was read after the first page stays, unless the list is another one now.
+    const isWhole = after.length === 0 || !next_cursor;
+    this.items = isWhole ? data : [...data, ...after];
+    if (isWhole) this.cursor = next_cursor ?? null;
   }
 
   stop(): void {
     this.first.stop();
     this.more.stop();
+    this.#again.stop();
   }
 
   // What moved to the next page while this one was read is there once.

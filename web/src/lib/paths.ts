@@ -7,7 +7,7 @@ export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles
 /** What billing has beside invoices. */
 export const BILLING_PARTS = ['wallets', 'payments', 'tariffs'] as const;
 export type BillingPart = (typeof BILLING_PARTS)[number];
-export const ADMIN_PARTS = ['organizations', 'people', 'keys', 'audit'] as const;
+export const ADMIN_PARTS = ['organizations', 'people', 'keys', 'webhooks', 'audit'] as const;
 export type AdminPart = (typeof ADMIN_PARTS)[number];
 
 const NEW = 'new';

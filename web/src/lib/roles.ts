@@ -23,7 +23,7 @@ const LIVES_BY: Record<Exclude<Page, 'missing' | 'billing' | 'admin'>, Call> = {
 };
 const PARTS: Record<'billing' | 'admin', Record<string, Call>> = {
   billing: { wallets: ['GET', '/v1/wallets'], payments: ['GET', '/v1/payments'], tariffs: ['GET', '/v1/tariffs'] },
-  admin: { organizations: ['GET', '/v1/organizations'], people: ['GET', '/v1/users'], keys: ['GET', '/v1/api-keys'], audit: ['GET', '/v1/audit-log'] },
+  admin: { organizations: ['GET', '/v1/organizations'], people: ['GET', '/v1/users'], keys: ['GET', '/v1/api-keys'], webhooks: ['GET', '/v1/webhook-endpoints'], audit: ['GET', '/v1/audit-log'] },
 };
 
 /** What a page asks of the server first; null where it asks nothing. */

@@ -4,13 +4,14 @@
 import type { FeatureCollection, Geometry, MultiLineString } from 'geojson';
 import type { GeoJSONSource, Map as MapLibre, StyleSpecification } from 'maplibre-gl';
 import { feature, mesh } from 'topojson-client';
-import type { GeometryCollection, Topology } from 'topojson-specification';
 import coarseUrl from 'world-atlas/countries-110m.json?url';
 import middleUrl from 'world-atlas/countries-50m.json?url';
 import fineUrl from 'world-atlas/countries-10m.json?url';
-import { graticule, unwrapLine, unwrapRing } from '../lib/geometry';
+import { type Countries, holds, widened, within } from '../lib/atlas';
+import { type Bounds, graticule, unwrapLine, unwrapRing } from '../lib/geometry';
 
 const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] };
+const WORLD: Bounds = [-Infinity, -90, Infinity, 90];
 const FONT = ['ui-sans-serif, system-ui, "DejaVu Sans", sans-serif'];
 
 /** A colour of the design system, as it is now (light or dark). */
@@ -68,24 +69,21 @@ interface Atlas {
   names: FeatureCollection;
 }
 
-type Countries = Topology<{ countries: GeometryCollection<{ name: string }> }>;
+const atlases = new Map<string, Promise<Countries>>();
 
-const atlases = new Map<string, Promise<Atlas>>();
-
-function atlas(url: string): Promise<Atlas> {
+function atlas(url: string): Promise<Countries> {
   const known = atlases.get(url);
   if (known) return known;
-  const loading = fetch(url)
-    .then((response) => {
-      if (!response.ok) throw new Error(`basemap ${url} answered ${response.status}`);
-      return response.json() as Promise<Countries>;
-    })
-    .then(read);
+  const loading = fetch(url).then((response) => {
+    if (!response.ok) throw new Error(`basemap ${url} answered ${response.status}`);
+    return response.json() as Promise<Countries>;
+  });
   atlases.set(url, loading);
   loading.catch(() => atlases.delete(url));
   return loading;
 }
 
+/** What the map shows of an atlas. */
 function read(topology: Countries): Atlas {
   const { countries } = topology.objects;
   const borders = mesh(topology, countries, (a, b) => a !== b);
@@ -140,20 +138,27 @@ function put(map: MapLibre, id: string, data: FeatureCollection): void {
   map.getSource<GeoJSONSource>(id)?.setData(data);
 }
 
-/** Keep land, borders and graticule right for the view: finer data as the reader comes closer. `restyled` fills a new style. */
+/**
+ * Keep land, borders and graticule right for the view: finer data as the reader comes closer, and of the finest what is
+ * around the view. `restyled` fills a new style.
+ */
 export function attachBasemap(map: MapLibre): { restyled: () => void } {
   let shown = '';
+  let around: Bounds = WORLD;
   const refresh = async (): Promise<void> => {
-    const box = map.getBounds();
-    const grid = graticule([box.getWest(), box.getSouth(), box.getEast(), box.getNorth()]);
+    const bounds = map.getBounds();
+    const view: Bounds = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
+    const grid = graticule(view);
     put(map, 'grid', grid.lines);
     put(map, 'grid-labels', grid.labels);
     const zoom = map.getZoom();
     const url = zoom < 2.5 ? coarseUrl : zoom < 5.5 ? middleUrl : fineUrl;
-    if (url === shown) return;
-    shown = url;
-    const data = await atlas(url);
-    if (url !== shown || !map.getSource('land')) return;
+    if (url === shown && holds(around, view)) return;
+    const own: Bounds = url === fineUrl ? widened(view) : WORLD;
+    [shown, around] = [url, own];
+    const whole = await atlas(url);
+    if (around !== own || !map.getSource('land')) return;
+    const data = read(own === WORLD ? whole : within(whole, own));
     put(map, 'land', data.land);
     put(map, 'coast', data.coast);
     put(map, 'borders', data.borders);

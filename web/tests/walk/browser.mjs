@@ -19,7 +19,11 @@ export function check(truth, claim) {
 
 export class Walk {
   faults = [];
-  step = 'start';
+  /** How long each step took, and of all of it what the walk itself costs: axe, pictures, maps that are waited for. */
+  times = [];
+  spent = {};
+  #step = 'start';
+  #since = Date.now();
   /** Addresses whose failure is what a step is about; null means that none may fail. */
   expected = null;
 
@@ -35,6 +39,25 @@ export class Walk {
       ],
     });
     return walk;
+  }
+
+  get step() {
+    return this.#step;
+  }
+
+  set step(name) {
+    const now = Date.now();
+    this.times.push([this.#step, now - this.#since]);
+    [this.#step, this.#since] = [name, now];
+  }
+
+  async timed(what, act) {
+    const from = Date.now();
+    try {
+      return await act();
+    } finally {
+      this.spent[what] = (this.spent[what] ?? 0) + Date.now() - from;
+    }
   }
 
   async page(options = {}, base = this.base) {
@@ -65,11 +88,15 @@ export class Walk {
   }
 
   async shot(page, name) {
-    await page.screenshot({ path: join(this.folder, `${name}.png`) });
+    await this.timed('pictures', () => page.screenshot({ path: join(this.folder, `${name}.png`) }));
   }
 
   /** WCAG 2.2 AA, as far as a program can tell. */
   async accessible(page) {
+    await this.timed('axe', () => this.#axe(page));
+  }
+
+  async #axe(page) {
     // By the debugger, as our own policy lets no other script in.
     await page.evaluate(AXE);
     const found = await page.evaluate(async (values) => {
@@ -79,16 +106,25 @@ export class Walk {
     for (const violation of found) this.faults.push(`${this.step}: accessibility: ${violation}`);
   }
 
-  async mapDrawn(page) {
+  /** `shown` tells that what the page is about is on its map; without it, the picture after the first one is waited for. */
+  async mapDrawn(page, shown = '') {
+    await this.timed('maps', () => this.#drawn(page, shown));
+  }
+
+  async #drawn(page, shown) {
     await page.waitForSelector('[data-map="ready"]');
-    await page.waitForSelector('[data-drawn]');
+    await page.waitForSelector(shown || '[data-drawn]');
+    if (!shown) await this.#again(page);
+    const bytes = await page.locator('[data-map="ready"]').screenshot().then((png) => png.length);
+    check(bytes > 8000, `the map is blank (its picture has ${bytes} bytes)`);
+  }
+
+  async #again(page) {
     // The map is drawn again each time data comes; the second picture has what came with the first.
     const drawn = Number(await page.locator('[data-drawn]').getAttribute('data-drawn'));
     await page
       .waitForFunction((before) => Number(document.querySelector('[data-drawn]')?.getAttribute('data-drawn')) > before, drawn, { timeout: 3000 })
       .catch(() => undefined);
-    const bytes = await page.locator('[data-map="ready"]').screenshot().then((png) => png.length);
-    check(bytes > 8000, `the map is blank (its picture has ${bytes} bytes)`);
   }
 
   async fits(page) {

@@ -2,6 +2,9 @@
 
 import { check, cuttable } from './browser.mjs';
 
+/** Where the map is not what is looked at: it is drawn in software, each time a vehicle moves. */
+const SMALL = { width: 800, height: 600 };
+
 export async function live(walk, page) {
   walk.step = 'live map';
   await page.goto(`${walk.base}/`, { waitUntil: 'load' });
@@ -38,7 +41,7 @@ export async function reconnect(walk) {
   const way = await cuttable(walk.base);
   walk.expected = new RegExp(`^${way.base}/`);
   try {
-    const page = await walk.page({}, way.base);
+    const page = await walk.page({ viewport: SMALL }, way.base);
     await page.goto(`${way.base}/`);
     await page.waitForSelector('.list .row');
     await page.waitForSelector('[data-link="live"]');

@@ -26,7 +26,7 @@ export async function trips(walk, page) {
   await page.waitForSelector('svg[role="slider"]');
   await page.getByRole('button', { name: 'Altitude' }).click();
   await page.waitForSelector('[data-charts="2"]');
-  await walk.mapDrawn(page);
+  await walk.mapDrawn(page, '[data-track]');
   await walk.shot(page, 'trip');
   await walk.accessible(page);
   const chart = page.locator('svg[role="slider"]').first();
@@ -41,7 +41,7 @@ export async function trips(walk, page) {
   await page.getByRole('button', { name: 'Settings' }).press('Enter');
   await page.getByRole('radio', { name: 'Dark' }).check({ force: true });
   await page.keyboard.press('Escape');
-  await walk.mapDrawn(page);
+  await walk.mapDrawn(page, '[data-track]');
   await walk.shot(page, 'trip-dark');
   await page.getByRole('button', { name: 'Settings' }).press('Enter');
   await page.getByRole('radio', { name: 'System' }).check({ force: true });
