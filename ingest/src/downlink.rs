@@ -79,8 +79,16 @@ fn take_up(message: &mut AckMessage, later: AckMessage) {
             None => message.durable.push(ack),
         }
     }
-    message.need_catalog.extend(need_catalog.into_iter().filter(|hash| !message.need_catalog.contains(hash)));
-    message.rejected.extend(rejected.into_iter().filter(|crc32| !message.rejected.contains(crc32)));
+    add_new(&mut message.need_catalog, need_catalog);
+    add_new(&mut message.rejected, rejected);
+}
+
+fn add_new<T: PartialEq>(known: &mut Vec<T>, more: Vec<T>) {
+    for one in more {
+        if !known.contains(&one) {
+            known.push(one);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +141,7 @@ mod tests {
         let mut message = AckMessage { rejected: vec![1], ..durable(1, 5) };
         take_up(&mut message, AckMessage { rejected: vec![1, 2], ..durable(2, 9) });
         take_up(&mut message, durable(1, 4));
-        let hash = CatalogHash::of(b"some");
+        let hash = CatalogHash(Uuid::from_u128(7));
         take_up(&mut message, AckMessage { need_catalog: vec![hash], ..AckMessage::default() });
         take_up(&mut message, AckMessage { need_catalog: vec![hash], ..AckMessage::default() });
         let expected = AckMessage {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What is made of events, each table after those it points at, with its key.
-const TABLES: [(&str, &str); 20] = [
+const TABLES: [(&str, &str); 22] = [
     ("organizations", "id"),
     ("vehicles", "id"),
     ("geofences", "id"),
