@@ -14,7 +14,7 @@ use std::{
 
 use ingest::{
     config::ExternalBroker,
-    intake::{Downlink, Intake},
+    intake::Intake,
     pressure::{Pressure, WaitPolicy},
     share::Share,
 };
@@ -24,12 +24,15 @@ use rumqttc::{
 };
 use service::Tasks;
 use tokio::sync::{mpsc, watch};
-use wire::topics::Channel;
+use wire::{ack::AckMessage, topics::Channel};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const PACKET_BYTES_MAX: usize = 1 << 20;
 /// What the client library sends without an answer at most.
 const UNANSWERED_MAX: u16 = 100;
+/// What it takes and may lose with its connection, at most.
+const TAKEN_MAX: u16 = 512;
+const VEHICLES: u16 = 5000;
 
 /// One connection of the broker's side.
 struct Peer {
@@ -88,8 +91,8 @@ impl Peer {
 }
 
 /// Answers all publications but the first, so that the library waits for that one; then breaks the
-/// connection and waits for the next.
-fn broker(listener: &TcpListener, subscribed: &SyncSender<()>) {
+/// connection, waits for the next, and counts its publications up to that of the last vehicle.
+fn broker(listener: &TcpListener, subscribed: &SyncSender<()>) -> u16 {
     let mut peer = Peer::accept(listener);
     peer.subscribed();
     subscribed.send(()).unwrap();
@@ -107,13 +110,17 @@ fn broker(listener: &TcpListener, subscribed: &SyncSender<()>) {
         let Packet::PubAck(_) = peer.read() else { panic!("more than may be unanswered") };
     }
     drop(peer);
-    Peer::accept(listener).subscribed();
+    let mut peer = Peer::accept(listener);
+    peer.subscribed();
     subscribed.send(()).unwrap();
-}
-
-fn publish(downlink: &Downlink, count: u16) {
-    for _ in 0..count {
-        downlink.publish(&"van-1".parse().unwrap(), Channel::Ack, vec![1]);
+    let mut count = 0;
+    loop {
+        let Packet::Publish(publish) = peer.read() else { panic!("no publication") };
+        peer.write(|out| PubAck::new(publish.pkid).write(out).map(drop));
+        count += 1;
+        if publish.topic.contains(&format!("/van-{}/", VEHICLES - 1)) {
+            return count;
+        }
     }
 }
 
@@ -130,7 +137,7 @@ fn intake(reach: &ExternalBroker) -> (Pressure, Intake) {
 }
 
 /// An unanswered publication must not keep the next connection from subscribing; nor may many that
-/// were to be published while there was none.
+/// were to be published while there was none, and those are told by it.
 #[tokio::test(flavor = "multi_thread")]
 async fn intake_subscribes_again_whatever_the_last_connection_left() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -141,16 +148,21 @@ async fn intake_subscribes_again_whatever_the_last_connection_left() {
     let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
     let (_pressure, intake) = intake(&reach);
     let downlink = intake.downlink();
-    publish(&downlink, 5000);
+    for number in 0..VEHICLES {
+        downlink.tell(
+            &format!("van-{number}").parse().unwrap(),
+            AckMessage { wait_s: 1, ..AckMessage::default() },
+        );
+    }
     let tasks = Tasks::new();
     let (queue, _messages) = mpsc::channel(16);
     let (connected, mut is_connected) = watch::channel(false);
     tasks.spawn("intake", intake.run(queue, connected, tasks.stop_token()));
     let subscribed = next(subscribed).await;
     tokio::time::timeout(PATIENCE, is_connected.wait_for(|is| *is)).await.unwrap().unwrap();
-    publish(&downlink, UNANSWERED_MAX + 1);
-    next(subscribed).await;
-    serving.join().unwrap();
+    let _subscribed = next(subscribed).await;
+    let told = tokio::task::spawn_blocking(|| serving.join().unwrap()).await.unwrap();
+    assert!(told > VEHICLES - UNANSWERED_MAX - TAKEN_MAX, "only {told} were told by the second connection");
     tasks.stop(PATIENCE).await.unwrap();
 }
 

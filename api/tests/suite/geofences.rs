@@ -58,7 +58,8 @@ fn told(what: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// Gives readings and waits until the watcher has looked at them: with them comes a vehicle that goes from one
-/// place to the next, and is told to have come in there.
+/// place to the next, and is told to have come in there. It is made after the geofences of a test: who knows its
+/// places knows those before them.
 struct Steps {
     marker: &'static str,
     done: i64,
@@ -200,8 +201,8 @@ async fn vehicles_inside_are_those_whose_last_place_is() {
 #[tokio::test]
 async fn who_is_outside_for_less_than_a_minute_has_not_left() {
     let server = Server::start().await;
-    let mut steps = Steps::of(&server, "marker").await;
     fence(&server, "A", square(55.0), &Value::Null).await;
+    let mut steps = Steps::of(&server, "marker").await;
     steps.take(&server, vec![reading("car-1", 0, 55.005)]).await;
     assert_eq!(crossings(&server, "car-1").await, told(&[("Entered", "A")]));
     // Out and in again, and out again for not quite a minute.
@@ -231,8 +232,8 @@ async fn who_is_outside_for_less_than_a_minute_has_not_left() {
 #[tokio::test]
 async fn who_falls_silent_outside_has_left() {
     let server = Server::start().await;
-    let mut steps = Steps::of(&server, "marker").await;
     let around = fence(&server, "A", square(55.0), &Value::Null).await;
+    let mut steps = Steps::of(&server, "marker").await;
     steps.take(&server, vec![reading("car-1", 0, 55.005), reading("car-2", 0, 55.005)]).await;
     steps.take(&server, vec![reading("car-1", 1, 55.5), reading("car-2", 1, 55.005)]).await;
     assert_eq!(crossings(&server, "car-1").await, told(&[("Entered", "A")]));
@@ -255,8 +256,8 @@ async fn who_falls_silent_outside_has_left() {
 async fn two_processes_and_a_start_anew_tell_of_a_crossing_once() {
     let one = Server::start().await;
     let two = Server::start_at(one.place.again(), |config| config).await;
-    let (mut first, mut second) = (Steps::of(&one, "marker-1").await, Steps::of(&one, "marker-2").await);
     fence(&one, "A", square(55.0), &Value::Null).await;
+    let (mut first, mut second) = (Steps::of(&one, "marker-1").await, Steps::of(&one, "marker-2").await);
     for (after_s, latitude) in [(0, 55.005), (10, 55.5), (70, 55.5)] {
         let readings = || vec![reading("car-1", after_s, latitude)];
         tokio::join!(first.take(&one, readings()), second.take(&two, readings()));
@@ -276,7 +277,6 @@ async fn two_processes_and_a_start_anew_tell_of_a_crossing_once() {
 #[tokio::test]
 async fn an_organization_watches_its_own_vehicles_alone() {
     let server = locked(|config| config).await;
-    let mut steps = Steps::of(&server, "marker").await;
     let organization = async |name: &str| {
         let new = json!({ "name": name, "currency": "EUR", "time_zone": "Europe/Copenhagen" });
         server.post("/v1/organizations", new).await.json()["id"].clone()
@@ -292,6 +292,7 @@ async fn an_organization_watches_its_own_vehicles_alone() {
     assert_eq!((made.status, &made.json()["organization_id"]), (201, &acme), "{}", made.body);
     let made = made.json();
     let everybodys = fence(&server, "All", square(55.0), &Value::Null).await;
+    let mut steps = Steps::of(&server, "marker").await;
     steps.take(&server, vec![reading("car-a", 0, 55.005), reading("car-b", 0, 55.005)]).await;
     let mut of_a = crossings(&server, "car-a").await;
     of_a.sort();

@@ -134,6 +134,8 @@ async fn tenant(server: &Server, name: &str) -> Tenant {
     let user = text(&server.by(&key, "POST /v1/users", Some(&person)).await.json()["id"]);
     let place = json!({ "name": format!("Depot of {name}"), "geometry": square(55.0) });
     let geofence = text(&server.by(&key, "POST /v1/geofences", Some(&place)).await.json()["id"]);
+    let hook = json!({ "url": format!("https://hooks.{name}.example/"), "event_types": ["Nothing"] });
+    let hook = text(&server.by(&key, "POST /v1/webhook-endpoints", Some(&hook)).await.json()["id"]);
     let own_keys = server.by(&key, "GET /v1/api-keys", None).await.json();
     let ids = BTreeMap::from([
         ("organizations", organization),
@@ -144,6 +146,7 @@ async fn tenant(server: &Server, name: &str) -> Tenant {
         ("bookings", booking),
         ("users", user),
         ("geofences", geofence),
+        ("webhook-endpoints", hook),
         ("api-keys", text(&own_keys["data"][0]["id"])),
     ]);
     Tenant { key, ids, line: text(&lines["lines"][0]["id"]) }
@@ -245,6 +248,12 @@ async fn an_organization_changes_nothing_of_another() {
             "POST /v1/geofences".to_owned(),
             json!({ "name": "x", "geometry": square(1.0), "organization_id": theirs }),
             422,
+        ),
+        (format!("DELETE /v1/webhook-endpoints/{}", acme.ids["webhook-endpoints"]), Value::Null, 404),
+        (
+            format!("POST /v1/webhook-endpoints/{}/rotate-secret", acme.ids["webhook-endpoints"]),
+            Value::Null,
+            404,
         ),
         (format!("DELETE /v1/api-keys/{}", acme.ids["api-keys"]), Value::Null, 404),
         ("PATCH /v1/vehicles/car-bolt".to_owned(), json!({ "organization_id": theirs }), 422),

@@ -9,10 +9,12 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use service::Clock;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use wire::time::Timestamp;
 
 use super::{
     Server,
@@ -224,16 +226,17 @@ async fn a_delivery_is_given_up_after_ten_attempts_and_the_endpoint_is_not() {
     let receiver = Receiver::start(&[503; 10]).await;
     let failing = endpoint(&server, &receiver, &["OrganizationCreated"]).await;
     organization(&server, "Acme").await;
-    for attempt in 1..=10_usize {
-        let tried =
-            newest(&server, &failing, |d| d["attempt_count"] == attempt && d["last_status"] == 503).await;
-        let Some(&seconds) = RETRY_AFTER_S.get(attempt - 1) else {
-            assert_eq!((&tried["status"], &tried["next_attempt_at"]), (&json!("failed"), &Value::Null));
-            break;
-        };
-        assert_eq!(tried["status"], "pending", "after {attempt}");
+    for (attempt, seconds) in (1_u64..).zip(RETRY_AFTER_S) {
+        // While an attempt is under way the answer shown is that of the one before.
+        let next = Timestamp(server.clock.now_us()).plus_us(i64::try_from(seconds).unwrap() * 1_000_000);
+        let is_planned =
+            |d: &Value| d["attempt_count"] == attempt && d["next_attempt_at"] == next.to_string();
+        let tried = newest(&server, &failing, is_planned).await;
+        assert_eq!((&tried["status"], &tried["last_status"]), (&json!("pending"), &json!(503)));
         server.clock.advance(Duration::from_secs(seconds));
     }
+    let given_up = newest(&server, &failing, |d| d["status"] == "failed").await;
+    assert_eq!((&given_up["attempt_count"], &given_up["next_attempt_at"]), (&json!(10), &Value::Null));
     // Three days are not five: the next event is told, and counts as a recovery.
     organization(&server, "Beta").await;
     newest(&server, &failing, |d| d["status"] == "delivered").await;
