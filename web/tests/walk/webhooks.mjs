@@ -113,7 +113,7 @@ async function told(walk, page, at) {
   await row.getByText('Enabled').waitFor();
   await panel.locator('[data-delivery="failed"]').first().getByRole('button', { name: /^Send again/ }).click();
   await at.until(4);
-  await panel.locator('[data-delivery="failed"]').waitFor({ state: 'detached' });
+  await panel.locator('[data-delivery="delivered"]').nth(1).waitFor();
   await walk.shot(page, 'webhooks');
   await panel.getByRole('button', { name: 'Change', exact: true }).click();
   const form = page.getByRole('form', { name: 'Change the endpoint' });
