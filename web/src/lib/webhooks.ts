@@ -98,8 +98,9 @@ export const deliveryTone = (status: Status): Tone => ({ pending: 'idling', deli
 /** Why nothing is told to an endpoint that is disabled, as far as it and its newest deliveries say. */
 export function whyDisabled({ failing_since }: Endpoint, deliveries: readonly Delivery[] = []): 'by hand' | 'gone' | 'failing' {
   if (!failing_since) return 'by hand';
-  const isGone = deliveries.some(({ last_status, last_attempt_at }) => last_status === GONE && last_attempt_at !== null && Date.parse(last_attempt_at) >= Date.parse(failing_since));
-  return isGone ? 'gone' : 'failing';
+  // The last attempt of all disabled it: nothing is attempted since.
+  const last = deliveries.filter(({ last_attempt_at }) => last_attempt_at !== null).reduce<Delivery | null>((newest, item) => (newest && Date.parse(newest.last_attempt_at ?? '') >= Date.parse(item.last_attempt_at ?? '') ? newest : item), null);
+  return last?.last_status === GONE ? 'gone' : 'failing';
 }
 
 /** What came back at the last attempt: `200`, or what came instead of an answer. */

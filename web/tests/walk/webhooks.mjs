@@ -67,7 +67,7 @@ async function told(walk, page, at) {
   check(!(await page.content()).includes(secret), 'what is put away is nowhere');
 
   walk.step = 'a ping gets through';
-  await panel.getByRole('button', { name: 'Ping' }).click();
+  await panel.getByRole('button', { name: 'Ping', exact: true }).click();
   const ping = await at.until(1);
   check(JSON.parse(ping.body).type === 'WebhookEndpointPinged', `a ping is told: ${ping.body}`);
   check(isSignedBy(ping, secret), 'the secret that was shown proves it');
@@ -90,13 +90,13 @@ async function told(walk, page, at) {
   walk.step = 'a delivery that does not get through';
   // Gone: it is not tried again by itself, so the walk sees it in this state however slow the machine is.
   at.answers.push(410);
-  await panel.getByRole('button', { name: 'Ping' }).click();
+  await panel.getByRole('button', { name: 'Ping', exact: true }).click();
   await at.until(3);
   await panel.locator('[data-delivery="failed"]').first().getByText('410', { exact: true }).waitFor();
   await panel.locator('[data-why="gone"]').waitFor();
   await row.getByText('Disabled').waitFor();
   await row.getByText('nothing through since').waitFor();
-  check(await panel.getByRole('button', { name: 'Ping' }).isDisabled(), 'nothing is told to one that is disabled');
+  check(await panel.getByRole('button', { name: 'Ping', exact: true }).isDisabled(), 'nothing is told to one that is disabled');
   await panel.getByRole('radio', { name: 'Delivered' }).check({ force: true });
   await panel.locator('[data-deliveries="1"]').waitFor();
   check(new URL(page.url()).searchParams.get('status') === 'delivered', 'the filter is in the URL');
@@ -109,13 +109,13 @@ async function told(walk, page, at) {
   await page.setViewportSize({ width: 1440, height: 900 });
 
   walk.step = 'an endpoint is enabled and changed';
-  await panel.getByRole('button', { name: 'Enable' }).click();
+  await panel.getByRole('button', { name: 'Enable', exact: true }).click();
   await row.getByText('Enabled').waitFor();
   await panel.locator('[data-delivery="failed"]').first().getByRole('button', { name: /^Send again/ }).click();
   await at.until(4);
-  await panel.locator('[data-delivery="failed"]').waitFor({ state: 'detached' });
+  await panel.locator('[data-delivery="delivered"]').nth(1).waitFor();
   await walk.shot(page, 'webhooks');
-  await panel.getByRole('button', { name: 'Change' }).click();
+  await panel.getByRole('button', { name: 'Change', exact: true }).click();
   const form = page.getByRole('form', { name: 'Change the endpoint' });
   await form.getByRole('button', { name: 'Without OrganizationCreated' }).click();
   await form.getByLabel('Address').fill(`${at.url}/b`);
@@ -124,10 +124,10 @@ async function told(walk, page, at) {
   await page.locator('tbody tr').filter({ hasText: `${at.url}/b` }).getByText('All', { exact: true }).waitFor();
 
   walk.step = 'another secret';
-  await panel.getByRole('button', { name: 'Another secret' }).click();
+  await panel.getByRole('button', { name: 'Another secret', exact: true }).click();
   await panel.getByRole('button', { name: 'Yes, make another' }).click();
   const next = await page.locator('[data-secret] code').innerText();
-  await panel.getByRole('button', { name: 'Ping' }).click();
+  await panel.getByRole('button', { name: 'Ping', exact: true }).click();
   const both = await at.until(5);
   check(next !== secret && isSignedBy(both, next) && isSignedBy(both, secret), 'for a day both sign');
 
@@ -135,9 +135,9 @@ async function told(walk, page, at) {
   await page.reload();
   await page.waitForSelector('[data-endpoint]');
   check(!(await page.content()).includes(next), 'after a reload the secret is nowhere');
-  await panel.getByRole('button', { name: 'Delete' }).click();
+  await panel.getByRole('button', { name: 'Delete', exact: true }).click();
   await panel.getByRole('button', { name: 'Keep it' }).click();
-  await panel.getByRole('button', { name: 'Delete' }).click();
+  await panel.getByRole('button', { name: 'Delete', exact: true }).click();
   await panel.getByRole('button', { name: 'Yes, delete it' }).click();
   await panel.waitFor({ state: 'detached' });
   await page.waitForSelector('[data-rows]:not([data-rows="-1"])');
