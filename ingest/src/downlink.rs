@@ -127,13 +127,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_told_later_wakes_who_waits_for_it() {
         let downlink = Downlink::default();
-        let waiter = tokio::spawn({
-            let downlink = downlink.clone();
-            async move { downlink.next().await }
+        let (told, ()) = tokio::join!(downlink.next(), async {
+            tokio::task::yield_now().await;
+            downlink.tell(&vehicle(1), durable(1, 7));
         });
-        tokio::task::yield_now().await;
-        downlink.tell(&vehicle(1), durable(1, 7));
-        assert_eq!(waiter.await.unwrap(), (vehicle(1), durable(1, 7)));
+        assert_eq!(told, (vehicle(1), durable(1, 7)));
     }
 
     #[test]

@@ -178,9 +178,9 @@ pub(super) async fn killed_at(kills: usize, mut act: impl AsyncFnMut(usize) -> (
     while done < kills {
         assert!(tried < 4 * kills, "only {done} of {tried} tries were cut off, of {shortest} polls");
         // The golden ratio's multiples fill the interval evenly, however many are taken.
-        let part = (0.5 + tried as f64 * 0.618_033_988_749_895).fract();
+        let part_ppm = (500_000 + tried * 618_034) % 1_000_000;
         tried += 1;
-        let polls = 1 + (part * (shortest.max(2) - 1) as f64) as usize;
+        let polls = 1 + part_ppm * (shortest.max(2) - 1) / 1_000_000;
         match act(polls).await {
             (true, polls) => shortest = shortest.min(polls),
             (false, _) => done += 1,

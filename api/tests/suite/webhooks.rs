@@ -58,6 +58,7 @@ struct Receiver {
 }
 
 impl Receiver {
+    #[allow(clippy::disallowed_methods, reason = "a server of the test's, which ends with it")]
     async fn start(answers: &[u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let receiver = Self {
