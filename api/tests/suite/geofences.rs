@@ -103,6 +103,8 @@ async fn a_geofence_is_made_found_changed_and_taken_away() {
     assert_eq!((&made["name"], &made["colour"]), (&json!("Depot North"), &json!("#aabbcc")));
     assert_eq!(made["tags"], json!(["night", "zone 2"]));
     assert_eq!(made["geometry"], json!({ "type": "Circle", "centre": [12.0, 55.0], "radius_m": 250.0 }));
+    // Lists go by id, which begins with the time of its making.
+    server.clock.advance(Duration::from_secs(1));
     let other = fence(&server, "Customer 100%", square(55.0), &Value::Null).await;
     assert_eq!((&other["kind"], &other["tags"]), (&json!("other"), &json!([])));
 
