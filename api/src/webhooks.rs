@@ -5,7 +5,7 @@
 //!
 //! Main path: an event's row in `outbox` becomes a delivery for each endpoint that wants it
 //! ([`deliver::fan_out`]); a delivery is attempted until it is answered with a 2xx, later and later for three days
-//! ([`deliver`]), each attempt signed as Standard Webhooks 1.0 says ([`sign`]). A delivery may come twice, and after
+//! ([`deliver`]), each attempt signed as Standard Webhooks 1.0 says (`sign`). A delivery may come twice, and after
 //! a later one: it carries the event's id, the thing's version and the event's position.
 //!
 //! An organization is told of its own things alone, and only at public addresses: its endpoints could otherwise ask the

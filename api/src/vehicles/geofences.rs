@@ -3,7 +3,7 @@
 //! *Owns* the tables `geofences` and `geofence_presences`, and their events. *Does not own* where vehicles are (it
 //! asks the lake port) nor whose they are (the registry beside it).
 //!
-//! Main path: [`watcher`] looks at what changed in the fleet and finds who came in and who went out; [`presence`]
+//! Main path: `watcher` looks at what changed in the fleet and finds who came in and who went out; `presence`
 //! notes each crossing once, with its event, however many processes look. Words and rules are those of SQL's
 //! `geofence_events`: a border is inside; who is outside for less than a minute has not left.
 //!
