@@ -12,6 +12,7 @@
 
 mod inbound;
 mod link;
+mod pace;
 mod rotation;
 mod session;
 mod settings;
@@ -45,6 +46,7 @@ use session::{End, Session};
 use window::Window;
 
 pub use link::Protocol;
+pub use pace::Pace;
 pub use settings::UplinkSettings;
 pub use tls::{ClientCertificate, TlsError, TlsSettings};
 pub use wire::ack::LinkState;
@@ -118,10 +120,14 @@ impl Uplink {
         }
     }
 
+    fn pace(&self) -> Pace {
+        Pace::new(self.settings.in_flight_max, self.settings.resend_after)
+    }
+
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), TaskError> {
         let mut back_off = BACK_OFF_MIN;
         let mut rotation = Rotation::of(self.settings.tls.clone(), &self.vehicle_id).await;
-        let mut window = Window::default();
+        let mut window = Window::new(self.pace());
         loop {
             let (mut session, mut link) = self.open();
             session.window = window.after();

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use bytes::BytesMut;
+use edge_agent::uplink::Pace;
 use nix::sys::socket::{setsockopt, sockopt};
 use rumqttc::{
     mqttbytes,
@@ -52,7 +53,8 @@ struct Sent {
     place: Place,
     crc32: u32,
     first_us: i64,
-    last_us: i64,
+    /// Not since the connection, or its ack, was given up.
+    is_in_flight: bool,
 }
 
 struct Vehicle {
@@ -69,6 +71,9 @@ struct Vehicle {
     due_us: i64,
     /// Until then ingest wants nothing.
     wait_until_us: i64,
+    pace: Pace,
+    /// When an ack came last, or the wait for one began.
+    progress_us: i64,
     packet_id: u16,
 }
 
@@ -95,6 +100,7 @@ pub(super) async fn drive(
     let first = chance.until_next(fleet.arguments.interval);
     let due_us = fleet.clock.monotonic_us() + micros(first);
     let next_template = chance.one_of(fleet.templates.count());
+    let pace = Pace::new(IN_FLIGHT_MAX, fleet.arguments.resend_after);
     let mut vehicle = Vehicle {
         source: source_address(fleet.broker, place),
         fleet,
@@ -107,6 +113,8 @@ pub(super) async fn drive(
         owed: 0,
         due_us,
         wait_until_us: i64::MIN,
+        pace,
+        progress_us: 0,
         packet_id: 0,
     };
     while *is_sending.borrow() || !vehicle.outstanding.is_empty() {
@@ -182,17 +190,17 @@ impl Vehicle {
         let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
         let mut ping_us = self.now_us() + PING_US;
         // What was sent by another connection may be lost.
-        self.outstanding.values_mut().for_each(|sent| sent.last_us = i64::MIN);
+        self.begin_again();
         loop {
             let may_send = *is_sending.borrow_and_update();
             if !may_send && self.outstanding.is_empty() {
                 return Ok(());
             }
             let now_us = self.now_us();
+            self.send_again(now_us, &mut out)?;
             if may_send {
                 self.send_due(now_us, &mut out)?;
             }
-            self.send_again(now_us, &mut out)?;
             if now_us >= ping_us {
                 PingReq.write(&mut out)?;
                 ping_us = now_us + PING_US;
@@ -216,10 +224,21 @@ impl Vehicle {
     }
 
     fn wake_us(&self, may_send: bool) -> i64 {
-        let resend_us = micros(self.fleet.arguments.resend_after);
-        let again = self.outstanding.values().map(|sent| sent.last_us.saturating_add(resend_us)).min();
+        let again = if self.in_flight() > 0 { self.times_out_us() } else { i64::MAX };
         let due = if may_send { self.due_us } else { i64::MAX };
-        again.unwrap_or(i64::MAX).min(due).max(self.wait_until_us)
+        again.min(due).max(self.wait_until_us)
+    }
+
+    fn times_out_us(&self) -> i64 {
+        self.progress_us.saturating_add(micros(self.pace.due_after()))
+    }
+
+    fn in_flight(&self) -> usize {
+        self.outstanding.values().filter(|sent| sent.is_in_flight).count()
+    }
+
+    fn begin_again(&mut self) {
+        self.outstanding.values_mut().for_each(|sent| sent.is_in_flight = false);
     }
 
     fn send_due(&mut self, now_us: i64, out: &mut BytesMut) -> anyhow::Result<()> {
@@ -227,7 +246,15 @@ impl Vehicle {
             self.due_us += micros(self.chance.until_next(self.fleet.arguments.interval)).max(1);
             self.owed += 1;
         }
-        while self.owed > 0 && self.outstanding.len() < IN_FLIGHT_MAX && now_us >= self.wait_until_us {
+        let in_flight = self.in_flight();
+        // What is older goes first.
+        if in_flight < self.outstanding.len() {
+            return Ok(());
+        }
+        if in_flight == 0 {
+            self.progress_us = now_us;
+        }
+        while self.owed > 0 && self.outstanding.len() < self.pace.limit() && now_us >= self.wait_until_us {
             self.owed -= 1;
             let sequence = self.next_sequence;
             let place = Place {
@@ -245,25 +272,38 @@ impl Vehicle {
             self.fleet.add(&counts.samples, samples);
             self.fleet.add(&counts.bytes, payload.len() as u64);
             let crc32 = payload_crc32(&payload);
-            self.outstanding.insert(sequence, Sent { place, crc32, first_us: now_us, last_us: now_us });
+            self.outstanding.insert(sequence, Sent { place, crc32, first_us: now_us, is_in_flight: true });
             self.publish(Channel::Telemetry, payload, out)?;
         }
         Ok(())
     }
 
+    /// Sends what is not in flight any more, as much of it as the pace allows.
     fn send_again(&mut self, now_us: i64, out: &mut BytesMut) -> anyhow::Result<()> {
         if now_us < self.wait_until_us {
             return Ok(());
         }
-        let resend_us = micros(self.fleet.arguments.resend_after);
-        let is_late = |sent: &Sent| sent.last_us.saturating_add(resend_us) <= now_us;
-        let late: Vec<Place> = self.outstanding.values().filter(|s| is_late(s)).map(|s| s.place).collect();
-        for place in late {
+        let mut in_flight = self.in_flight();
+        if in_flight > 0 && now_us >= self.times_out_us() {
+            self.pace.note_timeout();
+            self.progress_us = now_us;
+            self.begin_again();
+            in_flight = 0;
+        }
+        if in_flight == 0 {
+            self.progress_us = now_us;
+        }
+        let room = self.pace.limit().saturating_sub(in_flight);
+        let to_send = self.outstanding.values_mut().filter(|sent| !sent.is_in_flight).take(room);
+        let places: Vec<Place> = to_send
+            .map(|sent| {
+                sent.is_in_flight = true;
+                sent.place
+            })
+            .collect();
+        for place in places {
             let (payload, _) = self.fleet.templates.payload(&self.id, place)?;
             self.fleet.add(&self.fleet.counts.resent, 1);
-            if let Some(sent) = self.outstanding.get_mut(&place.sequence) {
-                sent.last_us = now_us;
-            }
             self.publish(Channel::Telemetry, payload, out)?;
         }
         Ok(())
@@ -302,13 +342,21 @@ impl Vehicle {
     fn take_acks(&mut self, message: &AckMessage, out: &mut BytesMut) -> anyhow::Result<()> {
         let now_us = self.now_us();
         if message.wait_s > 0 {
-            self.wait_until_us = now_us + i64::from(message.wait_s) * 1_000_000;
+            let wait = Duration::from_secs(u64::from(message.wait_s));
+            self.wait_until_us = now_us + micros(wait + self.chance.within(wait) / 2);
+            // What was on its way may have been left.
+            self.begin_again();
         } else if !message.durable.is_empty() {
             self.wait_until_us = i64::MIN;
         }
         for ack in message.durable.iter().filter(|ack| ack.stream_id == self.stream_id) {
             let still_out = self.outstanding.split_off(&(ack.up_to_sequence.saturating_add(1)));
-            for sent in std::mem::replace(&mut self.outstanding, still_out).into_values() {
+            let durable = std::mem::replace(&mut self.outstanding, still_out);
+            if !durable.is_empty() {
+                self.pace.note_ack();
+                self.progress_us = now_us;
+            }
+            for sent in durable.into_values() {
                 self.fleet.counts.acked(now_us - sent.first_us);
             }
         }
@@ -317,7 +365,7 @@ impl Vehicle {
         self.fleet.add(&self.fleet.counts.rejected, (before - self.outstanding.len()) as u64);
         if !message.need_catalog.is_empty() {
             self.publish(Channel::Catalog, self.fleet.templates.catalog.clone(), out)?;
-            self.outstanding.values_mut().for_each(|sent| sent.last_us = i64::MIN);
+            self.begin_again();
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub struct UplinkConfig {
     pub protocol: ProtocolName,
     /// Most batches without a durable ack.
     pub in_flight_max: usize,
-    /// Time without an ack after which the window is sent again.
+    /// Time without an ack after which batches are sent again.
     pub resend_after: DurationText,
     /// Time between pings.
     pub keep_alive: DurationText,

@@ -14,6 +14,7 @@ use wire::{ack::LinkState, ids::CatalogHash, time::Timestamp, topics::Channel};
 use super::{
     BACK_OFF_MAX, BACK_OFF_MIN, REQUEST_ROOM, SessionError, TICK, Uplink,
     link::{self, Link, LinkError, LinkEvent, Sender, Transport},
+    pace::Pace,
     rotation::Rotation,
     window::Window,
 };
@@ -89,7 +90,7 @@ enum Step {
 }
 
 impl Session {
-    pub(super) fn new(sender: Sender) -> Self {
+    pub(super) fn new(sender: Sender, pace: Pace) -> Self {
         Self {
             sender,
             is_connected: false,
@@ -98,7 +99,7 @@ impl Session {
             told_link: LinkState::default(),
             link: (LinkState::default(), 0),
             has_more: false,
-            window: Window::default(),
+            window: Window::new(pace),
             handed: VecDeque::new(),
             unanswered: HashMap::new(),
             replied: HashSet::new(),
@@ -132,7 +133,7 @@ impl Uplink {
         options.will = Some(self.will());
         options.room = self.settings.in_flight_max + REQUEST_ROOM;
         let (sender, link) = link::open(options);
-        (Session::new(sender), link)
+        (Session::new(sender, self.pace()), link)
     }
 
     pub(super) async fn session(

@@ -20,7 +20,8 @@ pub struct UplinkSettings {
     pub tls: Option<TlsSettings>,
     /// Most batches without a durable ack.
     pub in_flight_max: usize,
-    /// Time without a durable ack after which the window is sent again.
+    /// Time without a durable ack after which batches are sent again: one first, and after twice the time
+    /// each time, up to two minutes or this if it is longer.
     pub resend_after: Duration,
     /// Time between pings.
     pub keep_alive: Duration,

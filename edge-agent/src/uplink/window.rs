@@ -1,8 +1,9 @@
 //! The batches in flight: sent, and not yet durable.
 //!
 //! A broker's PUBACK releases nothing here; only a durable ack, or a rejection, does. Without
-//! either for a while everything above the last durable ack is sent again. While ingest has asked to
-//! wait, nothing is sent; then everything again, as what was on its way may have been left.
+//! either for a while what is above the last durable ack is sent again, one batch first ([`Pace`]). While
+//! ingest has asked to wait, nothing is sent; then everything again, as what was on its way may have been
+//! left.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,6 +22,7 @@ use wire::{
 use super::{
     READ_COUNT_MAX, SessionError, Uplink, jittered,
     link::{About, HandOverError},
+    pace::Pace,
     session::{Handed, Session},
 };
 use crate::{agent::shared::add, clock::keeper::Sending, metrics, spool::StoredBatch};
@@ -38,8 +40,9 @@ struct InFlight {
 }
 
 /// What is in flight on one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Window {
+    pace: Pace,
     /// The highest sequence sent, by stream.
     sent: HashMap<StreamId, u64>,
     in_flight: VecDeque<InFlight>,
@@ -51,6 +54,17 @@ pub(super) struct Window {
 }
 
 impl Window {
+    pub(super) fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            sent: HashMap::new(),
+            in_flight: VecDeque::new(),
+            progress_us: 0,
+            has_progressed: false,
+            wait_until_us: None,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.in_flight.is_empty()
     }
@@ -68,11 +82,17 @@ impl Window {
     pub(super) fn note_progress(&mut self, monotonic_us: i64) {
         self.progress_us = monotonic_us;
         self.has_progressed = true;
+        self.pace.note_ack();
     }
 
-    /// A window of the next connection: what ingest asked for still holds.
+    /// A window of the next connection: what ingest asked for still holds, and so does the pace.
     pub(super) fn after(&self) -> Self {
-        Self { wait_until_us: self.wait_until_us, ..Self::default() }
+        Self { wait_until_us: self.wait_until_us, ..Self::new(self.pace) }
+    }
+
+    /// How many more may be sent.
+    fn room(&self) -> usize {
+        self.pace.limit().saturating_sub(self.in_flight.len())
     }
 
     fn is_waiting(&self) -> bool {
@@ -106,8 +126,15 @@ impl Window {
         self.sent.insert(batch.stream_id, batch.sequence);
     }
 
-    fn has_waited(&self, monotonic_us: i64, longer_than: Duration) -> bool {
-        !self.in_flight.is_empty() && monotonic_us.saturating_sub(self.progress_us) >= micros(longer_than)
+    /// Whether the ack is late. Then it is waited for anew.
+    fn times_out(&mut self, monotonic_us: i64) -> bool {
+        let waited_us = monotonic_us.saturating_sub(self.progress_us);
+        if self.in_flight.is_empty() || waited_us < micros(self.pace.due_after()) {
+            return false;
+        }
+        self.pace.note_timeout();
+        self.restart_wait(monotonic_us);
+        true
     }
 }
 
@@ -115,8 +142,7 @@ impl Uplink {
     /// Fills the window.
     pub(super) async fn fill(&self, session: &mut Session) -> Result<(), SessionError> {
         while session.is_connected && session.has_more && !session.window.is_waiting() {
-            let in_flight = session.window.in_flight.len();
-            let room = self.settings.in_flight_max.saturating_sub(in_flight).min(READ_COUNT_MAX);
+            let room = session.window.room().min(READ_COUNT_MAX);
             if room == 0 {
                 return Ok(());
             }
@@ -242,8 +268,7 @@ impl Uplink {
             }
             return;
         }
-        if session.window.has_waited(monotonic_us, self.settings.resend_after) {
-            session.window.restart_wait(monotonic_us);
+        if session.window.times_out(monotonic_us) {
             session.send_again();
             add(&self.shared.counters.resends, 1);
             metrics::resent();
