@@ -3,11 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use lake::{LakeLocation, LakeSettings, S3Config};
+use mqtt::{Broker, BrokerKeys};
 use serde::{Deserialize, Serialize};
 use service::{
     config::{ByteSize, ConfigError, DurationText, Faults, Loaded, Secret},
     responder::{HttpConfig, HttpSettings},
 };
+use wire::ids::SHARD_COUNT;
 
 use crate::{broker, share::Share};
 
@@ -67,6 +69,8 @@ pub struct BrokerConfig {
     pub embedded_memory_max: ByteSize,
     /// `host:port` of an external broker.
     pub external: Option<String>,
+    /// Parts of the shards that have connections of their own to the external broker.
+    pub connections: u32,
     /// User name at the external broker.
     pub user: Option<String>,
     /// File with the password.
@@ -121,6 +125,7 @@ impl Default for BrokerConfig {
             embedded_listen: "127.0.0.1:1883".to_owned(),
             embedded_memory_max: ByteSize(256 << 20),
             external: None,
+            connections: 4,
             user: None,
             password_file: None,
             ca_file: None,
@@ -177,32 +182,16 @@ pub enum BrokerSettings {
     External(ExternalBroker),
 }
 
-/// How to reach an external broker.
+/// An external broker. Each part of the shards has two connections to it: one takes ([`crate::intake`]), one
+/// tells ([`crate::telling`]). Brokers that go round their connections and read a packet of each (mosquitto) give
+/// one connection no more than any vehicle's, so one for a whole fleet starves as soon as the broker is busy; and
+/// acks that share a connection with what comes in wait behind it just when vehicles need them most.
 #[derive(Debug, Clone)]
 pub struct ExternalBroker {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// User name and password.
-    pub login: Option<(String, Secret)>,
-    /// PEM of the authority, and of our certificate and key.
-    pub tls: Option<TlsFiles>,
-}
-
-/// TLS material, read.
-#[derive(Clone)]
-pub struct TlsFiles {
-    /// PEM of the authority.
-    pub ca: Vec<u8>,
-    /// PEM of certificate and key.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl std::fmt::Debug for TlsFiles {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TlsFiles(***)")
-    }
+    /// How it is reached.
+    pub broker: Broker,
+    /// See [`BrokerConfig::connections`].
+    pub connections: u32,
 }
 
 impl Settings {
@@ -210,7 +199,7 @@ impl Settings {
     pub fn check(loaded: Loaded<Config>) -> Result<Self, ConfigError> {
         let Loaded { config, origin } = loaded;
         let mut faults = Faults::of(&origin);
-        if config.instances == 0 || config.instances > wire::ids::SHARD_COUNT {
+        if config.instances == 0 || config.instances > SHARD_COUNT {
             faults.add("instances", "must be 1 to 256");
         } else if config.instance >= config.instances {
             faults.add(
@@ -286,40 +275,19 @@ fn broker_settings(config: &BrokerConfig, faults: &mut Faults) -> Option<BrokerS
         }
         return Some(BrokerSettings::Embedded { listen, memory_bytes_max });
     };
-    let parts =
-        external.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse::<u16>().ok()?)));
-    let (host, port) = faults.check(
-        "broker.external",
-        parts.ok_or_else(|| {
-            format!("{external:?} is no host:port; write one like \"broker.example.org:8883\"")
-        }),
-    )?;
-    let login = match (&config.user, &config.password_file) {
-        (None, _) => None,
-        (Some(_), None) => {
-            faults.add("broker.password_file", "must be set when broker.user is");
-            None
-        }
-        (Some(user), Some(path)) => {
-            let secret = faults.check("broker.password_file", Secret::from_file(path))?;
-            Some((user.clone(), secret))
-        }
+    if config.connections == 0 || config.connections > SHARD_COUNT {
+        faults.add("broker.connections", "must be 1 to 256; each has one to take and one to tell");
+    }
+    let keys = BrokerKeys {
+        section: "broker.",
+        address_key: "external",
+        address: external,
+        user: config.user.as_deref(),
+        password_file: config.password_file.as_deref(),
+        ca_file: config.ca_file.as_deref(),
+        cert_file: config.cert_file.as_deref(),
+        key_file: config.key_file.as_deref(),
     };
-    let mut read = |key: &str, path: &PathBuf| {
-        faults.check(key, std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display())))
-    };
-    let tls = match &config.ca_file {
-        None => None,
-        Some(ca) => {
-            let ca = read("broker.ca_file", ca)?;
-            let identity = match (&config.cert_file, &config.key_file) {
-                (Some(cert), Some(key)) => {
-                    Some((read("broker.cert_file", cert)?, read("broker.key_file", key)?))
-                }
-                _ => None,
-            };
-            Some(TlsFiles { ca, identity })
-        }
-    };
-    Some(BrokerSettings::External(ExternalBroker { host, port, login, tls }))
+    let broker = Broker::check(keys, faults)?;
+    Some(BrokerSettings::External(ExternalBroker { broker, connections: config.connections }))
 }

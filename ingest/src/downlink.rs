@@ -1,5 +1,5 @@
 //! What vehicles are to be told: one message a vehicle waits for the broker, and takes up what is said
-//! meanwhile. So nothing is dropped when a commit acknowledges more vehicles at once than a connection takes,
+//! meanwhile ([`crate::telling`] has the connection). So nothing is dropped when a commit acknowledges more vehicles at once than a connection takes,
 //! and what waits is never more than a message a vehicle.
 
 use std::{
@@ -10,7 +10,33 @@ use std::{
 use tokio::sync::Notify;
 use wire::{ack::AckMessage, ids::VehicleId};
 
-use crate::metrics;
+use crate::{metrics, share::Share};
+
+/// The downlinks of all parts of a share.
+#[derive(Debug, Clone)]
+pub struct Downlinks {
+    share: Share,
+    parts: Vec<Downlink>,
+}
+
+impl Downlinks {
+    /// One for each of so many parts of the share.
+    pub fn new(share: Share, parts: usize) -> Self {
+        Self { share, parts: (0..parts).map(|_| Downlink::default()).collect() }
+    }
+
+    /// Lets a vehicle be told this, with what it is not told yet.
+    pub fn tell(&self, vehicle_id: &VehicleId, message: AckMessage) {
+        if let Some(part) = self.parts.get(self.share.part_of(vehicle_id.shard(), self.parts.len())) {
+            part.tell(vehicle_id, message);
+        }
+    }
+
+    /// That of each part.
+    pub fn parts(&self) -> &[Downlink] {
+        &self.parts
+    }
+}
 
 /// Takes what is to be told; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -39,9 +65,9 @@ impl Downlink {
             Entry::Vacant(place) => {
                 order.push_back(vehicle_id.clone());
                 place.insert(message);
+                metrics::ack_waits();
             }
         }
-        metrics::acks_waiting(messages.len());
         drop(waiting);
         self.0.more.notify_one();
     }
@@ -62,7 +88,7 @@ impl Downlink {
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let vehicle_id = waiting.order.pop_front()?;
         let message = waiting.messages.remove(&vehicle_id).unwrap_or_default();
-        metrics::acks_waiting(waiting.messages.len());
+        metrics::ack_handed_on();
         Some((vehicle_id, message))
     }
 }

@@ -10,8 +10,8 @@
 //!
 //! The way of a batch: [`intake`] takes a publish from the broker → [`verify::Verifier`] makes it a
 //! `Verified` → [`commit::Committer`] buffers it, drops duplicates, writes one Delta commit a
-//! table and hands out the durable acks → [`pipeline`] publishes them. Nothing is acknowledged
-//! before its commit.
+//! table and hands out the durable acks → [`downlink`] keeps them until [`telling`] has published
+//! them. Nothing is acknowledged before its commit.
 //!
 //! Bounds: `buffer_bytes_max` of payloads wait for a commit, `intake_queue_len_max` messages wait
 //! before it; when both are full intake stops reading from the broker (*block*), and when the lake
@@ -36,6 +36,7 @@ pub mod replay;
 pub mod rows;
 pub mod share;
 pub mod start;
+pub mod telling;
 pub mod verify;
 
 pub use config::{Config, Settings};

@@ -2,6 +2,7 @@
 
 use lake::maintenance::{Compacted, status::TableStatus};
 use metrics::{counter, gauge, histogram};
+use mqtt::End;
 
 /// What became of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,14 +62,21 @@ pub(crate) fn messages_ignored() {
     counter!("roadlake_ingest_messages_ignored_total").increment(1);
 }
 
-pub(crate) fn broker_disconnects() {
+pub(crate) fn broker_disconnected(end: &End) {
+    if matches!(end, End::Closed) {
+        return;
+    }
     counter!("roadlake_ingest_broker_disconnects_total").increment(1);
 }
 
-/// Vehicles with something to be told that the broker has not been handed yet.
-pub(crate) fn acks_waiting(vehicles: usize) {
-    #[allow(clippy::cast_precision_loss, reason = "a metric")]
-    gauge!("roadlake_ingest_acks_waiting").set(vehicles as f64);
+/// One more vehicle has something to be told that the broker has not been handed yet.
+pub(crate) fn ack_waits() {
+    gauge!("roadlake_ingest_acks_waiting").increment(1.0);
+}
+
+/// One less.
+pub(crate) fn ack_handed_on() {
+    gauge!("roadlake_ingest_acks_waiting").decrement(1.0);
 }
 
 /// Payload bytes that wait for a commit.

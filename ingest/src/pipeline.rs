@@ -16,7 +16,7 @@ use wire::{ack::AckMessage, ids::VehicleId, time::Timestamp, topics::Channel};
 
 use crate::{
     commit::{Committer, Flushed},
-    downlink::Downlink,
+    downlink::Downlinks,
     intake::Incoming,
     last_state::LastStates,
     metrics,
@@ -96,7 +96,7 @@ pub struct Pipeline {
     /// What is known of each vehicle now.
     pub last_states: LastStates,
     /// Takes acks.
-    pub downlink: Downlink,
+    pub downlinks: Downlinks,
     /// When to commit.
     pub policy: FlushPolicy,
     /// Counts.
@@ -156,7 +156,7 @@ impl Pipeline {
                     Verdict::Quarantine(item) => self.committer.quarantine(*item),
                     Verdict::NeedCatalog(hash) => {
                         let ask = AckMessage { need_catalog: vec![hash], ..AckMessage::default() };
-                        self.downlink.tell(&vehicle_id, ask);
+                        self.downlinks.tell(&vehicle_id, ask);
                     }
                 }
             }
@@ -177,7 +177,7 @@ impl Pipeline {
         for vehicle_id in told {
             let durable = acks.remove(&vehicle_id).unwrap_or_default();
             let rejected = rejected.remove(&vehicle_id).unwrap_or_default().into_iter().collect();
-            self.downlink.tell(&vehicle_id, AckMessage { durable, rejected, ..AckMessage::default() });
+            self.downlinks.tell(&vehicle_id, AckMessage { durable, rejected, ..AckMessage::default() });
         }
         Ok(())
     }

@@ -8,7 +8,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -36,7 +36,7 @@ impl Pressure {
     /// Both ends.
     pub fn new(policy: WaitPolicy, clock: SharedClock) -> (Self, Gate) {
         let (sender, since_us) = watch::channel(None);
-        (Self(sender), Gate { held: Held { since_us, policy, clock }, told_until_us: Mutex::default() })
+        (Self(sender), Gate { held: Held { since_us, policy, clock }, told_until_us: Arc::default() })
     }
 
     /// A commit begins.
@@ -58,12 +58,12 @@ pub struct Held {
     clock: SharedClock,
 }
 
-/// Intake's end.
-#[derive(Debug)]
+/// Intake's end; clones share it.
+#[derive(Debug, Clone)]
 pub struct Gate {
     held: Held,
     /// Until when vehicles have been told to wait.
-    told_until_us: Mutex<HashMap<VehicleId, i64>>,
+    told_until_us: Arc<Mutex<HashMap<VehicleId, i64>>>,
 }
 
 impl Held {

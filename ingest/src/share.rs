@@ -24,6 +24,22 @@ impl Share {
         (instance < instances && instances <= SHARD_COUNT).then_some(Self { instance, instances })
     }
 
+    /// Its shards in so many parts, or in as many as there can be: each shard is in one.
+    pub fn parts(self, count: u32) -> Vec<Self> {
+        let count = count.clamp(1, SHARD_COUNT / self.instances);
+        (0..count)
+            .map(|part| Self {
+                instance: self.instance + self.instances * part,
+                instances: self.instances * count,
+            })
+            .collect()
+    }
+
+    /// Which of [`Share::parts`] so many a shard of it is in.
+    pub fn part_of(self, shard: u32, count: usize) -> usize {
+        usize::try_from(shard / self.instances).unwrap_or(0) % count.max(1)
+    }
+
     /// The name its commits carry in the lake.
     pub fn app_id(self) -> String {
         format!("ingest/{self}")
@@ -72,6 +88,20 @@ mod tests {
         // 1 of 4 has odd shards only.
         assert!(!share(0, 2).overlaps(share(1, 4)));
         assert!(share(0, 2).overlaps(share(2, 4)));
+    }
+
+    #[test]
+    fn every_shard_of_a_share_is_in_one_of_its_parts() {
+        for (whole, count) in [(share(0, 1), 1), (share(0, 1), 4), (share(2, 3), 8), (share(7, 100), 8)] {
+            let parts = whole.parts(count);
+            for shard in 0..SHARD_COUNT {
+                let of: Vec<usize> = (0..parts.len()).filter(|part| parts[*part].has(shard)).collect();
+                let expected = whole.has(shard).then(|| whole.part_of(shard, parts.len()));
+                assert_eq!(of, expected.into_iter().collect::<Vec<_>>(), "{whole}, {count}, {shard}");
+            }
+        }
+        // As many as there can be: no part is without shards.
+        assert_eq!(share(7, 100).parts(8).len(), 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -10,6 +10,7 @@ use lake::{
     Lake, OpenLakeError,
     store::{LakeLock, LockError},
 };
+use mqtt::Broker;
 use service::{
     SharedClock, Tasks,
     config::Secret,
@@ -25,6 +26,7 @@ use crate::{
     broker::{self, BrokerError},
     commit::{Committer, CommitterError},
     config::{BrokerSettings, ExternalBroker, Settings},
+    downlink::Downlinks,
     intake::Intake,
     keys::DeviceKeys,
     last_state::{
@@ -34,6 +36,7 @@ use crate::{
     maintenance::Maintenance,
     pipeline::{Counters, FlushPolicy, Pipeline, Stats},
     pressure::{Held, Pressure},
+    telling::Telling,
     verify::Verifier,
 };
 
@@ -69,9 +72,10 @@ pub enum StartError {
 pub struct Handle {
     broker: Option<SocketAddr>,
     counters: Arc<Counters>,
-    connected: watch::Receiver<bool>,
+    lines: Lines,
     intake: Tasks,
     pipeline: Tasks,
+    telling: Tasks,
     maintenance: Tasks,
     changes: broadcast::Sender<Arc<LastState>>,
     probes: Option<Probes>,
@@ -80,11 +84,11 @@ pub struct Handle {
 
 /// Starts ingest; its address is that of the embedded broker, if it has one.
 pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Result<Handle, StartError> {
-    let (connected_in, connected) = watch::channel(false);
+    let lines = Lines::default();
     let lake_held = Arc::new(OnceLock::new());
     let probes = match settings.http {
         Some(http) => {
-            let look = readiness(connected.clone(), Arc::clone(&lake_held));
+            let look = readiness(lines.clone(), Arc::clone(&lake_held));
             Some(Probes::start(http, &Health::default(), tasks, look).await?)
         }
         None => None,
@@ -94,12 +98,9 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     let (address, broker) = match settings.broker {
         BrokerSettings::Embedded { listen, memory_bytes_max } => {
             let address = broker::start_embedded(listen, memory_bytes_max)?;
-            let reach = ExternalBroker {
-                host: address.ip().to_string(),
-                port: address.port(),
-                login: None,
-                tls: None,
-            };
+            let broker = Broker::plain(address.ip().to_string(), address.port());
+            // Its thread takes what a connection brings whole.
+            let reach = ExternalBroker { broker, connections: 1 };
             (Some(address), reach)
         }
         BrokerSettings::External(broker) => (None, broker),
@@ -117,13 +118,15 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     let (pressure, gate) = Pressure::new(settings.wait, clock.clone());
     // The lake has been opened and claimed: from now on it is as ready as its commits are.
     lake_held.get_or_init(|| gate.held());
-    let intake = Intake::new(&broker, settings.share, gate, Arc::clone(&counters));
+    let ExternalBroker { broker, connections } = broker;
+    let parts = settings.share.parts(connections);
+    let downlinks = Downlinks::new(settings.share, parts.len());
     let changes = last_states.changes();
     let pipeline = Pipeline {
         verifier,
         committer,
         last_states,
-        downlink: intake.downlink(),
+        downlinks: downlinks.clone(),
         policy: FlushPolicy {
             interval: settings.flush_interval,
             bytes: settings.flush_bytes.min(settings.buffer_bytes_max),
@@ -133,12 +136,19 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         clock,
     };
     let (queue_in, queue_out) = mpsc::channel(settings.intake_queue_len_max);
-    // Groups: on a stop intake closes first, then the pipeline commits what it has.
+    // Groups: on a stop intake closes first, then the pipeline commits what it has, then vehicles are told.
     let (intake_tasks, pipeline_tasks, maintenance_tasks) = (tasks.group(), tasks.group(), tasks.group());
+    let telling_tasks = tasks.group();
     let stop = pipeline_tasks.stop_token();
     pipeline_tasks.spawn("ingest pipeline", pipeline.run(queue_out, stop));
-    let stop = intake_tasks.stop_token();
-    intake_tasks.spawn("ingest intake", intake.run(queue_in, connected_in, stop));
+    for (part, downlink) in parts.into_iter().zip(downlinks.parts()) {
+        let telling = Telling::new(&broker, part, downlink.clone());
+        telling_tasks.spawn("ingest acks", telling.run(lines.add(), telling_tasks.stop_token()));
+        let intake = Intake::new(&broker, part, downlink.clone(), gate.clone(), Arc::clone(&counters));
+        let stop = intake_tasks.stop_token();
+        intake_tasks.spawn("ingest intake", intake.run(queue_in.clone(), lines.add(), stop));
+    }
+    drop(queue_in);
     if let Some((shared, queue)) = sharing {
         let stop = pipeline_tasks.stop_token();
         pipeline_tasks.spawn("last states", shared.run(queue, stop));
@@ -150,9 +160,10 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     Ok(Handle {
         broker: address,
         counters,
-        connected,
+        lines,
         intake: intake_tasks,
         pipeline: pipeline_tasks,
+        telling: telling_tasks,
         maintenance: maintenance_tasks,
         changes,
         probes,
@@ -160,10 +171,41 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
     })
 }
 
+/// The connections to the broker, and which of them are good.
+#[derive(Debug, Clone, Default)]
+struct Lines(Arc<Mutex<Vec<watch::Receiver<bool>>>>);
+
+impl Lines {
+    /// One more; what is sent is whether it is good.
+    fn add(&self) -> watch::Sender<bool> {
+        let (is_good, watched) = watch::channel(false);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
+        is_good
+    }
+
+    fn all(&self) -> Vec<watch::Receiver<bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether all of them are, and there are any.
+    fn are_good(&self) -> bool {
+        let lines = self.all();
+        !lines.is_empty() && lines.iter().all(|line| *line.borrow())
+    }
+
+    /// Waits until each has come to be.
+    async fn wait(&self) {
+        for mut line in self.all() {
+            // An error means that the connection's task has ended, which the supervisor reports.
+            drop(line.wait_for(|is| *is).await);
+        }
+    }
+}
+
 /// Sets the parts as they are when somebody asks.
-fn readiness(connected: watch::Receiver<bool>, lake_held: Arc<OnceLock<Held>>) -> impl Fn(&Health) {
+fn readiness(lines: Lines, lake_held: Arc<OnceLock<Held>>) -> impl Fn(&Health) {
     move |health| {
-        let broker = match *connected.borrow() {
+        let broker = match lines.are_good() {
             true => State::Ready,
             false => State::Starting("the broker's grant of all subscriptions".to_owned()),
         };
@@ -212,25 +254,24 @@ impl Handle {
         self.counters.snapshot()
     }
 
-    /// Whether it is subscribed at the broker.
+    /// Whether it is subscribed at the broker, and can tell vehicles.
     pub fn is_connected(&self) -> bool {
-        *self.connected.borrow()
+        self.lines.are_good()
     }
 
-    /// Waits until it is subscribed at the broker.
+    /// Waits until it is.
     pub async fn connected(&self) {
-        let mut connected = self.connected.clone();
-        // An error means that intake has ended, which the supervisor reports.
-        drop(connected.wait_for(|is| *is).await);
+        self.lines.wait().await;
     }
 
-    /// Says so at `/ready`, closes intake, commits what is buffered, ends.
+    /// Says so at `/ready`, closes intake, commits what is buffered, tells vehicles of it, ends.
     pub async fn stop(&self, grace: Duration) -> Result<(), StopError> {
         if let Some(probes) = &self.probes {
             probes.leave().await;
         }
         self.intake.stop(grace).await?;
         self.pipeline.stop(grace).await?;
+        self.telling.stop(grace).await?;
         self.maintenance.stop(grace).await?;
         match &self.probes {
             Some(probes) => probes.close(grace).await,

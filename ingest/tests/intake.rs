@@ -1,23 +1,22 @@
-//! What intake does when its connection breaks, against a broker of a few lines.
+//! What connections to a broker do when they break or are refused, against a broker of a few lines.
 
 #![allow(clippy::unwrap_used, reason = "a test: a failure is the message")]
 
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::{Arc, mpsc::sync_channel},
     time::Duration,
 };
 
 use ingest::{
-    config::ExternalBroker,
+    downlink::Downlink,
     intake::Intake,
     pressure::{Pressure, WaitPolicy},
     share::Share,
+    telling::Telling,
 };
+use mqtt::Broker;
 use rumqttc::{
     QoS,
     mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode},
@@ -92,27 +91,16 @@ impl Peer {
 
 /// Answers all publications but the first, so that the library waits for that one; then breaks the
 /// connection, waits for the next, and counts its publications up to that of the last vehicle.
-fn broker(listener: &TcpListener, subscribed: &SyncSender<()>) -> u16 {
+fn broker(listener: &TcpListener) -> u16 {
     let mut peer = Peer::accept(listener);
-    peer.subscribed();
-    subscribed.send(()).unwrap();
     for place in 0..UNANSWERED_MAX {
         let Packet::Publish(publish) = peer.read() else { panic!("no publication") };
         if place > 0 {
             peer.write(|out| PubAck::new(publish.pkid).write(out).map(drop));
         }
     }
-    // So many rounds later the library has tried the next publication and waits for the first.
-    for packet_id in 1..=40 {
-        let mut message = Publish::new("other/topic", QoS::AtLeastOnce, vec![1]);
-        message.pkid = packet_id;
-        peer.write(|out| message.write(out).map(drop));
-        let Packet::PubAck(_) = peer.read() else { panic!("more than may be unanswered") };
-    }
     drop(peer);
     let mut peer = Peer::accept(listener);
-    peer.subscribed();
-    subscribed.send(()).unwrap();
     let mut count = 0;
     loop {
         let Packet::Publish(publish) = peer.read() else { panic!("no publication") };
@@ -124,53 +112,88 @@ fn broker(listener: &TcpListener, subscribed: &SyncSender<()>) -> u16 {
     }
 }
 
-async fn next(subscribed: Receiver<()>) -> Receiver<()> {
-    let wait = move || subscribed.recv_timeout(PATIENCE).map(|()| subscribed);
-    tokio::task::spawn_blocking(wait).await.unwrap().unwrap()
-}
-
 /// Of all shards, behind a lake that takes everything at once.
-fn intake(reach: &ExternalBroker) -> (Pressure, Intake) {
+fn intake(reach: &Broker) -> (Pressure, Intake) {
     let policy = WaitPolicy { after: PATIENCE, max: PATIENCE };
     let (pressure, gate) = Pressure::new(policy, service::clock::SystemClock::shared());
-    (pressure, Intake::new(reach, Share::new(0, 1).unwrap(), gate, Arc::default()))
+    (pressure, Intake::new(reach, Share::new(0, 1).unwrap(), Downlink::default(), gate, Arc::default()))
 }
 
-/// An unanswered publication must not keep the next connection from subscribing; nor may many that
-/// were to be published while there was none, and those are told by it.
-#[tokio::test(flavor = "multi_thread")]
-async fn intake_subscribes_again_whatever_the_last_connection_left() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (tell, subscribed) = sync_channel(2);
-    let serving = std::thread::spawn(move || broker(&listener, &tell));
+fn reach(listener: &TcpListener) -> Broker {
+    Broker::plain("127.0.0.1", listener.local_addr().unwrap().port())
+}
 
-    let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
-    let (_pressure, intake) = intake(&reach);
-    let downlink = intake.downlink();
-    for number in 0..VEHICLES {
-        downlink.tell(
-            &format!("van-{number}").parse().unwrap(),
-            AckMessage { wait_s: 1, ..AckMessage::default() },
-        );
+fn telling(reach: &Broker, vehicles: u16) -> Telling {
+    let downlink = Downlink::default();
+    for number in 0..vehicles {
+        let message = AckMessage { wait_s: 1, ..AckMessage::default() };
+        downlink.tell(&format!("van-{number}").parse().unwrap(), message);
     }
+    Telling::new(reach, Share::new(0, 1).unwrap(), downlink)
+}
+
+/// An unanswered publication must not keep the next connection from telling, and what waited while
+/// there was none is told by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn vehicles_are_told_whatever_the_last_connection_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let telling = telling(&reach(&listener), VEHICLES);
+    let serving = std::thread::spawn(move || broker(&listener));
     let tasks = Tasks::new();
-    let (queue, _messages) = mpsc::channel(16);
-    let (connected, mut is_connected) = watch::channel(false);
-    tasks.spawn("intake", intake.run(queue, connected, tasks.stop_token()));
-    let subscribed = next(subscribed).await;
-    tokio::time::timeout(PATIENCE, is_connected.wait_for(|is| *is)).await.unwrap().unwrap();
-    let _subscribed = next(subscribed).await;
+    tasks.spawn("acks", telling.run(watch::Sender::new(false), tasks.stop_token()));
     let told = tokio::task::spawn_blocking(|| serving.join().unwrap()).await.unwrap();
     assert!(told > VEHICLES - UNANSWERED_MAX - TAKEN_MAX, "only {told} were told by the second connection");
     tasks.stop(PATIENCE).await.unwrap();
+}
+
+/// The acks of the last commit come after the stop: without them vehicles send again what is in the lake.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_when_it_is_to_stop_is_still_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let telling = telling(&reach(&listener), VEHICLES);
+    let (stop, stopped) = sync_channel::<()>(0);
+    let serving = std::thread::spawn(move || {
+        let mut peer = Peer::accept(&listener);
+        let mut count = 0;
+        // With so much unanswered the rest waits, until it has been told to stop.
+        for _ in 0..UNANSWERED_MAX {
+            let Packet::Publish(publish) = peer.read() else { panic!("no publication") };
+            count += 1;
+            if count == UNANSWERED_MAX {
+                stopped.recv().unwrap();
+            }
+            peer.write(|out| PubAck::new(publish.pkid).write(out).map(drop));
+        }
+        loop {
+            match peer.read() {
+                Packet::Publish(publish) => {
+                    count += 1;
+                    peer.write(|out| PubAck::new(publish.pkid).write(out).map(drop));
+                }
+                Packet::Disconnect => return count,
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    let tasks = Tasks::new();
+    let (connected, mut is_connected) = watch::channel(false);
+    tasks.spawn("acks", telling.run(connected, tasks.stop_token()));
+    tokio::time::timeout(PATIENCE, is_connected.wait_for(|is| *is)).await.unwrap().unwrap();
+    let stopping = async {
+        tasks.stop_token().cancel();
+        tokio::task::spawn_blocking(move || stop.send(()).unwrap()).await.unwrap();
+        tasks.stop(PATIENCE).await.unwrap();
+    };
+    stopping.await;
+    let told = tokio::task::spawn_blocking(|| serving.join().unwrap()).await.unwrap();
+    assert_eq!(told, VEHICLES);
 }
 
 /// What the process ends with is the pipeline's failure, not that intake had nobody to give to.
 #[tokio::test(flavor = "multi_thread")]
 async fn intake_that_nobody_takes_from_waits_for_the_stop() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let reach = reach(&listener);
     let serving = std::thread::spawn(move || {
         let mut peer = Peer::accept(&listener);
         peer.subscribed();
@@ -182,9 +205,7 @@ async fn intake_that_nobody_takes_from_waits_for_the_stop() {
         }
         peer
     });
-    let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
     let (_pressure, intake) = intake(&reach);
-    let downlink = intake.downlink();
     let tasks = Tasks::new();
     let (queue, messages) = mpsc::channel(1);
     drop(messages);
@@ -198,7 +219,7 @@ async fn intake_that_nobody_takes_from_waits_for_the_stop() {
     let early = tokio::time::timeout(Duration::from_millis(300), tasks.failure()).await;
     assert!(early.is_err(), "{early:?}");
     tasks.stop(PATIENCE).await.unwrap();
-    drop((downlink, serving.join().unwrap()));
+    drop(serving.join().unwrap());
 }
 
 /// A cluster that chooses a leader grants some and refuses the rest: vehicles of those shards would
@@ -206,7 +227,7 @@ async fn intake_that_nobody_takes_from_waits_for_the_stop() {
 #[tokio::test(flavor = "multi_thread")]
 async fn intake_that_is_not_granted_all_it_asks_for_asks_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let reach = reach(&listener);
     let serving = std::thread::spawn(move || {
         let mut first = Peer::accept(&listener);
         first.subscribed_but(1);
@@ -215,7 +236,6 @@ async fn intake_that_is_not_granted_all_it_asks_for_asks_again() {
         // Held until the test has seen what ingest makes of it.
         (first, second)
     });
-    let reach = ExternalBroker { host: "127.0.0.1".to_owned(), port, login: None, tls: None };
     let (_pressure, intake) = intake(&reach);
     let tasks = Tasks::new();
     let (queue, _messages) = mpsc::channel(1);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use edge_agent::{agent, source::replay::Pace};
+use mqtt::Broker;
 use service::{
     Tasks,
     clock::{ManualClock, SystemClock},
@@ -60,10 +61,8 @@ async fn copies_in_any_order_and_hours_late_are_stored_once() {
         let mut settings = ingest_settings(data.path());
         settings.flush_interval = Duration::from_millis(100);
         settings.broker = ingest::config::BrokerSettings::External(ingest::config::ExternalBroker {
-            host: address.ip().to_string(),
-            port: address.port(),
-            login: None,
-            tls: None,
+            broker: Broker::plain(address.ip().to_string(), address.port()),
+            connections: 4,
         });
         let stage = Tasks::new();
         let handle = ingest::start(settings, &stage, clock.clone()).await.unwrap();
