@@ -1,5 +1,6 @@
 //! `roadlake demo`: a real car's log and simulated vehicles through everything, on loopback.
 
+mod keys;
 mod report;
 mod vehicles;
 
@@ -60,6 +61,7 @@ struct Remembered {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let clock = SystemClock::shared();
     let remembered = remember(&arguments.data, &clock)?;
+    keys::make(&arguments.data)?;
     let tasks = Tasks::new();
     let stack = Stack::start(configuration(&arguments), &tasks, clock.clone()).await?;
     let broker = stack.ingest.broker_address().context("the demo needs the embedded broker")?;
@@ -138,6 +140,8 @@ fn configuration(arguments: &Arguments) -> Loaded<Config> {
     config.set_data_dir(&arguments.data);
     config.ingest.broker.embedded_listen.clone_from(&arguments.mqtt_listen);
     config.api.listen.clone_from(&arguments.listen);
+    config.api.agents.campaigns_key_file = Some(keys::campaigns(&arguments.data));
+    config.api.agents.commands_key_file = Some(keys::commands(&arguments.data));
     config.analytics.postgres.listen.clone_from(&arguments.postgres_listen);
     // At sixty times the speed, a quarter of an hour without data is a quarter of a minute.
     let silence = Duration::from_secs_f64((900.0 / arguments.speed.max(1.0)).max(5.0));

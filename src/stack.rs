@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use lake::{LakeLocation, S3Config};
+use mqtt::Broker;
 use serde::Deserialize;
 use service::{
     SharedClock, Tasks,
@@ -84,13 +85,17 @@ impl Stack {
     }
 
     async fn start_checked(
-        (ingest, analytics, api): (ingest::Settings, analytics::Settings, api::Settings),
+        (ingest, analytics, mut api): (ingest::Settings, analytics::Settings, api::Settings),
         tasks: &Tasks,
         clock: SharedClock,
     ) -> anyhow::Result<Self> {
         let (analytics_tasks, api_tasks) = (tasks.group(), tasks.group());
         let ingest = ingest::start(ingest, tasks, clock.clone()).await?;
         let health = service::health::Health::default();
+        if api.agents.broker.is_none() {
+            let embedded = ingest.broker_address();
+            api.agents.broker = embedded.map(|a| Broker::plain(a.ip().to_string(), a.port()));
+        }
         let analytics::Handle { analytics, postgres, .. } =
             analytics::start(analytics, &analytics_tasks, clock.clone(), &health).await?;
         analytics::live::follow_ingest(&analytics, ingest.last_state_changes(), &analytics_tasks);

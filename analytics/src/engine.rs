@@ -32,7 +32,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use datafusion::execution::SessionState;
 use lake::{Lake, LakeLocation, LakeSettings, OpenLakeError, TableKind, Whose};
 use service::{Clock, SharedClock};
-use wire::{ids::VehicleId, time::Timestamp};
+use wire::{
+    catalog::Catalog,
+    ids::{CatalogHash, VehicleId},
+    time::Timestamp,
+};
 
 pub(crate) use cited::Versioned;
 pub(crate) use late::{Find, Late};
@@ -216,6 +220,11 @@ impl Analytics {
             bounded.run(&self.shared, snapshot, (&query, None), max_points).await
         })
         .await
+    }
+
+    /// The signals that agents with that catalogue can collect; `None` while none of them has sent anything.
+    pub async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, SqlError> {
+        self.shared.tables.lake().catalog(hash).await.map_err(|error| SqlError::internal(&error))
     }
 
     /// The last known state of every vehicle, by id.

@@ -10,6 +10,10 @@ use analytics::{LakeLocation, LakeSettings, S3Config};
 use serde::Deserialize;
 use service::config::{self, ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
 
+mod agents;
+
+pub use agents::{AgentsConfig, AgentsSettings};
+
 use crate::{
     db::{DatabaseLocation, URL_VARIABLE},
     trips::Registration,
@@ -56,6 +60,8 @@ pub struct Config {
     pub requests_per_second_max: u32,
     /// How long rows of the audit log are kept; for ever when absent.
     pub audit_log_retention: Option<DurationText>,
+    /// How agents are reached.
+    pub agents: AgentsConfig,
 }
 
 impl Default for Config {
@@ -76,6 +82,7 @@ impl Default for Config {
             sql_rows_max: 10_000,
             requests_per_second_max: 100,
             audit_log_retention: None,
+            agents: AgentsConfig::default(),
         }
     }
 }
@@ -109,6 +116,8 @@ pub struct Settings {
     pub requests_per_second_max: u32,
     /// How long rows of the audit log are kept; for ever when absent.
     pub audit_log_retention: Option<Duration>,
+    /// How agents are reached.
+    pub agents: AgentsSettings,
 }
 
 /// Loads `file` (or defaults) and `ROADLAKE_API__…`, and checks it.
@@ -165,6 +174,7 @@ impl Settings {
             let location = location.unwrap_or_else(|| DatabaseLocation::File(FILE_DEFAULT.into()));
             faults.check(key, location.checked(password.as_ref()))
         });
+        let agents = config.agents.check(&mut faults);
         let registration = if config.auto_register { Registration::Automatic } else { Registration::Manual };
         let lake = match LakeSettings::check(config.lake, &config.s3) {
             Ok(lake) => Some(lake),
@@ -187,6 +197,7 @@ impl Settings {
             sql_rows_max: config.sql_rows_max,
             requests_per_second_max: config.requests_per_second_max,
             audit_log_retention: config.audit_log_retention.map(|kept| kept.0),
+            agents,
         });
         faults.finish(settings)
     }

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
+    agents::{campaigns, commands},
     app::App,
     audit::{self, Write},
     billing::{invoicing, tariffs},
@@ -234,6 +235,9 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Booking => "booking",
         Thing::WebhookEndpoint => "webhook endpoint",
         Thing::Geofence => "geofence",
+        Thing::CampaignSet => "campaign set",
+        Thing::CampaignDeployment => "campaign deployment",
+        Thing::Command => "command",
     }
 }
 
@@ -279,6 +283,21 @@ async fn is_own(
         },
         Thing::Geofence => match id.parse() {
             Ok(id) => geofences::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::CampaignSet => match id.parse() {
+            Ok(id) => campaigns::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::CampaignDeployment => match id.parse() {
+            Ok(id) => campaigns::deployment_of(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Command => match id.parse() {
+            Ok(id) => {
+                let command = commands::get(conn, wire::time::Timestamp::default(), &id).await?;
+                vehicles::organization_of(conn, &command.vehicle_id).await?
+            }
             Err(_) => None,
         },
     };

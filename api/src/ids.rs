@@ -176,6 +176,18 @@ prefixed_id!(
     /// A place that is watched.
     GeofenceId, "geofence", "geo_"
 );
+prefixed_id!(
+    /// A campaign set.
+    CampaignSetId, "campaign set", "cst_"
+);
+prefixed_id!(
+    /// A campaign set on its way to vehicles.
+    DeploymentId, "campaign deployment", "cdp_"
+);
+prefixed_id!(
+    /// A command to a vehicle.
+    CommandId, "command", "cmd_"
+);
 
 #[cfg(test)]
 mod tests {

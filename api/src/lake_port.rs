@@ -12,7 +12,11 @@ use analytics::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
-use wire::{ids::VehicleId, time::Timestamp};
+use wire::{
+    catalog::Catalog,
+    ids::{CatalogHash, VehicleId},
+    time::Timestamp,
+};
 
 use crate::fault::Kind;
 
@@ -94,6 +98,9 @@ pub trait LakeReader: Send + Sync + fmt::Debug {
         end: Timestamp,
         max_points: usize,
     ) -> Result<QueryResult, LakeError>;
+
+    /// The signals that agents with that catalogue can collect, once they have sent something.
+    async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, LakeError>;
 
     /// The last reading of each vehicle.
     fn fleet(&self) -> Vec<VehicleState>;

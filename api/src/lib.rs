@@ -20,6 +20,7 @@
 //! versions at a time; 2 keys are hashed at once and 4096 remembered; a key sends 100 requests a
 //! second (`requests_per_second_max`, *shed* with 429).
 
+pub mod agents;
 mod app;
 mod audit;
 pub mod billing;

@@ -38,6 +38,21 @@ pub(crate) fn evidence_checked(agrees: bool) {
     counter!("roadlake_api_evidence_checks_total", "outcome" => outcome).increment(1);
 }
 
+/// The connection by which agents are heard and told is there, or is not.
+pub(crate) fn agents_link(is_up: bool) {
+    gauge!("roadlake_api_agents_link_up").set(if is_up { 1.0 } else { 0.0 });
+}
+
+/// An agent's message came: `status`, `reply`, or one that cannot be read.
+pub(crate) fn agents_message(kind: &'static str) {
+    counter!("roadlake_api_agents_messages_total", "kind" => kind).increment(1);
+}
+
+/// The broker was given something for an agent: `campaigns` or `command`.
+pub(crate) fn agents_told(channel: &'static str) {
+    counter!("roadlake_api_agents_told_total", "channel" => channel).increment(1);
+}
+
 /// A webhook was attempted: `delivered`, `pending` when it will be again, or `failed`.
 pub(crate) fn webhook_attempted(outcome: &'static str) {
     counter!("roadlake_api_webhook_attempts_total", "outcome" => outcome).increment(1);

@@ -35,6 +35,9 @@ pub(crate) enum Thing {
     Booking,
     WebhookEndpoint,
     Geofence,
+    CampaignSet,
+    CampaignDeployment,
+    Command,
 }
 
 /// Who may call a route.
@@ -98,6 +101,32 @@ pub(crate) const RULES: &[Rule] = &[
         &[Dispatcher, Analyst, Driver, DeviceAdmin],
         Reach::Of(Thing::Geofence),
     ),
+    // agents
+    rule("GET", "/v1/agents", &[Dispatcher, Analyst, DeviceAdmin], Reach::Narrowed),
+    rule("GET", "/v1/vehicles/{id}/agent", &[Dispatcher, Analyst, DeviceAdmin], Reach::Of(Thing::Vehicle)),
+    rule("GET", "/v1/campaign-sets", &[Analyst, DeviceAdmin], Reach::Narrowed),
+    rule("POST", "/v1/campaign-sets", &[DeviceAdmin], Reach::Narrowed),
+    rule("GET", "/v1/campaign-sets/{id}", &[Analyst, DeviceAdmin], Reach::Of(Thing::CampaignSet)),
+    rule("PATCH", "/v1/campaign-sets/{id}", &[DeviceAdmin], Reach::Of(Thing::CampaignSet)),
+    rule("DELETE", "/v1/campaign-sets/{id}", &[DeviceAdmin], Reach::Of(Thing::CampaignSet)),
+    rule("POST", "/v1/campaign-sets/{id}/check", &[Analyst, DeviceAdmin], Reach::Of(Thing::CampaignSet)),
+    rule("GET", "/v1/campaign-deployments", &[Analyst, DeviceAdmin], Reach::Narrowed),
+    rule("POST", "/v1/campaign-deployments", &[DeviceAdmin], Reach::Narrowed),
+    rule(
+        "GET",
+        "/v1/campaign-deployments/{id}",
+        &[Analyst, DeviceAdmin],
+        Reach::Of(Thing::CampaignDeployment),
+    ),
+    rule(
+        "GET",
+        "/v1/campaign-deployments/{id}/vehicles",
+        &[Analyst, DeviceAdmin],
+        Reach::Of(Thing::CampaignDeployment),
+    ),
+    rule("GET", "/v1/commands", &[Dispatcher, DeviceAdmin], Reach::Narrowed),
+    rule("POST", "/v1/commands", &[DeviceAdmin], Reach::Narrowed),
+    rule("GET", "/v1/commands/{id}", &[Dispatcher, DeviceAdmin], Reach::Of(Thing::Command)),
     // trips
     rule("GET", "/v1/trips", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
     rule("GET", "/v1/trips/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Trip)),
@@ -175,7 +204,7 @@ pub(crate) const RULES: &[Rule] = &[
 ];
 
 /// Asks, but changes nothing: left out of the audit log.
-const READING_POSTS: &[&str] = &["/v1/sql", "/v1/tariff-previews"];
+const READING_POSTS: &[&str] = &["/v1/sql", "/v1/tariff-previews", "/v1/campaign-sets/{id}/check"];
 
 impl Rule {
     /// Whether a role may.

@@ -11,7 +11,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    billing, bookings,
+    agents, billing, bookings,
     db::{Conn, Db},
     events::{self, Event},
     fault::DomainError,
@@ -42,11 +42,15 @@ pub enum Projection {
     Bookings,
     /// `dunning_policies` and `dunning_cases`.
     Dunning,
+    /// `campaign_sets`, `campaign_deployments` and `campaign_targets`: all is given to the broker again.
+    Campaigns,
+    /// `commands`.
+    Commands,
 }
 
 impl Projection {
     /// Each, those first that others are made with.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Organizations,
         Self::Vehicles,
         Self::Geofences,
@@ -57,6 +61,8 @@ impl Projection {
         Self::Wallets,
         Self::Bookings,
         Self::Dunning,
+        Self::Campaigns,
+        Self::Commands,
     ];
 
     /// As it is asked for.
@@ -72,6 +78,8 @@ impl Projection {
             Self::Wallets => "wallets",
             Self::Bookings => "bookings",
             Self::Dunning => "dunning",
+            Self::Campaigns => "campaigns",
+            Self::Commands => "commands",
         }
     }
 
@@ -87,6 +95,8 @@ impl Projection {
             Self::Wallets => billing::rebuild::clear_wallets(conn).await,
             Self::Bookings => bookings::rebuild::clear(conn).await,
             Self::Dunning => billing::dunning::clear(conn).await,
+            Self::Campaigns => agents::rebuild::clear_campaigns(conn).await,
+            Self::Commands => agents::rebuild::clear_commands(conn).await,
         }
     }
 
@@ -103,6 +113,8 @@ impl Projection {
             Self::Wallets => billing::rebuild::replay_wallet(conn, event).await,
             Self::Bookings => bookings::rebuild::replay(conn, event).await,
             Self::Dunning => billing::dunning::replay(conn, event).await,
+            Self::Campaigns => agents::rebuild::replay_campaigns(conn, event).await,
+            Self::Commands => agents::rebuild::replay_commands(conn, event).await,
         }
     }
 

@@ -7,7 +7,10 @@ use service::{
     SharedClock, Tasks,
     health::{Health, State},
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::{
     Components, Content, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
@@ -16,6 +19,7 @@ use utoipa::openapi::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
+    agents::{self, desk::Desk, link::Link},
     app::{App, Parts},
     audit,
     billing::{
@@ -51,6 +55,9 @@ use crate::{
 
 /// Secrets that may be tried for one key; a burst is twice as many.
 const ATTEMPTS_PER_SECOND_MAX: u32 = 20;
+
+/// Messages of agents that wait to be noted.
+const HEARD_QUEUE_LEN: usize = 1_000;
 
 /// Why the api did not start.
 #[derive(Debug, thiserror::Error)]
@@ -194,6 +201,25 @@ pub async fn start(
         Ok(())
     });
 
+    if let Some(broker) = settings.agents.broker.clone() {
+        let (heard, heard_from) = mpsc::channel(HEARD_QUEUE_LEN);
+        let (client, client_of) = watch::channel(None);
+        let link = Link { broker, heard, client };
+        let stop = tasks.stop_token();
+        tasks.spawn("api agents' link", async move {
+            link.run(stop.clone()).await;
+            stop.cancelled().await;
+            Ok(())
+        });
+        let keys = settings.agents.keys.clone();
+        let desk = Desk { db: db.clone(), clock: Arc::clone(&clock), keys, client: client_of };
+        let ticks = Ticks::every(interval, tasks.stop_token());
+        tasks.spawn("api agents' desk", async move {
+            desk.run(heard_from, ticks).await;
+            Ok(())
+        });
+    }
+
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -252,6 +278,7 @@ fn described_routes() -> OpenApiRouter<App> {
         .merge(users::http::routes())
         .merge(audit::routes())
         .merge(vehicles::http::routes())
+        .merge(agents::http::routes())
         .merge(trips::http::routes())
         .merge(billing::http::routes())
         .merge(bookings::http::routes())

@@ -10,16 +10,23 @@ use wire::signature::BatchSigner;
 
 /// Why there is no key pair.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum KeygenError {
+pub enum KeygenError {
+    /// Nothing to make a key of.
     #[error("the system gives no random bytes")]
     Random,
+    /// A file is there already, or cannot be made.
     #[error("cannot write {path}; keys are never written over")]
-    Write { path: PathBuf, source: io::Error },
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Writes an Ed25519 secret key, which its owner alone can read, and the public one beside it with
 /// `.pub` added; each is 64 hexadecimal digits. Returns the latter's path.
-pub(crate) fn make(out: &Path) -> Result<PathBuf, KeygenError> {
+pub fn make(out: &Path) -> Result<PathBuf, KeygenError> {
     let mut secret = [0_u8; 32];
     rustls::crypto::ring::default_provider()
         .secure_random

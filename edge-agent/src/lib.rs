@@ -37,7 +37,7 @@ pub mod faults;
 pub mod frame;
 pub mod isotp;
 pub mod j1939;
-mod keygen;
+pub mod keygen;
 pub mod map;
 pub mod metrics;
 pub mod obd;

@@ -4,11 +4,15 @@ use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
 use edge_agent::{
     agent::{NamedBytes, ReplaySettings, Settings, SourceSettings},
+    campaign::desk::CampaignSettings,
+    command::CommandSettings,
     simulate::{self, Powertrain, SimulateSettings},
     source::replay::Pace,
     uplink::UplinkSettings,
 };
 use wire::{ids::VehicleId, time::Timestamp};
+
+use super::keys;
 
 /// The simulation begins so long before the first start and then catches up.
 pub(super) const HISTORY_US: i64 = 24 * 3_600_000_000;
@@ -52,6 +56,7 @@ fn powertrain(i: usize) -> Powertrain {
 pub(super) fn settings(plan: &Plan, names: &[(VehicleId, String)]) -> anyhow::Result<Vec<Settings>> {
     let tracks = simulate::tracks();
     anyhow::ensure!(plan.speed.is_finite() && plan.speed > 0.0, "--speed must be a number above 0");
+    let verifier = keys::verifier(&plan.data_dir)?;
     let all = names.iter().enumerate().map(|(i, (vehicle_id, _))| {
         let (source, dbcs, maps) = if i == 0 { real_car(plan) } else { simulated(plan, i, &tracks) };
         let spool = plan.data_dir.join("spool").join(vehicle_id.as_str());
@@ -62,7 +67,12 @@ pub(super) fn settings(plan: &Plan, names: &[(VehicleId, String)]) -> anyhow::Re
             resend_after: Duration::from_secs(20),
             ..settings.uplink
         };
-        Settings { uplink, ..settings }
+        let campaigns = CampaignSettings {
+            public_key_file: Some(keys::public(&keys::campaigns(&plan.data_dir))),
+            ..settings.campaigns
+        };
+        let commands = CommandSettings { verifier: Some(verifier.clone()), ..settings.commands };
+        Settings { uplink, campaigns, commands, ..settings }
     });
     Ok(all.collect())
 }

@@ -53,6 +53,15 @@ impl Pipeline {
 
     /// With other settings of ingest. The lake is where they say, for analytics too.
     pub async fn start_with(data: &Path, change: impl FnOnce(&mut ingest::Settings)) -> Self {
+        Self::start_with_api(data, change, |_, _| {}).await
+    }
+
+    /// And with another configuration of the api, which may name the broker.
+    pub async fn start_with_api(
+        data: &Path,
+        change: impl FnOnce(&mut ingest::Settings),
+        change_api: impl FnOnce(&mut api::Config, Option<SocketAddr>),
+    ) -> Self {
         let (tasks, clock) = (Tasks::new(), SystemClock::shared());
         let mut settings = ingest_settings(data);
         change(&mut settings);
@@ -64,6 +73,7 @@ impl Pipeline {
         analytics::live::follow_ingest(&handle.analytics, ingest.last_state_changes(), &tasks);
         let mut config = api::Config { listen: "127.0.0.1:0".to_owned(), ..api::Config::default() };
         config.database = Some(data.join("api.db").into());
+        change_api(&mut config, ingest.broker_address());
         let settings = api::Settings::check(Loaded { config, origin: "test".to_owned() }).unwrap();
         let api =
             api::start(settings, &tasks, clock.clone(), Arc::new(handle.analytics.clone())).await.unwrap();
@@ -114,6 +124,29 @@ impl Pipeline {
         self.tasks.stop(Duration::from_secs(30)).await.unwrap();
     }
 
+    /// `POST path` of the api, as JSON; it must make something.
+    pub async fn post(&self, path: &str, body: serde_json::Value) -> serde_json::Value {
+        let (address, path) = (self.api.addr, path.to_owned());
+        let posting = tokio::task::spawn_blocking(move || http_post(address, &path, &body));
+        let (status, body) = posting.await.unwrap();
+        assert_eq!(status, 201, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Asks until the answer is as wanted.
+    pub async fn until(&self, path: &str, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        within(path, async {
+            loop {
+                let answer = self.get(path).await;
+                if wanted(&answer) {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await
+    }
+
     /// `GET path` of the api, as JSON.
     pub async fn get(&self, path: &str) -> serde_json::Value {
         let (address, path) = (self.api.addr, path.to_owned());
@@ -121,6 +154,24 @@ impl Pipeline {
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
     }
+}
+
+/// A plain HTTP/1.1 POST of JSON under a key of its own: status and body.
+pub fn http_post(address: SocketAddr, path: &str, body: &serde_json::Value) -> (u16, String) {
+    let (body, key) = (body.to_string(), uuid::Uuid::new_v4());
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Idempotency-Key: {key}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 /// Fails the test when `work` takes longer than [`PATIENCE`].

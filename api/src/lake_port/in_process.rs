@@ -7,7 +7,11 @@ use analytics::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use tokio::sync::watch;
-use wire::{ids::VehicleId, time::Timestamp};
+use wire::{
+    catalog::Catalog,
+    ids::{CatalogHash, VehicleId},
+    time::Timestamp,
+};
 
 use super::{LakeError, LakeErrorKind, LakeReader, LakeStream, StreamFormat};
 
@@ -68,6 +72,10 @@ impl LakeReader for Analytics {
         max_points: usize,
     ) -> Result<QueryResult, LakeError> {
         Ok(Analytics::positions(self, vehicle, start, end, max_points).await?)
+    }
+
+    async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, LakeError> {
+        Ok(Analytics::catalog(self, hash).await?)
     }
 
     fn fleet(&self) -> Vec<VehicleState> {

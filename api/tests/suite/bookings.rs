@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::config::Config;
 use serde_json::{Value, json};
 
 use super::{
@@ -21,7 +22,11 @@ pub(super) struct Fleet {
 }
 
 pub(super) async fn fleet(credit_minor: i64) -> Fleet {
-    let server = Server::start().await;
+    fleet_with(credit_minor, |config| config).await
+}
+
+pub(super) async fn fleet_with(credit_minor: i64, change: impl FnOnce(Config) -> Config) -> Fleet {
+    let server = Server::start_with(change).await;
     let organization = server.customer("car-1").await;
     let wallet = fund(&server, &organization, credit_minor).await;
     Fleet { server, organization, wallet }

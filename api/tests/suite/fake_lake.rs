@@ -1,7 +1,7 @@
 //! A lake in memory: trips by version, and nothing else but what a test puts in.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
 };
 
@@ -14,7 +14,11 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use wire::{ids::VehicleId, time::Timestamp};
+use wire::{
+    catalog::Catalog,
+    ids::{CatalogHash, VehicleId},
+    time::Timestamp,
+};
 
 /// The lake.
 #[derive(Debug, Default)]
@@ -22,6 +26,7 @@ pub(crate) struct FakeLake {
     changes: Mutex<Vec<TripChange>>,
     fleet: Mutex<Vec<VehicleState>>,
     fleet_change: watch::Sender<u64>,
+    pub(crate) catalogs: Mutex<HashMap<CatalogHash, Catalog>>,
 }
 
 /// A trip of `metres` and `seconds`, `idle_s` of them idle.
@@ -189,6 +194,10 @@ impl LakeReader for FakeLake {
             pieces.push(Ok(Piece::End { is_truncated }));
         }
         Ok(LakeStream { lake_versions, pieces: stream::iter(pieces).boxed() })
+    }
+
+    async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, LakeError> {
+        Ok(self.catalogs.lock().unwrap().get(&hash).cloned())
     }
 
     /// Understands the one query that evidence asks.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails says where")]
 #![allow(clippy::duplicate_mod, reason = "the same tests on either database")]
 
+mod broker;
 mod client;
 mod fake_lake;
 mod place;
@@ -16,6 +17,7 @@ mod sqlite {
     pub(crate) type Server = crate::server::ServerOn<crate::place::Sqlite>;
 
     mod access;
+    mod agents;
     mod billing;
     mod booking_money;
     mod booking_saga;
@@ -40,6 +42,7 @@ mod postgres {
     pub(crate) type Server = crate::server::ServerOn<crate::place::Postgres>;
 
     mod access;
+    mod agents;
     mod billing;
     mod booking_money;
     mod booking_saga;
