@@ -15,7 +15,12 @@ describe('addresses', () => {
     expect(parse(paths.sql())).toEqual({ page: 'sql' });
     expect(parse(paths.booking('bkg_1'))).toEqual({ page: 'booking', id: 'bkg_1' });
     expect(parse(new URL(paths.book('v'), 'http://x').pathname)).toEqual({ page: 'book' });
+    expect(parse(paths.campaigns())).toEqual({ page: 'campaigns' });
+    expect(parse(paths.campaign('cst_1'))).toEqual({ page: 'campaign', id: 'cst_1' });
+    expect(parse(paths.newCampaign())).toEqual({ page: 'newCampaign' });
+    expect(parse(paths.deployment('cdp_1'))).toEqual({ page: 'deployment', id: 'cdp_1' });
     expect(parse(paths.billing('wallets'))).toEqual({ page: 'billing', part: 'wallets' });
+    expect(parse(paths.billing('dunning'))).toEqual({ page: 'billing', part: 'dunning' });
     expect(parse(paths.admin())).toEqual({ page: 'admin', part: 'organizations' });
     expect(parse(paths.admin('webhooks'))).toEqual({ page: 'admin', part: 'webhooks' });
     expect(parse(paths.admin('audit'))).toEqual({ page: 'admin', part: 'audit' });
@@ -23,7 +28,7 @@ describe('addresses', () => {
     expect(new URL(paths.trips('a&b'), 'http://x').searchParams.get('vehicle')).toBe('a&b');
   });
   it('that are none are missing, and end nothing', () => {
-    for (const path of ['/nowhere', '/trips/a/b', '/vehicles', '/billing', '/billing/x', '/admin/x', '/trips/%E0%A4%A']) expect(parse(path)).toEqual({ page: 'missing', path });
+    for (const path of ['/nowhere', '/trips/a/b', '/vehicles', '/campaign-deployments', '/billing', '/billing/x', '/admin/x', '/trips/%E0%A4%A']) expect(parse(path)).toEqual({ page: 'missing', path });
   });
 });
 

@@ -12,6 +12,11 @@ const SQL_TIMEOUT_MS = 40_000;
 /** The most rows that the server gives unless its operator says otherwise. */
 export const ROWS_MAX = 10_000;
 
+export interface Fault {
+  field: string;
+  message: string;
+}
+
 export class ApiError extends Error {
   constructor(
     readonly title: string,
@@ -19,6 +24,8 @@ export class ApiError extends Error {
     readonly status: number,
     /** The problem's own name, as `key-expired`; empty where it has none. */
     readonly kind = '',
+    /** What is wrong, each with its place in the request; `detail` has all of it as text. */
+    readonly faults: readonly Fault[] = [],
   ) {
     super(`${title}: ${detail}`);
   }
@@ -35,7 +42,7 @@ interface Problem {
   type?: string;
   title?: string;
   detail?: string;
-  errors?: { field: string; message: string }[];
+  errors?: Fault[];
 }
 
 /** Ask with the key of this session. One that is refused meanwhile is asked again with the next. */
@@ -88,9 +95,9 @@ export function failureOf(path: string, status: number, text: string): ApiError 
     // From something between here and the server.
   }
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Problem;
-  const faults = (problem.errors ?? []).map(({ field, message }) => `${field}: ${message}`);
-  const detail = [problem.detail, ...faults].filter(Boolean).join('\n') || `${path} answered ${status}.`;
-  return new ApiError(problem.title ?? `The server answered ${status}`, detail, status, problem.type?.split(':').at(-1));
+  const faults = problem.errors ?? [];
+  const detail = [problem.detail, ...faults.map(({ field, message }) => `${field}: ${message}`)].filter(Boolean).join('\n') || `${path} answered ${status}.`;
+  return new ApiError(problem.title ?? `The server answered ${status}`, detail, status, problem.type?.split(':').at(-1), faults);
 }
 
 export function query(values: Record<string, string | number | null | undefined>): string {

@@ -64,10 +64,10 @@ const PAGE_MAX = 200;
 const PAGES_MAX = 10;
 
 /** Every page of a list, up to a bound: what a person chooses from. */
-export async function all<T>(read: (cursor?: string) => Promise<Page<T>>): Promise<T[]> {
+export async function all<T>(read: (cursor?: string) => Promise<Page<T>>, pagesMax = PAGES_MAX): Promise<T[]> {
   const found: T[] = [];
   let cursor: string | undefined;
-  for (let look = 0; look < PAGES_MAX; look += 1) {
+  for (let look = 0; look < pagesMax; look += 1) {
     const { data, next_cursor } = await read(cursor);
     found.push(...data);
     if (!next_cursor) break;

@@ -1,23 +1,30 @@
-// The editor of the workbench: CodeMirror with SQL, in the colours of the design system. A chunk of
-// its own, loaded when the workbench is first opened.
+// The editors: CodeMirror with SQL for the workbench and with TOML for campaigns, in the colours of the design
+// system. A chunk of its own, loaded when one of them is first opened.
 
 import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
 import { PostgreSQL, sql } from '@codemirror/lang-sql';
-import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
-import { Compartment, EditorState, Prec, StateEffect, StateField } from '@codemirror/state';
+import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from '@codemirror/language';
+import { Compartment, EditorState, type Extension, Prec, StateEffect, StateField } from '@codemirror/state';
 import { Decoration, type DecorationSet, drawSelection, EditorView, keymap, lineNumbers } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { ErrorPlace } from './sql';
+import { toml } from './toml';
 import type { Table } from './workbench.svelte';
 
-export interface Editor {
+/** Where something is in a text. */
+type Span = Pick<ErrorPlace, 'from' | 'to'>;
+
+export interface TextEditor {
   set: (text: string) => void;
-  insert: (text: string) => void;
-  setTables: (tables: readonly Table[]) => void;
-  setError: (place: ErrorPlace | null) => void;
+  setError: (place: Span | null) => void;
   focus: () => void;
   destroy: () => void;
+}
+
+export interface Editor extends TextEditor {
+  insert: (text: string) => void;
+  setTables: (tables: readonly Table[]) => void;
 }
 
 const look = EditorView.theme({
@@ -40,10 +47,10 @@ const colours = HighlightStyle.define([
   { tag: [tags.string, tags.special(tags.string)], color: 'var(--moving)' },
   { tag: [tags.number, tags.bool, tags.null], color: 'var(--idling)' },
   { tag: tags.comment, color: 'var(--ink-3)', fontStyle: 'italic' },
-  { tag: [tags.typeName, tags.standard(tags.name)], color: 'var(--series-4)' },
+  { tag: [tags.typeName, tags.standard(tags.name), tags.propertyName], color: 'var(--series-4)' },
 ]);
 
-const putError = StateEffect.define<ErrorPlace | null>();
+const putError = StateEffect.define<Span | null>();
 const faults = StateField.define<DecorationSet>({
   create: () => Decoration.none,
   update(marks, transaction) {
@@ -69,28 +76,46 @@ const languageOf = (tables: readonly Table[]) =>
     schema: Object.fromEntries(tables.map(({ name, columns }) => [name, columns.map((column) => ({ label: column.name, detail: column.type, type: 'property' }))])),
   });
 
-export function createEditor(parent: HTMLElement, text: string, on: { change: (text: string) => void; run: () => void }): Editor {
-  const language = new Compartment();
-  const columnsOf = new Compartment();
-  const view = new EditorView({
+/** What both editors have; `first` comes before all keys. */
+function viewOf(parent: HTMLElement, text: string, label: string, change: (text: string) => void, [first, more]: [Extension, Extension]): EditorView {
+  return new EditorView({
     parent,
     state: EditorState.create({
       doc: text,
       extensions: [
-        Prec.highest(keymap.of([{ key: 'Mod-Enter', run: () => (on.run(), true) }])),
-        lineNumbers(), history(), drawSelection(), bracketMatching(), closeBrackets(), autocompletion({ icons: false }),
-        // Tab leaves the editor unless a completion is open: nobody is caught in it.
-        keymap.of([{ key: 'Tab', run: acceptCompletion }, ...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
-        language.of(languageOf([])), columnsOf.of([]), faults, look, syntaxHighlighting(colours), EditorView.lineWrapping,
-        EditorView.contentAttributes.of({ 'aria-label': 'Query', spellcheck: 'false' }),
-        EditorView.updateListener.of((update) => update.docChanged && on.change(update.state.doc.toString())),
+        first, lineNumbers(), history(), drawSelection(), bracketMatching(), closeBrackets(), more,
+        keymap.of([...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
+        faults, look, syntaxHighlighting(colours), EditorView.lineWrapping,
+        EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false' }),
+        EditorView.updateListener.of((update) => update.docChanged && change(update.state.doc.toString())),
       ],
     }),
   });
+}
+
+const actsOf = (view: EditorView): TextEditor => ({
+  set: (next) => {
+    if (next !== view.state.doc.toString()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } });
+  },
+  setError: (place) => view.dispatch({ effects: putError.of(place), ...(place ? { selection: { anchor: Math.min(place.from, view.state.doc.length) } } : {}) }),
+  focus: () => view.focus(),
+  destroy: () => view.destroy(),
+});
+
+export function createTomlEditor(parent: HTMLElement, text: string, label: string, change: (text: string) => void): TextEditor {
+  return actsOf(viewOf(parent, text, label, change, [[], StreamLanguage.define(toml)]));
+}
+
+export function createEditor(parent: HTMLElement, text: string, on: { change: (text: string) => void; run: () => void }): Editor {
+  const language = new Compartment();
+  const columnsOf = new Compartment();
+  const view = viewOf(parent, text, 'Query', on.change, [
+    Prec.highest(keymap.of([{ key: 'Mod-Enter', run: () => (on.run(), true) }])),
+    // Tab leaves the editor unless a completion is open: nobody is caught in it.
+    [autocompletion({ icons: false }), keymap.of([{ key: 'Tab', run: acceptCompletion }]), language.of(languageOf([])), columnsOf.of([])],
+  ]);
   return {
-    set: (next) => {
-      if (next !== view.state.doc.toString()) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } });
-    },
+    ...actsOf(view),
     insert: (piece) => {
       view.dispatch(view.state.replaceSelection(piece));
       view.focus();
@@ -106,8 +131,5 @@ export function createEditor(parent: HTMLElement, text: string, on: { change: (t
       });
       view.dispatch({ effects: [language.reconfigure(languageOf(tables)), columnsOf.reconfigure(source)] });
     },
-    setError: (place) => view.dispatch({ effects: putError.of(place), ...(place ? { selection: { anchor: Math.min(place.from, view.state.doc.length) } } : {}) }),
-    focus: () => view.focus(),
-    destroy: () => view.destroy(),
   };
 }

@@ -2,10 +2,10 @@
 
 type Query = Record<string, string | null | undefined>;
 
-export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql', bookings: 'bookings', billing: 'billing', admin: 'admin' } as const;
+export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql', bookings: 'bookings', campaigns: 'campaigns', deployments: 'campaign-deployments', billing: 'billing', admin: 'admin' } as const;
 
 /** What billing has beside invoices. */
-export const BILLING_PARTS = ['wallets', 'payments', 'tariffs'] as const;
+export const BILLING_PARTS = ['wallets', 'payments', 'tariffs', 'dunning'] as const;
 export type BillingPart = (typeof BILLING_PARTS)[number];
 export const ADMIN_PARTS = ['organizations', 'people', 'keys', 'webhooks', 'audit'] as const;
 export type AdminPart = (typeof ADMIN_PARTS)[number];
@@ -30,7 +30,11 @@ export const paths = {
   booking: (id: string) => made([PAGES.bookings, id]),
   /** Where one is made; its address is no booking's id. */
   book: (vehicle?: string) => made([PAGES.bookings, NEW], { vehicle }),
-  billing: (part: BillingPart, query?: { wallet?: string }) => made([PAGES.billing, part], query),
+  campaigns: () => made([PAGES.campaigns]),
+  campaign: (id: string) => made([PAGES.campaigns, id]),
+  newCampaign: () => made([PAGES.campaigns, NEW]),
+  deployment: (id: string) => made([PAGES.deployments, id]),
+  billing: (part: BillingPart, query?: { wallet?: string; of?: string }) => made([PAGES.billing, part], query),
   admin: (part?: AdminPart) => made(part ? [PAGES.admin, part] : [PAGES.admin]),
   docs: () => '/docs',
 };
@@ -47,6 +51,10 @@ export type Route =
   | { page: 'bookings' }
   | { page: 'booking'; id: string }
   | { page: 'book' }
+  | { page: 'campaigns' }
+  | { page: 'campaign'; id: string }
+  | { page: 'newCampaign' }
+  | { page: 'deployment'; id: string }
   | { page: 'billing'; part: BillingPart }
   | { page: 'admin'; part: AdminPart }
   | { page: 'missing'; path: string };
@@ -68,6 +76,8 @@ export function parse(path: string): Route {
     if (first === PAGES.reports) return { page: 'reports', board: second ?? '' };
     if (first === PAGES.sql && second === undefined) return { page: 'sql' };
     if (first === PAGES.bookings) return second === NEW ? { page: 'book' } : second ? { page: 'booking', id: second } : { page: 'bookings' };
+    if (first === PAGES.campaigns) return second === NEW ? { page: 'newCampaign' } : second ? { page: 'campaign', id: second } : { page: 'campaigns' };
+    if (first === PAGES.deployments && second) return { page: 'deployment', id: second };
     const billing = BILLING_PARTS.find((part) => part === second);
     if (first === PAGES.billing && billing) return { page: 'billing', part: billing };
     const admin = second === undefined ? ADMIN_PARTS[0] : ADMIN_PARTS.find((part) => part === second);

@@ -16,13 +16,17 @@ const LIVES_BY: Record<Exclude<Page, 'missing' | 'billing' | 'admin'>, Call> = {
   bookings: ['GET', '/v1/bookings'],
   booking: ['GET', '/v1/bookings/any'],
   book: ['POST', '/v1/bookings'],
+  campaigns: ['GET', '/v1/campaign-sets'],
+  campaign: ['GET', '/v1/campaign-sets/any'],
+  newCampaign: ['POST', '/v1/campaign-sets'],
+  deployment: ['GET', '/v1/campaign-deployments/any'],
   reports: ['POST', '/v1/sql'],
   sql: ['POST', '/v1/sql'],
   invoices: ['GET', '/v1/invoices'],
   invoice: ['GET', '/v1/invoices/any'],
 };
 const PARTS: Record<'billing' | 'admin', Record<string, Call>> = {
-  billing: { wallets: ['GET', '/v1/wallets'], payments: ['GET', '/v1/payments'], tariffs: ['GET', '/v1/tariffs'] },
+  billing: { wallets: ['GET', '/v1/wallets'], payments: ['GET', '/v1/payments'], tariffs: ['GET', '/v1/tariffs'], dunning: ['GET', '/v1/organizations/any/dunning-policy'] },
   admin: { organizations: ['GET', '/v1/organizations'], people: ['GET', '/v1/users'], keys: ['GET', '/v1/api-keys'], webhooks: ['GET', '/v1/webhook-endpoints'], audit: ['GET', '/v1/audit-log'] },
 };
 

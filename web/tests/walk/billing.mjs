@@ -1,5 +1,5 @@
-// Billing beside invoices: a wallet is opened and filled, an invoice made final and paid from it, a part refunded,
-// and other prices tried on a month.
+// Billing beside invoices: a wallet is opened and filled, an invoice made final, its dunning paused, and paid from it,
+// a part refunded, other prices tried on a month, and the dunning policy changed.
 
 import { ask } from './bookings.mjs';
 import { check } from './browser.mjs';
@@ -32,10 +32,20 @@ export async function billing(walk, page) {
   await page.goto(`${walk.base}/invoices/${invoice.id}`);
   await page.getByRole('button', { name: 'Finalize' }).click();
   await page.getByRole('button', { name: 'Make it final' }).click();
+  const dunning = page.getByRole('region', { name: 'Dunning' });
+  await dunning.locator('[data-dunning="active"]').waitFor();
+  await dunning.getByRole('button', { name: 'Pause dunning' }).click();
+  await dunning.getByLabel('Reason').fill('the walk looks at it');
+  await dunning.getByRole('button', { name: 'Pause it' }).click();
+  await dunning.locator('[data-dunning="paused"]').getByText('the walk looks at it').waitFor();
+  await dunning.getByRole('button', { name: 'Resume dunning' }).click();
+  await dunning.getByText('Next:').waitFor();
+  await walk.accessible(page);
   await page.getByRole('button', { name: 'Pay from wallet' }).click();
   await page.getByRole('button', { name: 'Pay from the wallet' }).click();
   await page.locator('h1').getByText('Paid').waitFor();
   await page.locator('ul[aria-label="Payments"] >> text=Succeeded').waitFor();
+  await dunning.locator('[data-dunning="ended"]').getByText('it is paid').waitFor();
   await walk.accessible(page);
 
   walk.step = 'a payment is refunded in part';
@@ -68,5 +78,39 @@ export async function billing(walk, page) {
   check(await page.getByRole('button', { name: 'Save as version' }).isEnabled(), 'what was previewed can be kept');
   await walk.shot(page, 'tariffs');
   await walk.accessible(page);
+  await dunningPolicy(walk, page);
   return 'a wallet filled, an invoice paid';
+}
+
+async function dunningPolicy(walk, page) {
+  walk.step = 'the dunning policy';
+  await page.getByRole('navigation', { name: 'Billing' }).getByRole('link', { name: 'Dunning' }).click();
+  const policy = page.getByRole('form', { name: 'Dunning policy' });
+  await policy.waitFor();
+  const before = Number(await page.locator('[data-policy]').getAttribute('data-policy'));
+  const count = Number(await policy.locator('[data-steps]').getAttribute('data-steps'));
+  const days = policy.getByLabel('Days to pay');
+  const wanted = (await days.inputValue()) === '14' ? '21' : '14';
+  await days.fill(wanted);
+  await policy.getByText(`An invoice is due ${wanted} days after it is made final`).waitFor();
+
+  walk.step = 'a policy that makes no sense';
+  // What is given up as uncollectible is so at the end.
+  walk.expected = /\/v1\/dunning-policy$/;
+  await policy.getByRole('button', { name: 'Add a step' }).click();
+  await policy.getByRole('button', { name: 'Save as version' }).click();
+  await policy.getByText('mark_uncollectible in the last step alone').waitFor();
+  await walk.accessible(page);
+  walk.expected = null;
+  await policy.getByRole('button', { name: `Take step ${count + 1} away` }).click();
+
+  walk.step = 'the dunning policy is changed';
+  await policy.getByRole('group', { name: 'Step 3' }).getByLabel('Charge the late fee').check();
+  await policy.getByLabel('Late fee in percent').fill('2.5');
+  await policy.getByText('a late fee of 2.5 % of what is due is owed').waitFor();
+  await policy.getByRole('button', { name: 'Save as version' }).click();
+  await page.waitForSelector(`[data-policy="${before + 1}"]`);
+  await page.getByText(`Version ${before + 1} counts from now on.`).waitFor();
+  await walk.shot(page, 'dunning');
+  await walk.accessible(page);
 }

@@ -73,7 +73,7 @@ export async function wayIn(walk, secret) {
   await page.waitForSelector('[data-link="live"]');
   const account = page.getByRole('button', { name: /^Front desk/ });
   check((await account.innerText()).includes('Owner'), 'the name and the role are shown');
-  check((await names(page)).join() === 'Live,Trips,Bookings,Reports,Billing,SQL,Admin', 'an owner has every page');
+  check((await names(page)).join() === 'Live,Trips,Bookings,Reports,Campaigns,Billing,SQL,Admin', 'an owner has every page');
   await account.click();
   await walk.shot(page, 'account');
   await walk.accessible(page);

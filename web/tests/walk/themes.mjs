@@ -8,8 +8,8 @@ const list = async (base, path) => (await (await fetch(`${base}${path}`)).json()
 /** Each page by its address, what shows that it is there, and what is opened on it before it is looked at. */
 export async function places(walk) {
   const { base } = walk;
-  const [[trip], invoices, [booking], [vehicle], [tariff], payments, [wallet]] = await Promise.all(
-    ['trips?limit=1', 'invoices?limit=50', 'bookings?limit=1', 'fleet/status', 'tariffs?limit=1', 'payments?limit=50', 'wallets?limit=1'].map((path) => list(base, `/v1/${path}`)),
+  const [[trip], invoices, [booking], [vehicle], [tariff], payments, [wallet], [set], [deployment]] = await Promise.all(
+    ['trips?limit=1', 'invoices?limit=50', 'bookings?limit=1', 'fleet/status', 'tariffs?limit=1', 'payments?limit=50', 'wallets?limit=1', 'campaign-sets?limit=1', 'campaign-deployments?limit=1'].map((path) => list(base, `/v1/${path}`)),
   );
   const invoice = invoices.find(({ line_count }) => line_count > 0);
   const payment = payments.find(({ status }) => status === 'succeeded') ?? payments[0];
@@ -23,11 +23,16 @@ export async function places(walk) {
   };
   return [
     ['vehicle', `/vehicles/${vehicle.vehicle_id}`, '[data-signals]:not([data-signals="-1"])', charts],
+    ['geofences', '/?side=geofences', '[data-list]:not([data-list="-1"])'],
     ['trips', '/trips', 'tbody tr'],
     ['trip', `/trips/${trip.id}`, '[data-events]', (page) => page.waitForSelector('[data-track]')],
     ['bookings', '/bookings', '[data-bookings]:not([data-bookings="-1"])'],
     ['book', '/bookings/new', 'form, .card'],
     ...(booking ? [['booking', `/bookings/${booking.id}`, '[data-status]']] : []),
+    ['campaigns', '/campaigns', '[data-sets]:not([data-sets="-1"])'],
+    ['campaign-new', '/campaigns/new', '[data-editor="ready"]'],
+    ...(set ? [['campaign', `/campaigns/${set.id}`, '[data-editor="ready"]']] : []),
+    ...(deployment ? [['deployment', `/campaign-deployments/${deployment.id}`, '[data-targets]:not([data-targets="-1"])']] : []),
     ...['', '/distance', '/driving', '/faults', '/quality'].map((board) => [`reports${board.replace('/', '-')}`, `/reports${board}`, '[data-chart]', charts]),
     ['sql', `/sql?${new URLSearchParams({ query: 'SELECT vehicle_id, date, distance_km, trip_count FROM vehicle_day ORDER BY distance_km DESC' })}`, '[data-rows]:not([data-rows="0"])'],
     ['invoices', '/invoices', 'tbody tr'],
@@ -37,6 +42,7 @@ export async function places(walk) {
     }],
     ['wallets', `/billing/wallets${wallet ? `?wallet=${wallet.id}` : ''}`, '[data-wallets], .card'],
     ['payments', `/billing/payments${payment ? `?payment=${payment.id}` : ''}`, payment ? '[data-refunds]' : '[data-payments="0"]'],
+    ['dunning', '/billing/dunning', '[data-summary]:not([data-summary="0"])'],
     ['tariffs', `/billing/tariffs?tariff=${tariff.id}`, '[data-tariffs]'],
     ...[['organizations', ''], ['people', '/people'], ['keys', '/keys'], ['audit', '/audit']].map(([name, part]) => [name, `/admin${part}`, '[data-rows]:not([data-rows="-1"])']),
     ['webhooks', `/admin/webhooks?endpoint=${endpoint.id}`, '[data-deliveries="1"]'],
