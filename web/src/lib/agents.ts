@@ -111,7 +111,7 @@ export function reasonOf({ state, published_at, reply }: Command): string {
 }
 
 /** Whether the vehicle sent something to look at. */
-export const hasMore = ({ reply, task }: Command): boolean => reply !== null && (reply.log !== '' || reply.dtcs.length > 0 || (reply.outcome === 'done' && task.kind.endsWith('_dtcs')));
+export const hasMore = ({ reply, task }: Command): boolean => reply !== null && (reply.log !== '' || reply.dtcs.length > 0 || (reply.outcome === 'done' && (task.kind.endsWith('_dtcs') || task.kind === 'send_log')));
 
 const LINKS: Record<Agent['link'], string> = { offline: 'No way to the cloud', catching_up: 'Catching up', live: 'Live' };
 

@@ -86,7 +86,8 @@ function viewOf(parent: HTMLElement, text: string, label: string, change: (text:
         first, lineNumbers(), history(), drawSelection(), bracketMatching(), closeBrackets(), more,
         keymap.of([...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
         faults, look, syntaxHighlighting(colours), EditorView.lineWrapping,
-        EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false' }),
+        // What scrolls must be reached by keyboard, and checkers do not count what can be edited as that.
+        EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', tabindex: '0' }),
         EditorView.updateListener.of((update) => update.docChanged && change(update.state.doc.toString())),
       ],
     }),

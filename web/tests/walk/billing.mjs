@@ -102,7 +102,7 @@ async function dunningPolicy(walk, page) {
   await policy.getByText('mark_uncollectible in the last step alone').waitFor();
   await walk.accessible(page);
   walk.expected = null;
-  await policy.getByRole('button', { name: `Take step ${count + 1} away` }).click();
+  await policy.getByRole('button', { name: `Take away step ${count + 1}` }).click();
 
   walk.step = 'the dunning policy is changed';
   await policy.getByRole('group', { name: 'Step 3' }).getByLabel('Charge the late fee').check();
