@@ -19,7 +19,7 @@ pub(super) fn filled(text: &str, name: &str, revision: u64) -> Result<String, St
     set.entry("version").or_insert_with(|| SET_VERSION.into());
     set.insert("id".to_owned(), name.into());
     set.insert("revision".to_owned(), revision.into());
-    let filled = serde_json::Value::Object(set).to_string();
+    let filled = format!("{:#}", serde_json::Value::Object(set));
     if filled.len() + ROOM > SET_BYTES_MAX {
         return Err(format!("is {} bytes; a set has at most {}", filled.len(), SET_BYTES_MAX - ROOM));
     }
