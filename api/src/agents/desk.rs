@@ -44,11 +44,14 @@ impl Desk {
     /// Runs until stopped; what fails is told and tried again at the next beat.
     pub(crate) async fn run(self, mut heard: mpsc::Receiver<Heard>, mut ticks: Ticks) {
         let mut pending = Vec::new();
+        let mut is_heard = true;
         loop {
             tokio::select! {
                 is_on = ticks.next() => if !is_on { return },
                 // More is taken once what was heard has been noted.
-                _ = heard.recv_many(&mut pending, HEARD_MAX), if pending.is_empty() => {}
+                count = heard.recv_many(&mut pending, HEARD_MAX), if is_heard && pending.is_empty() => {
+                    is_heard = count > 0;
+                }
             }
             if let Err(error) = self.note(&pending).await {
                 tracing::warn!(error = %chain(&error), "what agents told is not noted, will try again");

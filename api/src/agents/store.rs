@@ -1,5 +1,7 @@
 //! SQL on `agents`.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use wire::{
     ack::{LinkState, VehicleStatus},
@@ -11,6 +13,8 @@ use super::types::{Agent, CampaignsInForce};
 use crate::{db::Conn, fault::DomainError, rows::parsed};
 
 const WHAT: &str = "agent";
+/// SQLite takes 32,766.
+const PARAMETERS_OF_STATEMENT: usize = 500;
 const AGENT: &str = "SELECT vehicle_id, is_online, agent_version, boot_id, catalog_hash, link, since_us, \
                      set_name, set_revision, set_hash, refusal, heard_us FROM agents";
 
@@ -54,6 +58,25 @@ pub(super) async fn by_vehicle(
     let query = format!("{AGENT} WHERE vehicle_id = $1");
     let row = sqlx::query(AssertSqlSafe(query)).bind(vehicle_id.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(agent).transpose()
+}
+
+/// Those of vehicles that there are.
+pub(super) async fn by_vehicles(
+    conn: &mut Conn,
+    vehicles: &[VehicleId],
+) -> Result<HashMap<VehicleId, Agent>, DomainError> {
+    let mut found = HashMap::new();
+    for some in vehicles.chunks(PARAMETERS_OF_STATEMENT) {
+        let places: Vec<String> = (1..=some.len()).map(|place| format!("${place}")).collect();
+        let query = format!("{AGENT} WHERE vehicle_id IN ({})", places.join(", "));
+        let select = sqlx::query(AssertSqlSafe(query));
+        let select = some.iter().fold(select, |select, vehicle_id| select.bind(vehicle_id.to_string()));
+        for row in &select.fetch_all(&mut *conn).await? {
+            let agent = agent(row)?;
+            found.insert(agent.vehicle_id.clone(), agent);
+        }
+    }
+    Ok(found)
 }
 
 /// Which agents are listed; what is empty narrows nothing.

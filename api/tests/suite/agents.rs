@@ -238,6 +238,30 @@ async fn a_deployment_is_signed_delivered_taken_up_and_replaced_by_the_next() {
     assert_eq!(all, [&json!(42), &json!(41)]);
 }
 
+/// More vehicles than a statement takes.
+#[tokio::test]
+async fn a_deployment_is_for_a_whole_fleet() {
+    const VEHICLES: usize = 501;
+    let (server, broker) = reached().await;
+    for number in 0..VEHICLES {
+        vehicle(&server, &format!("van-{number:03}"), &Value::Null).await;
+    }
+    broker.say("van-500", Channel::Status, status(None, "").encode());
+    server.until("/v1/agents", |page| page["data"].as_array().unwrap().len() == 1).await;
+    let set = set(&server, "fast", FAST).await;
+    let all = json!({ "campaign_set_id": set["id"], "all_vehicles": true });
+    let first = keyed(&server, "one", "/v1/campaign-deployments", &all).await.json();
+    let count = i64::try_from(VEHICLES).unwrap();
+    uptake(&server, &first, [0, count, 0, 0]).await;
+    let told = broker.until_told(VEHICLES).await;
+    let vehicles: std::collections::BTreeSet<_> = told.iter().map(|told| told.vehicle_id.clone()).collect();
+    assert_eq!(vehicles.len(), VEHICLES);
+    server.clock.advance(Duration::from_secs(1));
+    let second = keyed(&server, "two", "/v1/campaign-deployments", &json!({ "all_vehicles": true })).await;
+    uptake(&server, &second.json(), [0, count, 0, 0]).await;
+    uptake(&server, &first, [0, 0, 0, count]).await;
+}
+
 #[tokio::test]
 async fn a_vehicle_that_lost_it_and_a_broker_that_was_away_are_given_it_again() {
     let (server, broker) = reached().await;

@@ -33,9 +33,10 @@ pub(crate) struct Known {
 
 /// What is known of vehicles.
 pub(super) async fn known(conn: &mut Conn, ids: Vec<VehicleId>) -> Result<Vec<Known>, DomainError> {
+    let mut agents = store::by_vehicles(conn, &ids).await?;
     let mut all = Vec::with_capacity(ids.len());
     for vehicle_id in ids {
-        let agent = store::by_vehicle(conn, &vehicle_id).await?;
+        let agent = agents.remove(&vehicle_id);
         let in_force = agent.as_ref().and_then(|agent| agent.campaigns_in_force.as_ref());
         all.push(Known {
             revision: in_force.and_then(|set| i64::try_from(set.revision).ok()),

@@ -11,6 +11,8 @@ use crate::{
     rows::{optional, parsed},
 };
 
+/// Rows of an INSERT: a parameter each, of which SQLite takes 32,766.
+const ROWS_OF_STATEMENT: usize = 500;
 const SET: &str = "SELECT id, organization_id, name, description, text, version, created_us, changed_us \
                    FROM campaign_sets";
 const DEPLOYMENT: &str = "SELECT id, organization_id, campaign_set_id, name, revision, text, hash, created_us \
@@ -142,18 +144,23 @@ pub(crate) async fn retarget(
     id: &DeploymentId,
     vehicles: &[VehicleId],
 ) -> Result<(), DomainError> {
-    for vehicle_id in vehicles {
-        sqlx::query("UPDATE campaign_targets SET is_current = 0 WHERE vehicle_id = $1 AND is_current = 1")
-            .bind(vehicle_id.to_string())
-            .execute(&mut *conn)
-            .await?;
-        sqlx::query(
-            "INSERT INTO campaign_targets (deployment_id, vehicle_id, is_current) VALUES ($1, $2, 1)",
-        )
-        .bind(id.to_string())
-        .bind(vehicle_id.to_string())
-        .execute(&mut *conn)
-        .await?;
+    for some in vehicles.chunks(ROWS_OF_STATEMENT) {
+        let rows: Vec<String> = (2..some.len() + 2).map(|place| format!("($1, ${place}, 0)")).collect();
+        let query = format!(
+            "INSERT INTO campaign_targets (deployment_id, vehicle_id, is_current) VALUES {}",
+            rows.join(", ")
+        );
+        let insert = sqlx::query(AssertSqlSafe(query)).bind(id.to_string());
+        let insert = some.iter().fold(insert, |insert, vehicle_id| insert.bind(vehicle_id.to_string()));
+        insert.execute(&mut *conn).await?;
+    }
+    // A vehicle has one that is current.
+    for query in [
+        "UPDATE campaign_targets SET is_current = 0 WHERE is_current = 1 AND vehicle_id IN \
+         (SELECT vehicle_id FROM campaign_targets WHERE deployment_id = $1)",
+        "UPDATE campaign_targets SET is_current = 1 WHERE deployment_id = $1",
+    ] {
+        sqlx::query(query).bind(id.to_string()).execute(&mut *conn).await?;
     }
     Ok(())
 }
