@@ -34,7 +34,7 @@ use crate::{
     users, vehicles,
 };
 
-/// Agents read at once to find those of an organization.
+/// Agents, or commands, read at once to find those of an organization.
 const LOOKED_THROUGH: i64 = 500;
 
 /// The keys by which vehicles know what is from here.

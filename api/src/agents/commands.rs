@@ -15,7 +15,7 @@ use wire::{
 
 pub(crate) use self::store::{clear, due, insert, mark_published, note_reply};
 use self::types::{CommandQuery, NewCommand, StoredCommand, Task};
-use super::own_vehicle;
+use super::{LOOKED_THROUGH, own_vehicle};
 use crate::{
     caller::Caller,
     db::Conn,
@@ -23,6 +23,7 @@ use crate::{
     fault::{DomainError, Faults},
     ids::CommandId,
     page::{Cursor, Page, limit_of},
+    vehicles,
 };
 
 pub(crate) const AGGREGATE: &str = "command";
@@ -95,18 +96,29 @@ pub async fn list(
     query: CommandQuery,
 ) -> Result<Page<StoredCommand>, DomainError> {
     let limit = limit_of(query.limit)?;
-    let before = Cursor::decode(query.cursor.as_deref())?.map(|c| c.id).unwrap_or_default();
+    let mut before = Cursor::decode(query.cursor.as_deref())?.map(|c| c.id).unwrap_or_default();
     let vehicle_id = match &query.vehicle_id {
         Some(id) => match own_vehicle(conn, caller, id).await? {
             Some(id) => id.to_string(),
             None => return Err(DomainError::not_found("vehicle", id)),
         },
-        None if caller.organization().is_some() => {
-            return Err(DomainError::invalid("the query", "vehicle_id", "must name one of your vehicles"));
-        }
         None => String::new(),
     };
-    let found = store::before(conn, now, (&vehicle_id, &before, limit + 1)).await?;
+    let own = match (caller.organization(), vehicle_id.is_empty()) {
+        (Some(own), true) => Some(vehicles::names(conn, Some(own)).await?),
+        _ => None,
+    };
+    let page_len = usize::try_from(limit + 1).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    while found.len() < page_len {
+        let some = store::before(conn, now, (&vehicle_id, &before, LOOKED_THROUGH)).await?;
+        let Some(last) = some.last() else { break };
+        last.id.as_str().clone_into(&mut before);
+        found.extend(
+            some.into_iter().filter(|c| own.as_ref().is_none_or(|own| own.contains_key(&c.vehicle_id))),
+        );
+    }
+    found.truncate(page_len);
     Ok(Page::of(found, limit, |c| Cursor { key: String::new(), id: c.id.to_string() }))
 }
 

@@ -46,7 +46,7 @@ pub(super) fn reaching(mut config: Config, broker: &Broker, keys: &Path) -> Conf
 }
 
 /// Such a server, asked as the operator.
-async fn reached() -> (Server, Broker) {
+pub(super) async fn reached() -> (Server, Broker) {
     let broker = Broker::start().await;
     let keys = tempfile::tempdir().unwrap();
     let server = locked(|config| reaching(config, &broker, keys.path())).await;
@@ -366,6 +366,33 @@ pub(super) async fn story(server: &Server, broker: &Broker) {
     server.until(&format!("/v1/commands/{}", ids[0]), |command| command["state"] == "refused").await;
 }
 
+/// A set, a deployment and a command of an organization, by its key for its vehicle.
+pub(super) async fn of_tenant(server: &Server, (key, vehicle): (&str, &str)) -> (String, String, String) {
+    let bearer = format!("Bearer {key}");
+    let post = async |path: &str, body: Value| {
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", path)];
+        let made = server.send(&format!("POST {path}"), &headers, Some(&body)).await;
+        assert_eq!(made.status, 201, "{path}: {}", made.body);
+        made.json()["id"].as_str().unwrap().to_owned()
+    };
+    let name = format!("set-of-{vehicle}");
+    let set = post("/v1/campaign-sets", json!({ "name": name, "text": FAST })).await;
+    let new = json!({ "campaign_set_id": set, "all_vehicles": true });
+    let deployment = post("/v1/campaign-deployments", new).await;
+    let new = json!({ "vehicle_id": vehicle, "task": { "kind": "restart" } });
+    (set, deployment, post("/v1/commands", new).await)
+}
+
+/// A vehicle's agent comes.
+pub(super) async fn online(server: &Server, broker: &Broker, vehicle: &str) {
+    broker.say(vehicle, Channel::Status, status(None, "").encode());
+    server
+        .until("/v1/agents", |page| {
+            page["data"].as_array().unwrap().iter().any(|agent| agent["vehicle_id"] == vehicle)
+        })
+        .await;
+}
+
 fn command(told: &Told) -> Command {
     assert!(told.channel == Channel::Command && !told.is_retained);
     let key = BatchSigner::from_secret(&COMMANDS_SECRET).public_key();
@@ -496,7 +523,7 @@ async fn an_organization_reaches_its_own_vehicles_sets_and_commands_alone() {
         assert_eq!(server.by(own, &format!("GET {path}"), None).await.status, 200, "{path}");
         assert_eq!(server.by(other, &format!("GET {path}"), None).await.status, 404, "{path}");
     }
-    for list in ["campaign-sets", "campaign-deployments", "commands?vehicle_id=van-2"] {
+    for list in ["campaign-sets", "campaign-deployments", "commands", "commands?vehicle_id=van-2"] {
         let page = server.by(other, &format!("GET /v1/{list}"), None).await.json();
         assert_eq!(page["data"], json!([]), "{list}");
     }

@@ -8,9 +8,11 @@ use wire::time::Timestamp;
 use super::{
     Server,
     access::{OPERATOR, key_of, locked},
+    agents,
     geofences::square,
 };
 use crate::{
+    broker::Broker,
     client::read_until,
     fake_lake::{state, trip},
     server::{NOW, tariff},
@@ -110,7 +112,7 @@ struct Tenant {
     line: String,
 }
 
-async fn tenant(server: &Server, name: &str) -> Tenant {
+async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let new = json!({ "name": name, "currency": "EUR", "time_zone": "Europe/Copenhagen" });
     let organization = text(&server.post("/v1/organizations", new).await.json()["id"]);
@@ -136,6 +138,8 @@ async fn tenant(server: &Server, name: &str) -> Tenant {
     let geofence = text(&server.by(&key, "POST /v1/geofences", Some(&place)).await.json()["id"]);
     let hook = json!({ "url": format!("https://hooks.{name}.example/"), "event_types": ["Nothing"] });
     let hook = text(&server.by(&key, "POST /v1/webhook-endpoints", Some(&hook)).await.json()["id"]);
+    let (set, deployment, command) = agents::of_tenant(server, (&key, &vehicle)).await;
+    agents::online(server, broker, &vehicle).await;
     let own_keys = server.by(&key, "GET /v1/api-keys", None).await.json();
     let ids = BTreeMap::from([
         ("organizations", organization),
@@ -146,6 +150,9 @@ async fn tenant(server: &Server, name: &str) -> Tenant {
         ("bookings", booking),
         ("users", user),
         ("geofences", geofence),
+        ("campaign-sets", set),
+        ("campaign-deployments", deployment),
+        ("commands", command),
         ("webhook-endpoints", hook),
         ("api-keys", text(&own_keys["data"][0]["id"])),
     ]);
@@ -172,8 +179,9 @@ async fn booking(server: &Server, (name, vehicle, organization): (&str, &str, &s
 
 #[tokio::test]
 async fn an_organization_sees_its_own_on_every_get_and_nothing_of_another() {
-    let server = locked(|config| config).await;
-    let (acme, bolt) = (tenant(&server, "acme").await, tenant(&server, "bolt").await);
+    let reached = agents::reached().await;
+    let (acme, bolt) = (tenant(&reached, "acme").await, tenant(&reached, "bolt").await);
+    let server = reached.0;
     let now = Timestamp::parse(NOW).unwrap();
     server.lake.see(vec![state("car-acme", now, 50.0), state("car-bolt", now, 50.0)]);
     let told = told();
@@ -233,8 +241,9 @@ fn absent(id: &str) -> String {
 
 #[tokio::test]
 async fn an_organization_changes_nothing_of_another() {
-    let server = locked(|config| config).await;
-    let (acme, bolt) = (tenant(&server, "acme").await, tenant(&server, "bolt").await);
+    let reached = agents::reached().await;
+    let (acme, bolt) = (tenant(&reached, "acme").await, tenant(&reached, "bolt").await);
+    let server = reached.0;
     let theirs = &acme.ids["organizations"];
     let patch = json!({ "name": "mine" });
     for (what, body, status) in [

@@ -165,7 +165,7 @@ impl From<CommandReply> for Reply {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct CommandQuery {
-    /// Only those of a vehicle; an organization's callers name one of theirs.
+    /// Only those of a vehicle.
     pub vehicle_id: Option<String>,
     /// At most so many, 1 to 200 (default 50).
     pub limit: Option<i64>,
