@@ -1,6 +1,6 @@
 //! How a broker is reached.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use rumqttc::{AsyncClient, MqttOptions, TlsConfiguration, Transport};
 use service::config::{Faults, Secret};
@@ -111,7 +111,9 @@ impl Broker {
     pub fn connection(&self, client_id: String, filters: &[String], queue_len: usize) -> (Client, Events) {
         // The subscription takes a place too.
         let (client, events) = AsyncClient::new(self.options(client_id), queue_len.max(1));
-        (Client::new(client.clone()), Events::new(client, events, filters.to_vec()))
+        let unconfirmed = Arc::default();
+        let sender = Client::new(client.clone(), Arc::clone(&unconfirmed));
+        (sender, Events::new(client, events, (filters.to_vec(), unconfirmed)))
     }
 
     fn options(&self, client_id: String) -> MqttOptions {
