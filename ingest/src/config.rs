@@ -184,7 +184,7 @@ pub enum BrokerSettings {
 
 /// An external broker. Each part of the shards has two connections to it: one takes ([`crate::intake`]), one
 /// tells ([`crate::telling`]). Brokers that go round their connections and read a packet of each (mosquitto) give
-/// one connection no more than any vehicle's, so one for a whole fleet starves as soon as the broker is busy; and
+/// one connection no more than any vehicle's, too little for what a whole fleet brings; and
 /// acks that share a connection with what comes in wait behind it just when vehicles need them most.
 #[derive(Debug, Clone)]
 pub struct ExternalBroker {

@@ -1,6 +1,6 @@
 //! What vehicles are to be told: one message a vehicle waits for the broker, and takes up what is said
-//! meanwhile ([`crate::telling`] has the connection). So nothing is dropped when a commit acknowledges more vehicles at once than a connection takes,
-//! and what waits is never more than a message a vehicle.
+//! meanwhile ([`crate::telling`] has the connection). So nothing is dropped when a commit acknowledges more
+//! vehicles at once than a connection takes, and what waits is never more than a message a vehicle.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},

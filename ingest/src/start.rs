@@ -99,7 +99,7 @@ pub async fn start(settings: Settings, tasks: &Tasks, clock: SharedClock) -> Res
         BrokerSettings::Embedded { listen, memory_bytes_max } => {
             let address = broker::start_embedded(listen, memory_bytes_max)?;
             let broker = Broker::plain(address.ip().to_string(), address.port());
-            // Its thread takes what a connection brings whole.
+            // Enough for the vehicles that it bears (docs/brokers.md).
             let reach = ExternalBroker { broker, connections: 1 };
             (Some(address), reach)
         }
