@@ -22,6 +22,7 @@ mod sqlite {
     mod booking_money;
     mod booking_saga;
     mod bookings;
+    mod commands;
     mod dunning;
     mod follow;
     mod geofences;
@@ -47,6 +48,7 @@ mod postgres {
     mod booking_money;
     mod booking_saga;
     mod bookings;
+    mod commands;
     mod dunning;
     mod follow;
     mod geofences;
