@@ -238,7 +238,7 @@ fn publish(out: &mut TcpStream, flags: u8, body: &[u8]) -> Result<Option<u64>> {
     let (vehicle_id, channel) = topics::parse(topic).context("a topic that is none of ours")?;
     let mut acked = None;
     if channel == Channel::Telemetry {
-        let batch = Batch::decode_body(&Envelope::decode(payload)?.body)?;
+        let batch = Batch::decode_body(Envelope::decode(payload)?.body)?;
         let durable = vec![DurableAck { stream_id: batch.stream_id, up_to_sequence: batch.sequence }];
         let message = AckMessage { durable, ..AckMessage::default() }.encode();
         let topic = topics::topic(&vehicle_id, Channel::Ack);

@@ -30,7 +30,7 @@ use ingest::{
     config::SignaturePolicy,
     intake::Incoming,
     keys::DeviceKeys,
-    rows,
+    rows::{self, ByVehicle},
     verify::{Verdict, Verified, Verifier},
 };
 use lake::{AppTransaction, Lake, LakeLocation, TableKind};
@@ -120,7 +120,7 @@ fn messages(recording: &Recording) -> Result<Vec<Message>> {
             let vehicle_id: VehicleId = format!("car-{vehicle:04}").parse()?;
             let stream_id = StreamId(Uuid::from_u128(vehicle));
             let own = Batch { vehicle_id: vehicle_id.clone(), stream_id, ..batch.clone() };
-            let payload = Envelope { body: own.encode_body()?, signature: Vec::new() }.encode()?;
+            let payload = Envelope { body: &own.encode_body()?, signature: &[] }.encode()?;
             let received_at = batch.base_time.plus_us((BATCH_S + 1) * 1_000_000);
             messages.push(Message { vehicle_id, payload, received_at, samples: own.sample_count() });
         }
@@ -190,7 +190,7 @@ async fn writer_alone(lake: &Lake, recording: &Recording, messages: &[Message]) 
             for message in commit {
                 batches.push(verified(&mut verifier, message).await?);
             }
-            let Some(rows) = rows::telemetry(table, &batches.iter().collect::<Vec<_>>())? else { continue };
+            let Some(rows) = rows::telemetry(table, &ByVehicle::of(&batches))? else { continue };
             version += 1;
             let start = Instant::now();
             written.append(rows, &AppTransaction { app_id: "bench".to_owned(), version }).await?;

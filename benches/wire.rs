@@ -88,10 +88,10 @@ fn bench_log(options: &Options, report: &mut Report, log: &Log) -> Result<()> {
         // Grouping happens while samples are collected, so ours begins with the grouped batch.
         let ours: Vec<Batch> = batches.iter().zip(1..).map(|(b, sequence)| batch(b, sequence)).collect();
         let write = |b: &Batch| -> Result<Vec<u8>> {
-            Ok(Envelope { body: b.encode_body()?, signature: Vec::new() }.encode()?)
+            Ok(Envelope { body: &b.encode_body()?, signature: &[] }.encode()?)
         };
         let read = |bytes: &[u8]| -> Result<usize> {
-            Ok(usize::try_from(Batch::decode_body(&Envelope::decode(bytes)?.body)?.sample_count())?)
+            Ok(usize::try_from(Batch::decode_body(Envelope::decode(bytes)?.body)?.sample_count())?)
         };
         let timed = timed(options, &ours, samples.len(), write, read)?;
         report.ours(&case("size"), "bytes/sample", Figure::exact(timed.bytes));

@@ -14,6 +14,7 @@ use ingest::{
     config::SignaturePolicy,
     intake::Incoming,
     keys::DeviceKeys,
+    rows,
     verify::{Verdict, Verifier},
 };
 use lake::{AppTransaction, Lake, TableKind};
@@ -81,7 +82,7 @@ fn message(sequence: u64) -> Incoming {
         topic: topics::topic(&vehicle(), Channel::Telemetry),
         vehicle_id: vehicle(),
         channel: Channel::Telemetry,
-        payload: Envelope { body, signature }.encode().unwrap(),
+        payload: Envelope { body: &body, signature: &signature }.encode().unwrap(),
     }
 }
 
@@ -215,7 +216,7 @@ async fn verify_finds_holes_and_doubles_and_says_so_by_its_exit_code() {
             received_at: Timestamp(received_at),
             payload_bytes: 0,
         };
-        let rows = ingest::rows::telemetry(Table::Readings, &[&verified]).unwrap().unwrap();
+        let rows = rows::telemetry(Table::Readings, &rows::ByVehicle::of([&verified])).unwrap().unwrap();
         let txn = AppTransaction { app_id: "careless".to_owned(), version: version as i64 };
         table.refresh().await.unwrap();
         table.append(rows, &txn).await.unwrap();

@@ -98,7 +98,7 @@ fn ours(samples: &[Sample], sequence: u64, decoder: &MappedDecoder) -> usize {
         clock: ClockState::Synchronized,
     };
     assert_eq!(batch.sample_count(), samples.len() as u64);
-    Envelope { body: batch.encode_body().unwrap(), signature: Vec::new() }.encode().unwrap().len()
+    Envelope { body: &batch.encode_body().unwrap(), signature: &[] }.encode().unwrap().len()
 }
 
 fn varint(mut value: u64, out: &mut Vec<u8>) {

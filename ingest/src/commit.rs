@@ -25,7 +25,7 @@ use wire::{
 use crate::{
     dedupe::SequenceSet,
     metrics::{self, Outcome},
-    rows,
+    rows::{self, ByVehicle},
     share::Share,
     verify::{Quarantined, Verified},
 };
@@ -222,8 +222,9 @@ impl Committer {
         if !fresh_quarantined.is_empty() {
             self.commit(TableKind::Quarantine, rows::quarantine(&fresh_quarantined)?, stop).await?;
         }
+        let by_vehicle = ByVehicle::of(fresh.iter().copied());
         for table in [Table::Diagnostics, Table::Readings, Table::Signals] {
-            if let Some(batch) = rows::telemetry(table, &fresh)? {
+            if let Some(batch) = rows::telemetry(table, &by_vehicle)? {
                 self.commit(TableKind::of_wire(table), batch, stop).await?;
             }
         }

@@ -179,7 +179,7 @@ fn group(rows: &[Row], columns: &[usize]) -> Group {
     let made = columns.iter().enumerate().filter_map(|(place, &i)| {
         let scale = COLUMNS.get(i)?.scale;
         let cells = rows.iter().map(|r| r.values.get(place).copied().flatten());
-        let present: Vec<bool> = cells.clone().map(|c| c.is_some()).collect();
+        let present = cells.clone().map(|c| c.is_some()).collect();
         let values = Values::Number(cells.flatten().map(|x| x / scale).collect());
         Some(Column { column_id: u32::try_from(i).ok()?, present, values })
     });

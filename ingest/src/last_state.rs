@@ -114,8 +114,8 @@ fn state_of(verified: &Verified) -> Option<LastState> {
 /// `readings` column.
 fn newest_of(group: &Group, column: &Column, def: &ColumnDef, place: usize) -> Option<(i64, f64)> {
     let reading = COLUMNS.get(place)?;
-    let rows = column.present.iter().zip(&group.times_us).filter(|(is_present, _)| **is_present);
-    let (i, us) = rows.map(|(_, us)| *us).enumerate().max_by_key(|(_, us)| *us)?;
+    let times = column.present.present_rows().filter_map(|row| group.times_us.get(row).copied());
+    let (i, us) = times.enumerate().max_by_key(|(_, us)| *us)?;
     let value = match &column.values {
         Values::Raw(values) => def.scaled(*values.get(i)?),
         Values::Number(values) => *values.get(i)?,

@@ -7,7 +7,7 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::HashMap, iter::once, sync::Arc};
 
 use arrow::{
     array::{
@@ -19,9 +19,10 @@ use lake::TableKind;
 use wire::{
     batch::{Batch, Column, Gap, Group, Table, Values},
     catalog::ColumnDef,
+    ids::VehicleId,
 };
 
-use self::head::{Head, as_i64, by_vehicle, rows_of, timestamps};
+use self::head::{Head, as_i64, rows_of, timestamps};
 use crate::verify::{Quarantined, Verified};
 
 /// A value of a column at a row of `diagnostics`.
@@ -44,7 +45,7 @@ impl<'a> Cursor<'a> {
 
     /// The value at `row`; rows must be asked in order.
     fn at(&mut self, row: usize) -> Option<Cell<'a>> {
-        if !self.column.present.get(row).copied().unwrap_or(false) {
+        if !self.column.present.has(row) {
             return None;
         }
         let i = self.next;
@@ -57,13 +58,32 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Batches by vehicle and time, so that their rows are mostly in the order of the tables.
+#[derive(Debug, Clone)]
+pub struct ByVehicle<'a>(Vec<&'a Verified>);
+
+impl<'a> ByVehicle<'a> {
+    /// From batches in any order.
+    pub fn of(batches: impl IntoIterator<Item = &'a Verified>) -> Self {
+        let mut by_vehicle: HashMap<&VehicleId, Vec<&'a Verified>> = HashMap::new();
+        for verified in batches {
+            by_vehicle.entry(&verified.batch.vehicle_id).or_default().push(verified);
+        }
+        let mut by_vehicle: Vec<_> = by_vehicle.into_iter().collect();
+        by_vehicle.sort_unstable_by_key(|(vehicle_id, _)| *vehicle_id);
+        for (_, batches) in &mut by_vehicle {
+            batches.sort_by_key(|verified| verified.batch.base_time);
+        }
+        Self(by_vehicle.into_iter().flat_map(|(_, batches)| batches).collect())
+    }
+}
+
 /// The rows of `table` that these batches make; `None` when there are none.
-pub fn telemetry(table: Table, batches: &[&Verified]) -> Result<Option<RecordBatch>, ArrowError> {
-    let batches = by_vehicle(batches);
+pub fn telemetry(table: Table, batches: &ByVehicle<'_>) -> Result<Option<RecordBatch>, ArrowError> {
     let rows = match table {
-        Table::Readings => readings::rows(&batches)?,
-        Table::Signals => signals::rows(&batches)?,
-        Table::Diagnostics => diagnostics(&batches)?,
+        Table::Readings => readings::rows(&batches.0)?,
+        Table::Signals => signals::rows(&batches.0)?,
+        Table::Diagnostics => diagnostics(&batches.0)?,
     };
     Ok(Some(rows).filter(|rows| rows.num_rows() > 0))
 }
@@ -89,7 +109,7 @@ fn diagnostics<'a>(batches: &[&'a Verified]) -> Result<RecordBatch, ArrowError> 
         head.begin(verified);
         let mut all = cursors(verified, group);
         for (row, &t) in group.times_us.iter().enumerate() {
-            head.push(verified.batch.base_time.plus_us(t));
+            head.extend(once(verified.batch.base_time.plus_us(t)));
             let cells: Vec<(&str, Cell)> =
                 all.iter_mut().filter_map(|c| Some((c.def.signal.as_str(), c.at(row)?))).collect();
             for (builder, name) in texts.iter_mut().zip(TEXTS) {
@@ -110,7 +130,7 @@ fn diagnostics<'a>(batches: &[&'a Verified]) -> Result<RecordBatch, ArrowError> 
             }
         }
     }
-    let mut finished: std::collections::HashMap<&str, ArrayRef> = std::collections::HashMap::new();
+    let mut finished: HashMap<&str, ArrayRef> = HashMap::new();
     for (mut builder, name) in texts.into_iter().zip(TEXTS) {
         finished.insert(name, Arc::new(builder.finish()));
     }
@@ -134,7 +154,7 @@ pub fn gaps(told: &[(&Verified, &Gap)]) -> Result<Option<RecordBatch>, ArrowErro
     told.sort_by_key(|(verified, _)| &verified.batch.vehicle_id);
     for (verified, gap) in told {
         head.begin(verified);
-        head.push(gap.first_time);
+        head.extend(once(gap.first_time));
         lost.append_value(gap.stream_id.to_string());
         from.append_value(as_i64(gap.from_sequence));
         to.append_value(as_i64(gap.to_sequence));
@@ -148,7 +168,7 @@ pub fn gaps(told: &[(&Verified, &Gap)]) -> Result<Option<RecordBatch>, ArrowErro
         Arc::new(from.finish()),
         Arc::new(to.finish()),
         Arc::new(count.finish()),
-        timestamps(&last),
+        timestamps(last),
         Arc::new(reason.finish()),
         Arc::new(has_samples.finish()),
     ];
@@ -179,9 +199,9 @@ pub fn quarantine(items: &[&Quarantined]) -> Result<RecordBatch, ArrowError> {
     }
     let columns: Vec<ArrayRef> = vec![
         Arc::new(vehicle.finish()),
-        timestamps(&received),
+        timestamps(received.clone()),
         Arc::new(date.finish()),
-        timestamps(&received),
+        timestamps(received),
         Arc::new(stream.finish()),
         Arc::new(sequence.finish()),
         Arc::new(topic.finish()),

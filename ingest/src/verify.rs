@@ -12,6 +12,7 @@ use wire::{
     batch::{Batch, Column, Envelope, Table, Values},
     catalog::{Catalog, ValueKind},
     ids::{CatalogHash, VehicleId},
+    readings::column_of_signal,
     time::Timestamp,
 };
 
@@ -101,6 +102,23 @@ pub enum Verdict {
     NeedCatalog(CatalogHash),
 }
 
+/// A catalogue, and what is wrong with it.
+#[derive(Debug, Clone)]
+struct Known {
+    catalog: Arc<Catalog>,
+    /// Columns said to be of `readings`, which has no such column.
+    foreign: Arc<HashSet<u32>>,
+}
+
+impl Known {
+    fn new(catalog: Catalog) -> Self {
+        let of_readings = catalog.columns.iter().filter(|def| def.table == Table::Readings);
+        let foreign = of_readings.filter(|def| column_of_signal(&def.signal).is_none());
+        let foreign = Arc::new(foreign.map(|def| def.column_id).collect());
+        Self { catalog: Arc::new(catalog), foreign }
+    }
+}
+
 /// Checks messages against keys, catalogues and clock.
 #[derive(Debug)]
 pub struct Verifier {
@@ -108,7 +126,7 @@ pub struct Verifier {
     keys: DeviceKeys,
     signatures: SignaturePolicy,
     clock_ahead_max: Duration,
-    catalogs: HashMap<CatalogHash, Arc<Catalog>>,
+    catalogs: HashMap<CatalogHash, Known>,
     missing: HashSet<CatalogHash>,
 }
 
@@ -123,7 +141,7 @@ impl Verifier {
         let catalog = Catalog::decode(encoded).map_err(|e| service::logs::chain(&e).to_string())?;
         let hash = self.lake.put_catalog(encoded).await.map_err(|e| service::logs::chain(&e).to_string())?;
         self.missing.remove(&hash);
-        self.catalogs.insert(hash, Arc::new(catalog));
+        self.catalogs.insert(hash, Known::new(catalog));
         Ok(hash)
     }
 
@@ -142,7 +160,7 @@ impl Verifier {
                 payload,
             }))
         };
-        let decoded = Envelope::decode(&payload).and_then(|e| Ok((Batch::decode_body(&e.body)?, e)));
+        let decoded = Envelope::decode(&payload).and_then(|e| Ok((Batch::decode_body(e.body)?, e)));
         let (batch, envelope) = match decoded {
             Ok(decoded) => decoded,
             Err(error) => {
@@ -168,21 +186,22 @@ impl Verifier {
                 payload,
             );
         }
-        let Some(catalog) = self.catalog(batch.catalog_hash).await else {
+        let Some(known) = self.catalog(batch.catalog_hash).await else {
             return Verdict::NeedCatalog(batch.catalog_hash);
         };
-        if let Err(detail) = check_columns(&batch, &catalog) {
+        if let Err(detail) = check_columns(&batch, &known) {
             return refuse(QuarantineReason::CatalogMismatch, detail, Some(batch), payload);
         }
+        let Known { catalog, .. } = known;
         Verdict::Accept(Box::new(Verified { batch, catalog, received_at, payload_bytes: payload.len() }))
     }
 
-    fn check_signature(&mut self, vehicle_id: &VehicleId, envelope: &Envelope) -> Result<(), String> {
+    fn check_signature(&mut self, vehicle_id: &VehicleId, envelope: &Envelope<'_>) -> Result<(), String> {
         if self.signatures == SignaturePolicy::Off {
             return Ok(());
         }
         match self.keys.of(vehicle_id) {
-            Some(key) => key.verify(&envelope.body, &envelope.signature).map_err(|e| e.to_string()),
+            Some(key) => key.verify(envelope.body, envelope.signature).map_err(|e| e.to_string()),
             None if self.signatures == SignaturePolicy::Required => {
                 Err("vehicle has no enrolled key".to_owned())
             }
@@ -204,18 +223,18 @@ impl Verifier {
         Ok(())
     }
 
-    async fn catalog(&mut self, hash: CatalogHash) -> Option<Arc<Catalog>> {
-        if let Some(catalog) = self.catalogs.get(&hash) {
-            return Some(Arc::clone(catalog));
+    async fn catalog(&mut self, hash: CatalogHash) -> Option<Known> {
+        if let Some(known) = self.catalogs.get(&hash) {
+            return Some(known.clone());
         }
         if self.missing.contains(&hash) {
             return None;
         }
         match self.lake.catalog(hash).await {
             Ok(Some(catalog)) => {
-                let catalog = Arc::new(catalog);
-                self.catalogs.insert(hash, Arc::clone(&catalog));
-                Some(catalog)
+                let known = Known::new(catalog);
+                self.catalogs.insert(hash, known.clone());
+                Some(known)
             }
             Ok(None) => {
                 self.missing.insert(hash);
@@ -229,18 +248,18 @@ impl Verifier {
     }
 }
 
-fn check_columns(batch: &Batch, catalog: &Catalog) -> Result<(), String> {
+fn check_columns(batch: &Batch, known: &Known) -> Result<(), String> {
     for group in &batch.groups {
         for column in &group.columns {
-            check_column(group.table, column, catalog)?;
+            check_column(group.table, column, known)?;
         }
     }
     Ok(())
 }
 
-fn check_column(table: Table, column: &Column, catalog: &Catalog) -> Result<(), String> {
+fn check_column(table: Table, column: &Column, known: &Known) -> Result<(), String> {
     let id = column.column_id;
-    let def = catalog.column(id).ok_or_else(|| format!("column {id} is not in the catalogue"))?;
+    let def = known.catalog.column(id).ok_or_else(|| format!("column {id} is not in the catalogue"))?;
     if def.table != table {
         return Err(format!("column {id} is of table {}, its group of {}", def.table.name(), table.name()));
     }
@@ -253,7 +272,7 @@ fn check_column(table: Table, column: &Column, catalog: &Catalog) -> Result<(), 
     if !fits {
         return Err(format!("column {id} carries values of another kind than its catalogue says"));
     }
-    if table == Table::Readings && wire::readings::column_of_signal(&def.signal).is_none() {
+    if !known.foreign.is_empty() && known.foreign.contains(&id) {
         return Err(format!("signal {} is no column of readings", def.signal));
     }
     Ok(())

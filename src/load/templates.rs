@@ -95,7 +95,7 @@ impl Templates {
             ..template.clone()
         };
         let body = batch.encode_body()?;
-        Ok((Envelope { body, signature: Vec::new() }.encode()?, batch.sample_count()))
+        Ok((Envelope { body: &body, signature: &[] }.encode()?, batch.sample_count()))
     }
 }
 

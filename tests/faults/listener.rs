@@ -41,7 +41,7 @@ impl Heard {
         match message.topic.rsplit('/').next().unwrap() {
             "telemetry" => {
                 let envelope = Envelope::decode(&message.payload).unwrap();
-                let batch = Batch::decode_body(&envelope.body).unwrap();
+                let batch = Batch::decode_body(envelope.body).unwrap();
                 self.batches.insert((batch.stream_id, batch.sequence), message);
             }
             "catalog" => drop(self.catalogs.insert(message.topic.clone(), message)),

@@ -4,11 +4,13 @@
 //! a batch or a [`DecodeBatchError`], and no more memory is taken than the limits below allow
 //! (a body of [`BODY_BYTES_MAX`], each byte at most one 8-byte value of a column).
 
-use std::cell::RefCell;
+mod presence;
+mod read;
 
 use prost::Message;
-use zstd::bulk::Decompressor;
 
+pub use self::presence::Presence;
+pub use crate::fields::FieldError;
 use crate::{
     delta,
     ids::{BootId, CatalogHash, IdError, StreamId, VehicleId},
@@ -150,8 +152,8 @@ pub struct Group {
 pub struct Column {
     /// Which signal, by the catalogue.
     pub column_id: u32,
-    /// Which rows have a sample; as long as the group's times.
-    pub present: Vec<bool>,
+    /// Which rows have a sample, of as many as the group's times.
+    pub present: Presence,
     /// One value for each present row.
     pub values: Values,
 }
@@ -203,12 +205,12 @@ pub struct Gap {
 }
 
 /// A payload taken apart, its signature not yet looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Envelope {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Envelope<'a> {
     /// zstd frame of a batch: what the signature is over.
-    pub body: Vec<u8>,
+    pub body: &'a [u8],
     /// Ed25519 signature, or empty.
-    pub signature: Vec<u8>,
+    pub signature: &'a [u8],
 }
 
 /// Why bytes are no batch.
@@ -223,7 +225,7 @@ pub enum DecodeBatchError {
         /// Envelope or batch.
         what: &'static str,
         /// The reader's error.
-        source: prost::DecodeError,
+        source: FieldError,
     },
     /// Not a zstd frame, or one over [`BODY_BYTES_MAX`].
     #[error("body is not a zstd frame of at most {BODY_BYTES_MAX} bytes")]
@@ -267,15 +269,7 @@ impl Batch {
 
     /// Reads a body made by [`Batch::encode_body`].
     pub fn decode_body(body: &[u8]) -> Result<Self, DecodeBatchError> {
-        let declared = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
-        let capacity = declared.map_or(BODY_BYTES_MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        if capacity > BODY_BYTES_MAX {
-            return Err(DecodeBatchError::Decompress(std::io::Error::other("declared size over the limit")));
-        }
-        let bytes = decompress(body, capacity).map_err(DecodeBatchError::Decompress)?;
-        let message = proto::TelemetryBatch::decode(bytes.as_slice())
-            .map_err(|source| DecodeBatchError::Protobuf { what: "batch", source })?;
-        Self::from_proto(message)
+        read::body(body)
     }
 
     fn to_proto(&self) -> Result<proto::TelemetryBatch, EncodeBatchError> {
@@ -295,55 +289,6 @@ impl Batch {
             clock: self.clock.to_proto(),
         })
     }
-
-    fn from_proto(message: proto::TelemetryBatch) -> Result<Self, DecodeBatchError> {
-        if message.version != BATCH_VERSION {
-            return Err(DecodeBatchError::Version(message.version));
-        }
-        if message.sequence == 0 || message.oldest_sequence == 0 {
-            return Err(DecodeBatchError::Malformed("sequences start at 1"));
-        }
-        if message.oldest_sequence > message.sequence {
-            return Err(DecodeBatchError::Malformed("oldest_sequence is above sequence"));
-        }
-        if message.groups.len() > GROUP_COUNT_MAX {
-            return Err(DecodeBatchError::Malformed("too many groups"));
-        }
-        let mut cells_left = CELL_COUNT_MAX;
-        let groups = message
-            .groups
-            .into_iter()
-            .map(|g| Group::from_proto(g, &mut cells_left))
-            .collect::<Result<Vec<Group>, _>>()?;
-        if groups.windows(2).any(|w| w[0].table != w[1].table) {
-            return Err(DecodeBatchError::Malformed("groups for more than one table"));
-        }
-        Ok(Self {
-            vehicle_id: message.vehicle_id.parse()?,
-            boot_id: BootId::from_slice(&message.boot_id)?,
-            stream_id: StreamId::from_slice(&message.stream_id)?,
-            sequence: message.sequence,
-            oldest_sequence: message.oldest_sequence,
-            catalog_hash: CatalogHash::from_slice(&message.catalog_hash)?,
-            base_time: Timestamp(message.base_time_us),
-            monotonic_base_us: message.monotonic_base_us,
-            groups,
-            gaps: message.gaps.into_iter().map(Gap::from_proto).collect::<Result<_, _>>()?,
-            clock: ClockState::from_proto(message.clock),
-        })
-    }
-}
-
-thread_local! {
-    /// Its making costs more than the reading of a batch.
-    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
-}
-
-fn decompress(body: &[u8], capacity: usize) -> std::io::Result<Vec<u8>> {
-    DECOMPRESSOR.with_borrow_mut(|kept| match kept {
-        Some(decompressor) => decompressor.decompress(body, capacity),
-        None => kept.insert(Decompressor::new()?).decompress(body, capacity),
-    })
 }
 
 impl Group {
@@ -356,35 +301,21 @@ impl Group {
             columns,
         })
     }
-
-    fn from_proto(message: proto::Group, cells_left: &mut usize) -> Result<Self, DecodeBatchError> {
-        let table = Table::from_proto(message.table)
-            .ok_or(DecodeBatchError::Malformed("group for an unknown table"))?;
-        let rows = message.time_dod_us.len();
-        let cells = rows.saturating_mul(message.columns.len().max(1));
-        *cells_left = cells_left.checked_sub(cells).ok_or(DecodeBatchError::Malformed("too many cells"))?;
-        let columns =
-            message.columns.into_iter().map(|c| Column::from_proto(c, rows)).collect::<Result<_, _>>()?;
-        let mut times_us = message.time_dod_us;
-        delta::undelta_of_delta(&mut times_us);
-        Ok(Self { table, times_us, columns })
-    }
 }
 
 impl Column {
     /// A column with a value in every row.
     pub fn dense(column_id: u32, values: Values) -> Self {
-        Self { column_id, present: vec![true; values.len()], values }
+        Self { column_id, present: Presence::all(values.len()), values }
     }
 
     fn to_proto(&self, rows: usize) -> Result<proto::Column, EncodeBatchError> {
-        let present = self.present.iter().filter(|&&p| p).count();
-        if self.present.len() != rows || present != self.values.len() {
+        if self.present.rows() != rows || self.present.count() != self.values.len() {
             return Err(EncodeBatchError::Ragged(self.column_id));
         }
         let mut message = proto::Column {
             column_id: self.column_id,
-            presence_runs: delta::presence_runs(&self.present),
+            presence_runs: self.present.runs().to_vec(),
             ..Default::default()
         };
         match &self.values {
@@ -393,26 +324,6 @@ impl Column {
             Values::Text(v) => message.text.clone_from(v),
         }
         Ok(message)
-    }
-
-    fn from_proto(message: proto::Column, rows: usize) -> Result<Self, DecodeBatchError> {
-        let present = delta::presence(&message.presence_runs, rows)
-            .ok_or(DecodeBatchError::Malformed("presence runs do not add up to the rows"))?;
-        let values = match (message.raw_delta.is_empty(), message.number.is_empty(), message.text.is_empty())
-        {
-            (_, true, true) => {
-                let mut raw = message.raw_delta;
-                delta::undelta(&mut raw);
-                Values::Raw(raw)
-            }
-            (true, false, true) => Values::Number(message.number),
-            (true, true, false) => Values::Text(message.text),
-            _ => return Err(DecodeBatchError::Malformed("column with values of two kinds")),
-        };
-        if present.iter().filter(|&&p| p).count() != values.len() {
-            return Err(DecodeBatchError::Malformed("column without one value for each present row"));
-        }
-        Ok(Self { column_id: message.column_id, present, values })
     }
 }
 
@@ -428,24 +339,12 @@ impl Gap {
             reason: self.reason.clone(),
         }
     }
-
-    fn from_proto(message: proto::Gap) -> Result<Self, DecodeBatchError> {
-        Ok(Self {
-            stream_id: StreamId::from_slice(&message.stream_id)?,
-            from_sequence: message.from_sequence,
-            to_sequence: message.to_sequence,
-            sample_count: message.sample_count,
-            first_time: Timestamp(message.first_time_us),
-            last_time: Timestamp(message.last_time_us),
-            reason: message.reason,
-        })
-    }
 }
 
-impl Envelope {
+impl<'a> Envelope<'a> {
     /// The payload of a telemetry message.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeBatchError> {
-        let message = proto::SignedBatch { body: self.body.clone(), signature: self.signature.clone() };
+        let message = proto::SignedBatch { body: self.body.to_vec(), signature: self.signature.to_vec() };
         let bytes = message.encode_to_vec();
         if bytes.len() > PAYLOAD_BYTES_MAX {
             return Err(EncodeBatchError::TooLarge(bytes.len()));
@@ -454,12 +353,7 @@ impl Envelope {
     }
 
     /// Takes a payload apart.
-    pub fn decode(payload: &[u8]) -> Result<Self, DecodeBatchError> {
-        if payload.len() > PAYLOAD_BYTES_MAX {
-            return Err(DecodeBatchError::PayloadTooLarge(payload.len()));
-        }
-        let message = proto::SignedBatch::decode(payload)
-            .map_err(|source| DecodeBatchError::Protobuf { what: "envelope", source })?;
-        Ok(Self { body: message.body, signature: message.signature })
+    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeBatchError> {
+        read::envelope(payload)
     }
 }

@@ -40,41 +40,6 @@ pub(crate) fn undelta_of_delta(coded: &mut [i64]) {
     undelta(coded);
 }
 
-/// Lengths of alternating runs, present first; empty when all are present.
-pub(crate) fn presence_runs(present: &[bool]) -> Vec<u32> {
-    if present.iter().all(|&p| p) {
-        return Vec::new();
-    }
-    let mut runs = vec![0_u32];
-    let mut current = true;
-    for &p in present {
-        if p != current {
-            runs.push(0);
-            current = p;
-        }
-        if let Some(run) = runs.last_mut() {
-            *run += 1;
-        }
-    }
-    runs
-}
-
-/// Inverse of [`presence_runs`]; `None` when the runs do not add up to `rows`.
-pub(crate) fn presence(runs: &[u32], rows: usize) -> Option<Vec<bool>> {
-    if runs.is_empty() {
-        return Some(vec![true; rows]);
-    }
-    let total = runs.iter().try_fold(0_usize, |sum, &run| sum.checked_add(run as usize))?;
-    if total != rows {
-        return None;
-    }
-    let mut out = Vec::with_capacity(rows);
-    for (i, &run) in runs.iter().enumerate() {
-        out.resize(out.len() + run as usize, i % 2 == 0);
-    }
-    Some(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,16 +54,10 @@ mod tests {
             prop_assert_eq!(&once, &values);
             prop_assert_eq!(&twice, &values);
         }
-
-        #[test]
-        fn any_presence_comes_back(present: Vec<bool>) {
-            prop_assert_eq!(presence(&presence_runs(&present), present.len()), Some(present));
-        }
     }
 
     #[test]
     fn a_steady_clock_costs_zeros() {
         assert_eq!(delta_of_delta(&[5, 15, 25, 35]), [5, 10, 0, 0]);
-        assert_eq!(presence(&[u32::MAX, u32::MAX], 3), None);
     }
 }

@@ -20,6 +20,7 @@ pub mod catalog;
 pub mod catalogue;
 pub mod command;
 mod delta;
+mod fields;
 pub mod ids;
 pub mod last_state;
 pub mod readings;

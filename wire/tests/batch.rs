@@ -43,7 +43,7 @@ prop_compose! {
             1 => Values::Number(number[..count].to_vec()),
             _ => Values::Text(text[..count].to_vec()),
         };
-        Column { column_id, present, values }
+        Column { column_id, present: present.into_iter().collect(), values }
     }
 }
 
@@ -89,11 +89,11 @@ proptest! {
     #[test]
     fn any_batch_comes_back(batch in batch()) {
         let body = batch.encode_body().unwrap();
-        let envelope = Envelope { body, signature: vec![1; 64] };
+        let envelope = Envelope { body: &body, signature: &[1; 64] };
         let payload = envelope.encode().unwrap();
         let back = Envelope::decode(&payload).unwrap();
         prop_assert_eq!(&back, &envelope);
-        prop_assert_eq!(Batch::decode_body(&back.body).unwrap(), batch);
+        prop_assert_eq!(Batch::decode_body(back.body).unwrap(), batch);
     }
 
     #[test]
@@ -152,12 +152,12 @@ fn golden_batch() -> Batch {
                 Column::dense(1, Values::Raw(vec![56_112_345, 56_112_350, 56_112_361, 56_112_370])),
                 Column {
                     column_id: 2,
-                    present: vec![true, false, true, false],
+                    present: [true, false, true, false].into_iter().collect(),
                     values: Values::Number(vec![0.5, -1.25]),
                 },
                 Column {
                     column_id: 3,
-                    present: vec![false, false, false, true],
+                    present: [false, false, false, true].into_iter().collect(),
                     values: Values::Text(vec!["ON".to_owned()]),
                 },
             ],

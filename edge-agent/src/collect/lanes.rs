@@ -55,7 +55,7 @@ impl Cells {
             Values::Number(v) => Values::Number(std::mem::take(v)),
             Values::Text(v) => Values::Text(std::mem::take(v)),
         };
-        Some(Column { column_id, present, values })
+        Some(Column { column_id, present: present.into_iter().collect(), values })
     }
 }
 

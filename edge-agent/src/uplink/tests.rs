@@ -233,9 +233,9 @@ impl FakeCloud {
         if is_batch {
             let envelope = Envelope::decode(&publish.payload).unwrap();
             if let Some(verifier) = &*self.verifier.lock().unwrap() {
-                verifier.verify(&envelope.body, &envelope.signature).unwrap();
+                verifier.verify(envelope.body, envelope.signature).unwrap();
             }
-            let batch = Batch::decode_body(&envelope.body).unwrap();
+            let batch = Batch::decode_body(envelope.body).unwrap();
             if self.unreadable.lock().unwrap().contains(&batch.sequence) {
                 cloud.to_reject.push(payload_crc32(&publish.payload));
                 return true;

@@ -202,7 +202,7 @@ impl Uplink {
             batch.encode_body()?
         };
         let signature = self.signer.as_ref().map(|s| s.sign(&body)).unwrap_or_default();
-        Ok(Envelope { body, signature }.encode()?)
+        Ok(Envelope { body: &body, signature: &signature }.encode()?)
     }
 
     /// By how much the times of a stream's batches are to be moved.

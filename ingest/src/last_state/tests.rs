@@ -68,7 +68,7 @@ fn each_column_has_its_newest_value_in_the_unit_of_the_table() {
     let sparse = Column {
         column_id: SPEED,
         // The value of the last row is missing.
-        present: vec![true, true, false],
+        present: [true, true, false].into_iter().collect(),
         values: Values::Raw(vec![10, 90]),
     };
     let groups = vec![

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Display, hash::Hash, iter::repeat_n, sync::
 use arrow::{
     array::{
         Array, ArrayRef, Date32Array, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
-        TimestampMicrosecondBuilder, UInt32Array, new_null_array,
+        TimestampMicrosecondArray, UInt32Array, new_null_array,
     },
     compute::take,
     datatypes::{DataType, Int32Type, Schema},
@@ -32,7 +32,12 @@ struct Source<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// The rows that follow are of this batch. Batches come by vehicle ([`by_vehicle`]).
+    /// Room for so many rows.
+    pub(super) fn with_capacity(rows: usize) -> Self {
+        Self { sources: Vec::new(), ts: Vec::with_capacity(rows) }
+    }
+
+    /// The rows that follow are of this batch. Batches come by vehicle ([`ByVehicle`]).
     pub(super) fn begin(&mut self, verified: &'a Verified) {
         let vehicle = match self.sources.last() {
             None => 0,
@@ -45,11 +50,12 @@ impl<'a> Head<'a> {
         self.sources.push(Source { verified, vehicle, rows: 0 });
     }
 
-    /// A row of the batch begun last.
-    pub(super) fn push(&mut self, ts: Timestamp) {
+    /// Rows of the batch begun last, by their times.
+    pub(super) fn extend(&mut self, times: impl Iterator<Item = Timestamp>) {
         let Some(source) = self.sources.last_mut() else { return };
-        source.rows += 1;
-        self.ts.push(ts.0);
+        let before = self.ts.len();
+        self.ts.extend(times.map(|ts| ts.0));
+        source.rows += self.ts.len() - before;
     }
 
     /// A table's columns, sorted by vehicle and time, else as they came: the head, `middle` and, of
@@ -73,19 +79,35 @@ impl<'a> Head<'a> {
 
     /// Where the rows belong that are not in order; `None` when all are, as those of a quiet fleet.
     fn order(&self) -> Option<UInt32Array> {
-        let keys = || self.of_rows(|source| source.vehicle).zip(self.ts.iter().copied());
-        if keys().is_sorted() {
+        let mut last = (0, i64::MIN);
+        let is_sorted = self.spans().all(|(source, ts)| {
+            let before = std::mem::replace(&mut last, (source.vehicle, ts.last().map_or(i64::MIN, |ts| *ts)));
+            let is_behind = before.0 != source.vehicle || ts.first().is_none_or(|first| before.1 <= *first);
+            is_behind && ts.is_sorted()
+        });
+        if is_sorted {
             return None;
         }
+        let keys = self.of_rows(|source| source.vehicle).zip(self.ts.iter().copied());
         // As one number each: what is compared, then the place, which keeps equals as they came.
         let packed = |(place, (vehicle, ts)): (u32, (u32, i64))| {
             let rising = ts.cast_unsigned() ^ (1 << 63);
             u128::from(vehicle) << 96 | u128::from(rising) << 32 | u128::from(place)
         };
-        let mut placed: Vec<u128> = (0..).zip(keys()).map(packed).collect();
+        let mut placed: Vec<u128> = (0..).zip(keys).map(packed).collect();
         placed.sort_unstable();
         #[allow(clippy::cast_possible_truncation, reason = "the place is the lowest 32 bits")]
         Some(placed.into_iter().map(|key| key as u32).collect())
+    }
+
+    /// Each batch with the times of its rows.
+    fn spans(&self) -> impl Iterator<Item = (&Source<'a>, &[i64])> {
+        let mut rest = self.ts.as_slice();
+        self.sources.iter().filter(|source| source.rows > 0).map(move |source| {
+            let (own, others) = rest.split_at(source.rows.min(rest.len()));
+            rest = others;
+            (source, own)
+        })
     }
 
     /// What is of a batch, for each of its rows.
@@ -99,19 +121,27 @@ impl<'a> Head<'a> {
         let (mut vehicles, mut streams) = (Names::default(), Names::default());
         let (mut vehicle_id, mut stream_id) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let (mut received_at, mut sequence) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for source in &self.sources {
-            let (batch, rows) = (&source.verified.batch, source.rows);
-            vehicle_id.extend(repeat_n(vehicles.key(&batch.vehicle_id)?, rows));
-            stream_id.extend(repeat_n(streams.key(&batch.stream_id)?, rows));
-            received_at.extend(repeat_n(source.verified.received_at.0, rows));
-            sequence.extend(repeat_n(as_i64(batch.sequence), rows));
+        let mut date = Vec::with_capacity(count);
+        for (source, ts) in self.spans() {
+            let batch = &source.verified.batch;
+            // Each ends where its rows do.
+            let end = vehicle_id.len() + ts.len();
+            vehicle_id.resize(end, vehicles.key(&batch.vehicle_id)?);
+            stream_id.resize(end, streams.key(&batch.stream_id)?);
+            received_at.resize(end, source.verified.received_at.0);
+            sequence.resize(end, as_i64(batch.sequence));
+            let day = |ts: i64| Timestamp(ts).utc_day();
+            // A batch is of seconds, and so of one day.
+            match (ts.iter().copied().min().map(day), ts.iter().copied().max().map(day)) {
+                (Some(first), Some(last)) if first == last => date.resize(end, first),
+                _ => date.extend(ts.iter().map(|ts| day(*ts))),
+            }
         }
-        let date: Date32Array = self.ts.iter().map(|&ts| Some(Timestamp(ts).utc_day())).collect();
         Ok(vec![
             vehicles.column(vehicle_id)?,
-            timestamps(&self.ts),
-            Arc::new(date),
-            timestamps(&received_at),
+            timestamps(self.ts.clone()),
+            Arc::new(Date32Array::from(date)),
+            timestamps(received_at),
             streams.column(stream_id)?,
             Arc::new(Int64Array::from(sequence)),
         ])
@@ -131,22 +161,29 @@ impl<'a> Head<'a> {
 pub(super) struct Names<'a, T> {
     keys: HashMap<&'a T, i32>,
     texts: Vec<String>,
+    /// The one asked for last, and so mostly the next.
+    last: Option<(&'a T, i32)>,
 }
 
 impl<T> Default for Names<'_, T> {
     fn default() -> Self {
-        Self { keys: HashMap::new(), texts: Vec::new() }
+        Self { keys: HashMap::new(), texts: Vec::new(), last: None }
     }
 }
 
 impl<'a, T: Eq + Hash + Display> Names<'a, T> {
     pub(super) fn key(&mut self, name: &'a T) -> Result<i32, ArrowError> {
+        if let Some((_, key)) = self.last.filter(|(last, _)| *last == name) {
+            return Ok(key);
+        }
         if let Some(key) = self.keys.get(name) {
+            self.last = Some((name, *key));
             return Ok(*key);
         }
         let key = i32::try_from(self.texts.len()).map_err(|_| ArrowError::DictionaryKeyOverflowError)?;
         self.texts.push(name.to_string());
         self.keys.insert(name, key);
+        self.last = Some((name, key));
         Ok(key)
     }
 
@@ -173,20 +210,8 @@ pub(super) fn rows_of(kind: TableKind, columns: Vec<ArrayRef>) -> Result<RecordB
     RecordBatch::try_new(Arc::new(schema), columns)
 }
 
-/// Batches by vehicle and time: what [`Head`] takes, mostly in the order of the table then.
-pub(super) fn by_vehicle<'a>(batches: &[&'a Verified]) -> Vec<&'a Verified> {
-    let mut batches = batches.to_vec();
-    batches.sort_by(|a, b| {
-        let key = |v: &'a Verified| (&v.batch.vehicle_id, v.batch.base_time);
-        key(a).cmp(&key(b))
-    });
-    batches
-}
-
-pub(super) fn timestamps(us: &[i64]) -> ArrayRef {
-    let mut builder = TimestampMicrosecondBuilder::with_capacity(us.len());
-    builder.append_slice(us);
-    Arc::new(builder.finish().with_timezone("UTC"))
+pub(super) fn timestamps(us: Vec<i64>) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from(us).with_timezone("UTC"))
 }
 
 pub(super) fn as_i64(value: u64) -> i64 {

@@ -13,7 +13,7 @@ use arrow::{
 };
 use uuid::Uuid;
 use wire::{
-    batch::{ClockState, Column, Group, Values},
+    batch::{ClockState, Column, Group, Presence, Values},
     catalog::{Catalog, ValueKind},
     ids::{BootId, CatalogHash, StreamId},
     readings::{COLUMNS, ReadingKind},
@@ -77,9 +77,12 @@ fn batches(table: Table, catalog: &Arc<Catalog>, chance: &mut Chance) -> Vec<Ver
             let times_us = (0..rows).map(|_| (t += chance.below(3).cast_signed() * 500_000, t).1).collect();
             let columns = catalog.columns.iter().filter(|_| chance.below(3) > 0).collect::<Vec<_>>();
             let columns = columns.into_iter().map(|def| {
-                let present: Vec<bool> = (0..rows).map(|_| chance.below(4) > 0).collect();
-                let count = present.iter().filter(|is| **is).count();
-                Column { column_id: def.column_id, values: values(def.kind, count, chance), present }
+                let present: Presence = (0..rows).map(|_| chance.below(4) > 0).collect();
+                Column {
+                    column_id: def.column_id,
+                    values: values(def.kind, present.count(), chance),
+                    present,
+                }
             });
             Group { table, times_us, columns: columns.collect() }
         });
@@ -117,7 +120,7 @@ fn cells<'a>(
     column: &'a Column,
 ) -> Vec<(usize, i64, Option<f64>, Option<String>)> {
     let def = verified.catalog.column(column.column_id).unwrap();
-    let rows = (0..group.times_us.len()).filter(|&row| column.present[row]);
+    let rows = column.present.present_rows();
     let cell = |(i, row): (usize, usize)| {
         let ts = verified.batch.base_time.0 + group.times_us[row];
         match &column.values {
@@ -181,7 +184,7 @@ fn signals_are_every_present_value_by_vehicle_and_time() {
                 }
             }
         }
-        let Some(rows) = telemetry(Table::Signals, &batches.iter().collect::<Vec<_>>()).unwrap() else {
+        let Some(rows) = telemetry(Table::Signals, &ByVehicle::of(&batches)).unwrap() else {
             assert!(expected.is_empty(), "seed {seed}");
             continue;
         };
@@ -231,7 +234,7 @@ fn readings_are_every_instant_with_its_present_values() {
                 }
             }
         }
-        let Some(rows) = telemetry(Table::Readings, &batches.iter().collect::<Vec<_>>()).unwrap() else {
+        let Some(rows) = telemetry(Table::Readings, &ByVehicle::of(&batches)).unwrap() else {
             assert!(expected.is_empty(), "seed {seed}");
             continue;
         };

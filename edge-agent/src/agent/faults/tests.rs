@@ -43,7 +43,7 @@ fn cells(group: &Group, id: u32) -> Vec<Option<String>> {
         Values::Text(v) => v.clone(),
     };
     values.reverse();
-    column.present.iter().map(|is| is.then(|| values.pop().unwrap())).collect()
+    (0..column.present.rows()).map(|row| column.present.has(row).then(|| values.pop().unwrap())).collect()
 }
 
 /// Rows of `diagnostics`, as `seconds event ecu code spn fmi occurrences status_bits`.

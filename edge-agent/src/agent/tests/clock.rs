@@ -98,7 +98,7 @@ impl Drive {
         for batch in &self.cloud.cloud.lock().unwrap().decoded {
             for group in &batch.groups {
                 for column in group.columns.iter().filter(|c| c.column_id == id) {
-                    let rows = (0..group.times_us.len()).filter(|row| column.present[*row]);
+                    let rows = column.present.present_rows();
                     let Values::Raw(values) = &column.values else { panic!("raw values") };
                     for (row, raw) in rows.zip(values) {
                         let scale = columns[id as usize].scale;

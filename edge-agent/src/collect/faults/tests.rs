@@ -71,7 +71,7 @@ fn an_event_is_a_row_and_what_it_lacks_is_absent() {
     assert_eq!(of(14).unwrap().values, Values::Text(vec!["none".to_owned(), "clear".to_owned()]));
     assert_eq!(of(16).unwrap().values, Values::Text(vec!["active".to_owned(), "previous".to_owned()]));
     let spn = of(10).unwrap();
-    assert_eq!((spn.present.as_slice(), &spn.values), ([false, true].as_slice(), &Values::Raw(vec![100])));
+    assert_eq!((&spn.present, &spn.values), (&[false, true].into_iter().collect(), &Values::Raw(vec![100])));
     // Neither has a count or a freeze frame, so those columns do not travel.
     assert!(of(12).is_none() && of(15).is_none());
     assert_eq!(cut.sample_count, 2 + 2 + 1 + 1 + 1 + 1 + 2 + 2);
