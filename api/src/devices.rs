@@ -9,7 +9,7 @@
 //! [`authority`]). Later it renews by a proof of that key. Out of the vehicle, its certificates are revoked, and the
 //! list of those ([`crl`]) says so to brokers.
 //!
-//! Bounds: a device a vehicle, an unused token a device, requests of 16 KiB, twenty calls a second of one address where
+//! Bounds: a device a vehicle, an unused token a device, 24 renewals of one in a day, requests of 16 KiB, twenty calls a second of one address where
 //! no key is asked for.
 
 pub mod authority;
@@ -47,6 +47,8 @@ use crate::{
 pub(crate) const AGGREGATE: &str = "device";
 const NAME_LEN_MAX: usize = 120;
 const SERIAL_NUMBER_LEN_MAX: usize = 64;
+/// The cloud's own names at brokers (configs/brokers/mosquitto.acl): a certificate with one could do what they may.
+const NAMES_OF_THE_CLOUD: [&str; 3] = ["ingest", "operator", "api"];
 
 /// The authority that signs here.
 pub(crate) fn authority_of(settings: &DevicesSettings) -> Result<&Arc<Authority>, DomainError> {
@@ -287,6 +289,12 @@ async fn check_issuable(conn: &mut Conn, device: &Device) -> Result<(), DomainEr
     }
     let Some(vehicle_id) = &device.vehicle_id else { return Err(in_no_vehicle()) };
     let vehicle = vehicles::get(conn, vehicle_id.as_str()).await?;
+    if NAMES_OF_THE_CLOUD.contains(&vehicle.vehicle_id.as_str()) {
+        return Err(DomainError::Conflict(format!(
+            "{} is a name of the cloud's own at brokers; no certificate is made out to it",
+            vehicle.vehicle_id
+        )));
+    }
     if vehicle.organization_id != device.organization_id {
         return Err(DomainError::Conflict(
             "the vehicle is of another organization than the device now; take the device out of it"

@@ -18,7 +18,7 @@
 //! Bounds: one writing connection and four reading ones (callers *block* up to 10 s, then 503);
 //! bodies 1 MiB; answers 30 s; pages 200 items; SQL answers 10,000 rows; the follower takes 64
 //! versions at a time; 2 keys are hashed at once and 4096 remembered; a key sends 100 requests a
-//! second (`requests_per_second_max`, *shed* with 429).
+//! second (`requests_per_second_max`, *shed* with 429), an address without one 20.
 
 pub mod agents;
 mod app;

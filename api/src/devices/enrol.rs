@@ -34,6 +34,8 @@ const TOKEN_LEN_MAX: usize = 200;
 const VALID_FOR_H_DEFAULT: i64 = 24;
 const VALID_FOR_H_MAX: i64 = 720;
 const HOUR_US: i64 = 3_600_000_000;
+/// A unit that renews over and over, and each time with another key, fills no table.
+const RENEWALS_A_DAY_MAX: i64 = 24;
 /// For so long a lost answer is given again.
 const ANSWERED_AGAIN_US: i64 = 600_000_000;
 const ENROLMENT: &str = "the enrolment";
@@ -307,6 +309,12 @@ pub(crate) async fn renew(
         if is_same {
             return enrolled(settings, &after);
         }
+    }
+    let since = now.plus_us(-DAY_US);
+    if certificates::store::renewed_count(conn, &device.id, since).await? >= RENEWALS_A_DAY_MAX {
+        return Err(DomainError::Conflict(format!(
+            "the device has renewed {RENEWALS_A_DAY_MAX} times within a day; come back tomorrow"
+        )));
     }
     let issued = certificates::issue(conn, now, settings, (&device, &request, IssuedBy::Renewal)).await?;
     enrolled(settings, &issued)

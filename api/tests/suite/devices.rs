@@ -291,6 +291,31 @@ async fn a_unit_renews_by_its_key_while_its_certificate_is_good_and_a_while_afte
 }
 
 #[tokio::test]
+async fn a_unit_that_renews_over_and_over_is_told_to_come_back_tomorrow() {
+    let server = signing_server(|config| config).await;
+    let mut unit = Unit::new(1);
+    let (device, _) = enrolled(&server, "van-1", &unit).await;
+    let serial = device["certificate"]["serial"].as_str().unwrap();
+    for _ in 0..24 {
+        unit = unit.rekeyed();
+        assert_eq!(unit.renew(&server, serial).await.status, 200);
+    }
+    unit = unit.rekeyed();
+    let refused = unit.renew(&server, serial).await;
+    assert!(problem(&refused, 409).1.contains("24 times within a day"), "{}", refused.body);
+    server.clock.advance(DAY);
+    assert_eq!(unit.renew(&server, serial).await.status, 200);
+    // A vehicle with a name of the cloud's own would be the cloud to a broker.
+    for name in ["ingest", "operator", "api"] {
+        vehicle(&server, name, &Value::Null).await;
+        let new = json!({ "serial_number": name, "vehicle_id": name });
+        let device = server.post("/v1/devices", new).await.json();
+        let refused = server.post(&path(&device, "/enrolment-tokens"), json!({})).await;
+        assert!(problem(&refused, 409).1.contains("of the cloud's own"), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
 async fn what_is_revoked_or_retired_is_not_renewed() {
     let server = signing_server(|config| config).await;
     let (unit, gone) = (Unit::new(1), Unit::new(2));

@@ -219,6 +219,23 @@ pub(in crate::devices) async fn expiring_count(
     Ok(row.try_get("expiring")?)
 }
 
+/// How often a device has renewed since.
+pub(in crate::devices) async fn renewed_count(
+    conn: &mut Conn,
+    device: &DeviceId,
+    since: Timestamp,
+) -> Result<i64, DomainError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS renewed FROM certificates \
+         WHERE device_id = $1 AND created_us > $2 AND issued_by = 'renewal'",
+    )
+    .bind(device.to_string())
+    .bind(since.0)
+    .fetch_one(conn)
+    .await?;
+    Ok(row.try_get("renewed")?)
+}
+
 /// Whether a certificate was ever made out to a name.
 pub(in crate::devices) async fn has_name(conn: &mut Conn, name: &str) -> Result<bool, DomainError> {
     let row = sqlx::query("SELECT 1 AS found FROM certificates WHERE common_name = $1 LIMIT 1")
