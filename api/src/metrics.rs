@@ -68,7 +68,7 @@ pub(crate) fn certificate_revoked(reason: &'static str) {
     counter!("roadlake_api_certificates_revoked_total", "reason" => reason).increment(1);
 }
 
-/// How many certificates end within a fortnight and have none after them; until when the list of revoked ones is good.
+/// How many certificates should have been renewed by now and have none after them; until when the list of revoked ones is good.
 #[allow(clippy::cast_precision_loss, reason = "a gauge is a double")]
 pub(crate) fn certificates_kept(expiring_count: i64, next_update_seconds: f64) {
     gauge!("roadlake_api_certificates_expiring_count").set(expiring_count as f64);

@@ -13,18 +13,13 @@ use std::{
 };
 
 use service::{SharedClock, files, logs::chain};
-use wire::{
-    ids::VehicleId,
-    time::{DAY_US, Timestamp},
-};
+use wire::{ids::VehicleId, time::Timestamp};
 
 use super::{AGGREGATE, authority::Authority, certificates, crl, store};
 use crate::{
     config::DevicesSettings, db::Db, events, fault::DomainError, metrics, page::LIMIT_MAX, ticks::Ticks,
 };
 
-/// A certificate that ends so soon and has none after it is counted: two thirds of ninety days are over long before.
-const EXPIRING_US: i64 = 14 * DAY_US;
 /// Events read at once.
 const EVENTS_COUNT: i64 = 200;
 /// For everybody: public keys and lists are no secrets, and who reads them is another user.
@@ -75,7 +70,7 @@ impl Keeper {
         let now = Timestamp(self.clock.now_us());
         let expiring = {
             let mut conn = self.db.read().await.map_err(DomainError::from)?;
-            certificates::store::expiring_count(&mut conn, (now, now.plus_us(EXPIRING_US))).await?
+            certificates::store::expiring_count(&mut conn, now).await?
         };
         let list = self.list_now(&authority, now).await?;
         metrics::certificates_kept(expiring, list.next_update_at.as_seconds());

@@ -122,7 +122,9 @@ impl Api {
         body: &serde_json::Value,
         roots_file: Option<&Path>,
     ) -> Result<Vec<u8>, ApiError> {
-        let address = format!("{}:{}", self.host, self.port);
+        let is_v6 = self.host.contains(':');
+        let host = if is_v6 { format!("[{}]", self.host) } else { self.host.clone() };
+        let address = format!("{host}:{}", self.port);
         let reach = |source| ApiError::Reach { address: address.clone(), source };
         let config = if self.is_secure { Some(tls(roots_file)?) } else { None };
         let body = body.to_string();

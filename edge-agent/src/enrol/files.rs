@@ -127,8 +127,10 @@ impl Files {
         (certificate_pem, ca_pem): (&str, Option<&str>),
         told: &Told,
     ) -> Result<(), FilesError> {
-        if let Some(ca_pem) = ca_pem {
-            self.prepare(&self.ca, ca_pem.as_bytes(), PUBLIC)?;
+        match ca_pem {
+            Some(ca_pem) => self.prepare(&self.ca, ca_pem.as_bytes(), PUBLIC)?,
+            // What an attempt of before has left is not of this one.
+            None => files::remove(&files::unfinished(&self.ca)).map_err(write(&self.ca))?,
         }
         let text = serde_json::to_vec_pretty(told).unwrap_or_default();
         self.prepare(&self.told, &text, PUBLIC)?;
@@ -172,8 +174,9 @@ pub(super) fn share(path: &Path) -> io::Result<()> {
             return Ok(());
         };
         let (folder, file) = (fs::metadata(folder)?, fs::metadata(path)?);
-        let is_of_group = folder.mode() & 0o057 == 0o050 && folder.gid() != file.gid();
-        if is_of_group {
+        // A folder whose group is the writer's own is nobody else's, unless it gives its group on (setgid).
+        let is_anothers = folder.gid() != file.gid() || folder.mode() & 0o2000 != 0;
+        if folder.mode() & 0o057 == 0o050 && is_anothers {
             chown(path, None, Some(folder.gid()))?;
             fs::set_permissions(path, fs::Permissions::from_mode(0o640))?;
         }

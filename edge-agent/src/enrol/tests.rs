@@ -213,6 +213,19 @@ fn what_is_not_for_this_vehicle_is_not_put_in_place() {
     server.serving.join().unwrap();
 }
 
+/// As in the package's folder, where root writes and the agent reads.
+#[test]
+fn in_a_folder_that_a_group_alone_may_read_the_files_are_for_that_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, server) = (folder.path(), Server::start("van-1", &[Reply::Certificate]));
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o2750)).unwrap();
+    enrol(&config(folder), &server.asked(), "rle_1").unwrap();
+    for name in ["vehicle.key", "signing.key", "vehicle.pem", "ca.pem"] {
+        assert_eq!(fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777, 0o640, "{name}");
+    }
+    server.serving.join().unwrap();
+}
+
 /// Killed after each step of putting a new pair in place, the next command finishes it.
 #[test]
 fn a_unit_that_dies_while_files_are_put_in_place_has_a_pair_after_the_next_command() {
