@@ -2,15 +2,15 @@
 //!
 //! *Owns* the tables `devices`, `enrolment_tokens`, `certificates` and `revocation_lists`, the events of the first and
 //! third, and the authority that signs. *Does not own* vehicles (it asks the registry for names), nor what units send:
-//! brokers and ingest are told by files who is who ([`keeper`]).
+//! brokers and ingest are told by files who is who (`keeper`).
 //!
-//! Main path: a device is registered, put into a vehicle and given a token ([`enrol`]); its unit sends the token with a
-//! certificate request ([`csr`]) and its signing key, and gets a certificate made out to the vehicle ([`certificates`],
+//! Main path: a device is registered, put into a vehicle and given a token (`enrol`); its unit sends the token with a
+//! certificate request (`csr`) and its signing key, and gets a certificate made out to the vehicle ([`certificates`],
 //! [`authority`]). Later it renews by a proof of that key. Out of the vehicle, its certificates are revoked, and the
-//! list of those ([`crl`]) says so to brokers.
+//! list of those (`crl`) says so to brokers.
 //!
-//! Bounds: a device a vehicle, an unused token a device, 24 renewals of one in a day, requests of 16 KiB, twenty calls a second of one address where
-//! no key is asked for.
+//! Bounds: a device a vehicle, an unused token a device, 24 renewals of one in a day, requests of 16 KiB, twenty calls
+//! a second of one address where no key is asked for.
 
 pub mod authority;
 pub mod certificates;

@@ -267,3 +267,65 @@ fn stored(row: &AnyRow) -> Result<Stored, DomainError> {
         created_at: Timestamp(row.try_get("created_us")?),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{db::Db, devices::certificates::types::IssuedBy};
+
+    const NOW: Timestamp = Timestamp(1_000 * DAY_US);
+
+    /// One that began so many days ago, and is good for so many.
+    fn of_days(id: &str, (began, good_for): (i64, i64)) -> Stored {
+        let not_before = NOW.plus_us(-began * DAY_US);
+        Stored {
+            id: format!("crt_{id}").parse().unwrap(),
+            organization_id: None,
+            device_id: "dev_1".parse().unwrap(),
+            vehicle_id: "veh_1".parse().unwrap(),
+            common_name: "van-1".parse().unwrap(),
+            authority: "own".to_owned(),
+            key_hash: String::new(),
+            serial: id.to_owned(),
+            fingerprint_sha256: String::new(),
+            not_before,
+            not_after: not_before.plus_us(good_for * DAY_US),
+            issued_by: IssuedBy::Renewal,
+            replaced_by_id: None,
+            revoked: None,
+            pem: String::new(),
+            version: 1,
+            created_at: not_before,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_should_have_been_renewed_is_counted_by_its_own_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(folder.path().join("api.db")).await.unwrap();
+        let mut tx = db.write().await.unwrap();
+        let reason = RevocationReason::Superseded;
+        for stored in [
+            of_days("late", (76, 90)),
+            of_days("late-and-short", (6, 7)),
+            of_days("late-and-long", (332, 397)),
+            of_days("renews", (74, 90)),
+            of_days("short", (5, 7)),
+            of_days("ended", (91, 90)),
+            Stored { replaced_by_id: Some("crt_x".parse().unwrap()), ..of_days("replaced", (76, 90)) },
+            Stored { revoked: Some((NOW, reason)), ..of_days("revoked", (76, 90)) },
+        ] {
+            insert(&mut tx, &stored).await.unwrap();
+        }
+        assert_eq!(expiring_count(&mut tx, NOW).await.unwrap(), 3);
+        // On a list of those that are revoked one stays until its end, and for as long again as is asked for.
+        let ended = Stored { revoked: Some((NOW, reason)), ..of_days("revoked-and-ended", (91, 90)) };
+        insert(&mut tx, &ended).await.unwrap();
+        let on_list = revoked(&mut tx, ("own", NOW)).await.unwrap();
+        assert_eq!(on_list.iter().map(|r| &*r.serial).collect::<Vec<_>>(), ["revoked"]);
+        let on_list = revoked(&mut tx, ("own", NOW.plus_us(-2 * DAY_US))).await.unwrap();
+        assert_eq!(on_list.iter().map(|r| &*r.serial).collect::<Vec<_>>(), ["revoked", "revoked-and-ended"]);
+        assert_eq!(revoked_count(&mut tx, "own").await.unwrap(), 2);
+        assert!(has_name(&mut tx, "van-1").await.unwrap() && !has_name(&mut tx, "van-2").await.unwrap());
+    }
+}
