@@ -35,7 +35,7 @@ pub struct EnrolArgs {
     /// File with the device's token; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     pub token_file: PathBuf,
-    /// Configuration file, as configs/edge-agent.toml; its [uplink] says where the files go.
+    /// Configuration file, as configs/edge-agent.toml; its section `uplink` says where the files go.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 }
