@@ -23,7 +23,7 @@ use lake::{
     },
 };
 use service::{SharedClock, clock::SystemClock, config::Loaded};
-use wire::ids::VehicleId;
+use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{place::PlaceArguments, terminal};
 
@@ -41,6 +41,8 @@ enum Part {
     /// Make rows of the api's database anew from its event log; may run beside a server, which is kept from
     /// writing meanwhile
     Rebuild(rebuild::Arguments),
+    /// The certificate authority of the vehicles' units
+    Ca(api::ca_cli::CaArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -172,6 +174,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let arguments = match arguments.part {
         Part::Lake(arguments) => arguments,
         Part::Rebuild(arguments) => return rebuild::run(arguments).await,
+        Part::Ca(arguments) => {
+            let now = Timestamp(SystemClock::shared().now_us());
+            return api::ca_cli::run(&arguments, now).map_err(Into::into);
+        }
     };
     let Loaded { config, origin } = arguments.place.load()?;
     let settings =

@@ -32,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) key_uses: Arc<Uses>,
     pub(crate) rates: Rates,
     pub(crate) attempts: Rates,
+    pub(crate) openly: Rates,
     pub(crate) gateway: Arc<dyn Gateway>,
 }
 
@@ -67,6 +68,11 @@ impl App {
     /// How often a secret may be tried for one key.
     pub(crate) fn attempts(&self) -> &Rates {
         &self.0.attempts
+    }
+
+    /// How often an address may ask where no key is asked for.
+    pub(crate) fn openly(&self) -> &Rates {
+        &self.0.openly
     }
 
     /// Where API keys are hashed.

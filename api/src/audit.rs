@@ -8,7 +8,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -29,10 +29,9 @@ use crate::{
     error::{ApiError, Problem},
     extract::ApiQuery,
     fault::DomainError,
-    ids::{AuditId, OrganizationId},
+    ids::{AuditId, DeviceId, OrganizationId},
     page::{Cursor, Page, limit_of},
     ticks::Ticks,
-    users::role::Role,
 };
 
 tokio::task_local! {
@@ -43,7 +42,8 @@ tokio::task_local! {
 #[derive(Debug)]
 pub(crate) struct Write {
     pub(crate) id: AuditId,
-    pub(crate) caller: Caller,
+    /// Who it is of; where no key is asked for, none before it has proven itself. There is no row of nobody.
+    pub(crate) who: OnceLock<Who>,
     pub(crate) method: &'static str,
     pub(crate) route: &'static str,
     pub(crate) path: String,
@@ -51,6 +51,36 @@ pub(crate) struct Write {
     pub(crate) at: Timestamp,
     /// Whether a transaction of it has its row.
     pub(crate) is_noted: AtomicBool,
+}
+
+/// Who wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Who {
+    organization: Option<OrganizationId>,
+    actor: String,
+    role: &'static str,
+}
+
+impl Who {
+    /// Somebody with a key.
+    pub(crate) fn caller(caller: &Caller) -> Self {
+        Self {
+            organization: caller.organization().cloned(),
+            actor: caller.actor().to_owned(),
+            role: caller.role().as_str(),
+        }
+    }
+
+    /// A vehicle's unit.
+    pub(crate) fn device(id: &DeviceId, organization: Option<OrganizationId>) -> Self {
+        Self { organization, actor: id.to_string(), role: "device" }
+    }
+}
+
+/// Says who the request under way is of, which had no key to show.
+pub(crate) fn proven(who: Who) {
+    // Outside of a request there is nothing to say it of; whoever was said first stays.
+    let _ = REQUEST.try_with(|write| write.who.set(who));
 }
 
 /// A row of the log.
@@ -62,10 +92,10 @@ pub(crate) struct AuditEntry {
     /// The organization of who did it; null for the operator.
     #[schema(value_type = Option<String>)]
     pub(crate) organization_id: Option<OrganizationId>,
-    /// The id of the key, `operator` for the key of `api_key_file`, or `local`.
+    /// The id of the key, `operator` for the key of `api_key_file`, `local`, or the id of a device.
     pub(crate) actor: String,
-    /// As what.
-    pub(crate) role: Role,
+    /// As what: a role, or `device`.
+    pub(crate) role: String,
     /// The method.
     pub(crate) method: String,
     /// The route.
@@ -123,6 +153,9 @@ pub(crate) async fn within<F: Future>(write: Arc<Write>, doing: F) -> F::Output 
 /// Adds the row of the request that this transaction is of, if it is of one.
 pub(crate) async fn note(conn: &mut Conn) -> Result<(), DbError> {
     let Ok(write) = REQUEST.try_with(Arc::clone) else { return Ok(()) };
+    if write.who.get().is_none() {
+        return Ok(());
+    }
     write.is_noted.store(true, Ordering::SeqCst);
     insert(conn, &write, "done").await
 }
@@ -181,14 +214,15 @@ async fn forget_before(db: &Db, before_us: i64) -> Result<(), DbError> {
 }
 
 async fn insert(conn: &mut Conn, write: &Write, result: &str) -> Result<(), DbError> {
+    let Some(who) = write.who.get() else { return Ok(()) };
     sqlx::query(
         "INSERT INTO audit_log (id, organization_id, actor, role, method, route, path, result, request_id, \
          created_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING",
     )
     .bind(write.id.to_string())
-    .bind(write.caller.organization().map(ToString::to_string))
-    .bind(write.caller.actor().to_owned())
-    .bind(write.caller.role().as_str())
+    .bind(who.organization.as_ref().map(ToString::to_string))
+    .bind(who.actor.clone())
+    .bind(who.role)
     .bind(write.method)
     .bind(write.route)
     .bind(write.path.clone())
@@ -222,12 +256,11 @@ fn entry(row: &AnyRow) -> Result<AuditEntry, DomainError> {
     let id: String = row.try_get("id")?;
     let stored = || DomainError::Stored { what: "audit entry", id: id.clone() };
     let organization: Option<String> = row.try_get("organization_id")?;
-    let role: String = row.try_get("role")?;
     Ok(AuditEntry {
         id: id.parse().map_err(|_| stored())?,
         organization_id: organization.map(|o| o.parse()).transpose().map_err(|_| stored())?,
         actor: row.try_get("actor")?,
-        role: role.parse().map_err(|_| stored())?,
+        role: row.try_get("role")?,
         method: row.try_get("method")?,
         route: row.try_get("route")?,
         path: row.try_get("path")?,

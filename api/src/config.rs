@@ -11,8 +11,10 @@ use serde::Deserialize;
 use service::config::{self, ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
 
 mod agents;
+mod devices;
 
 pub use agents::{AgentsConfig, AgentsSettings};
+pub use devices::{DevicesConfig, DevicesSettings};
 
 use crate::{
     db::{DatabaseLocation, URL_VARIABLE},
@@ -62,6 +64,8 @@ pub struct Config {
     pub audit_log_retention: Option<DurationText>,
     /// How agents are reached.
     pub agents: AgentsConfig,
+    /// What the units' identities are made with.
+    pub devices: DevicesConfig,
 }
 
 impl Default for Config {
@@ -83,6 +87,7 @@ impl Default for Config {
             requests_per_second_max: 100,
             audit_log_retention: None,
             agents: AgentsConfig::default(),
+            devices: DevicesConfig::default(),
         }
     }
 }
@@ -118,6 +123,8 @@ pub struct Settings {
     pub audit_log_retention: Option<Duration>,
     /// How agents are reached.
     pub agents: AgentsSettings,
+    /// What the units' identities are made with.
+    pub devices: DevicesSettings,
 }
 
 /// Loads `file` (or defaults) and `ROADLAKE_API__…`, and checks it.
@@ -175,6 +182,7 @@ impl Settings {
             faults.check(key, location.checked(password.as_ref()))
         });
         let agents = config.agents.check(&mut faults);
+        let devices = config.devices.check(&mut faults);
         let registration = if config.auto_register { Registration::Automatic } else { Registration::Manual };
         let lake = match LakeSettings::check(config.lake, &config.s3) {
             Ok(lake) => Some(lake),
@@ -198,6 +206,7 @@ impl Settings {
             requests_per_second_max: config.requests_per_second_max,
             audit_log_retention: config.audit_log_retention.map(|kept| kept.0),
             agents,
+            devices,
         });
         faults.finish(settings)
     }

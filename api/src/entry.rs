@@ -3,10 +3,13 @@
 //!
 //! Without `api_key_file` the server is on loopback alone and whoever has no key is its owner.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+};
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State},
+    extract::{ConnectInfo, FromRequestParts, MatchedPath, RawPathParams, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -18,11 +21,12 @@ use uuid::Uuid;
 use crate::{
     agents::{campaigns, commands},
     app::App,
-    audit::{self, Write},
+    audit::{self, Who, Write},
     billing::{invoicing, tariffs},
     bookings,
     caller::Caller,
     db::Conn,
+    devices::{self, certificates},
     error::ApiError,
     fault::DomainError,
     ids::{AuditId, OrganizationId},
@@ -67,20 +71,25 @@ async fn admitted(
     request: Request,
     (request_id, next): (&str, Next),
 ) -> Result<Response, ApiError> {
-    let caller = authenticated(app, request.headers()).await?;
+    let (mut parts, body) = request.into_parts();
+    let matched = MatchedPath::from_request_parts(&mut parts, &()).await.ok();
+    let rule = matched.as_ref().and_then(|m| permissions::rule_of(parts.method.as_str(), m.as_str()));
+    if let Some(rule) = rule.filter(|rule| rule.reach == Reach::Open) {
+        return opened(app, rule, Request::from_parts(parts, body), (request_id, next)).await;
+    }
+    let caller = authenticated(app, &parts.headers).await?;
     // Whoever needs no key is on this machine, and is not counted.
     if caller != Caller::local()
         && let Err(after_s) = app.rates().take(caller.actor(), app.monotonic_us())
     {
         return Err(ApiError::too_many(after_s));
     }
-    let (mut parts, body) = request.into_parts();
     parts.extensions.insert(caller.clone());
-    let Ok(matched) = MatchedPath::from_request_parts(&mut parts, &()).await else {
+    let Some(matched) = matched else {
         // No route: the fallback says so.
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
-    let Some(rule) = permissions::rule_of(parts.method.as_str(), matched.as_str()) else {
+    let Some(rule) = rule else {
         let (method, path) = (parts.method.as_str(), parts.uri.path());
         return Err(if permissions::knows(matched.as_str()) {
             ApiError::no_method(method, path)
@@ -88,18 +97,7 @@ async fn admitted(
             ApiError::denied(format!("{method} {path} has no rule in the table of permissions"))
         });
     };
-    let write = rule.writes().then(|| {
-        Arc::new(Write {
-            id: AuditId::new(app.now()),
-            caller: caller.clone(),
-            method: rule.method,
-            route: rule.route,
-            path: parts.uri.path().chars().take(AUDITED_PATH_MAX).collect(),
-            request_id: request_id.to_owned(),
-            at: app.now(),
-            is_noted: AtomicBool::new(false),
-        })
-    });
+    let write = rule.writes().then(|| write_of(app, rule, (parts.uri.path(), request_id)));
     let doing = async {
         match checked(app, (&caller, rule), &mut parts).await {
             Ok(()) => next.run(Request::from_parts(parts, body)).await,
@@ -107,11 +105,65 @@ async fn admitted(
         }
     };
     let Some(write) = write else { return Ok(doing.await) };
+    // Just made, so nobody was said before.
+    let _ = write.who.set(Who::caller(&caller));
+    Ok(audited(app, write, doing).await)
+}
+
+/// Runs what asks for no key. The address it comes from is what is counted; behind a proxy that is the proxy's.
+async fn opened(
+    app: &App,
+    rule: &'static Rule,
+    request: Request,
+    (request_id, next): (&str, Next),
+) -> Result<Response, ApiError> {
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    if let Err(after_s) = app.openly().take(&neighbourhood(address), app.monotonic_us()) {
+        return Err(ApiError::too_many_openly(after_s));
+    }
+    let write = rule.writes().then(|| write_of(app, rule, (request.uri().path(), request_id)));
+    let doing = next.run(request);
+    Ok(match write {
+        Some(write) => audited(app, write, doing).await,
+        None => doing.await,
+    })
+}
+
+/// Who is counted as one: an address, or of IPv6 the network that one customer has (RFC 6177).
+fn neighbourhood(address: Option<IpAddr>) -> String {
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Some(address) => address.to_string(),
+        None => String::new(),
+    }
+}
+
+fn write_of(app: &App, rule: &Rule, (path, request_id): (&str, &str)) -> Arc<Write> {
+    Arc::new(Write {
+        id: AuditId::new(app.now()),
+        who: OnceLock::new(),
+        method: rule.method,
+        route: rule.route,
+        path: path.chars().take(AUDITED_PATH_MAX).collect(),
+        request_id: request_id.to_owned(),
+        at: app.now(),
+        is_noted: AtomicBool::new(false),
+    })
+}
+
+/// Runs a write, whose transactions carry its row, and tells what they do not.
+async fn audited(app: &App, write: Arc<Write>, doing: impl Future<Output = Response>) -> Response {
     let response = audit::within(Arc::clone(&write), doing).await;
-    if let Some(result) = result_of(&write, &response) {
+    // Who has proven nothing fills no log.
+    if write.who.get().is_some()
+        && let Some(result) = result_of(&write, &response)
+    {
         audit::close(app.db(), &write, &result).await;
     }
-    Ok(response)
+    response
 }
 
 /// What is left to be told of a write; nothing where its own transaction has told it.
@@ -238,6 +290,8 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::CampaignSet => "campaign set",
         Thing::CampaignDeployment => "campaign deployment",
         Thing::Command => "command",
+        Thing::Device => "device",
+        Thing::Certificate => "certificate",
     }
 }
 
@@ -300,6 +354,14 @@ async fn is_own(
             }
             Err(_) => None,
         },
+        Thing::Device => match id.parse() {
+            Ok(id) => devices::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Certificate => match id.parse() {
+            Ok(id) => certificates::organization_of(conn, &id).await?,
+            Err(_) => None,
+        },
     };
     Ok(of.as_ref() == Some(own))
 }
@@ -324,6 +386,15 @@ mod tests {
         for other in ["", "secre", "secret ", "Secret"] {
             assert!(!is_equal(other, "secret"), "{other:?}");
         }
+    }
+
+    #[test]
+    fn who_has_a_network_is_counted_as_one() {
+        let of = |text: &str| neighbourhood(Some(text.parse().unwrap()));
+        assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2:ffff::1"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 
     #[test]

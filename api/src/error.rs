@@ -109,6 +109,26 @@ impl ApiError {
         error
     }
 
+    /// An address that asks too often where no key is asked for.
+    pub(crate) fn too_many_openly(retry_after_s: i64) -> Self {
+        let detail =
+            format!("too many requests without a key come from this address; go on in {retry_after_s} s");
+        let mut error = Self::of(StatusCode::TOO_MANY_REQUESTS, "too-many", detail, Vec::new());
+        error.0.retry_after_s = Some(retry_after_s);
+        error
+    }
+
+    /// What there is nothing of on this server.
+    pub(crate) fn not_here(detail: &str) -> Self {
+        Self::of(StatusCode::NOT_FOUND, "not-found", detail, Vec::new())
+    }
+
+    /// A body over the limit of a route that asks for no key.
+    pub(crate) fn too_large_openly(bytes_max: usize) -> Self {
+        let detail = format!("the body is over {bytes_max} bytes, more than this route takes");
+        Self::of(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail, Vec::new())
+    }
+
     /// A request that took too long.
     pub(crate) fn timeout(seconds: u64) -> Self {
         let detail = format!("no answer within {seconds} s (request_timeout); ask for less or again");
@@ -139,6 +159,7 @@ impl From<DomainError> for ApiError {
             Kind::Conflict => (StatusCode::CONFLICT, "conflict"),
             Kind::Stale => (StatusCode::PRECONDITION_FAILED, "stale"),
             Kind::Denied => (StatusCode::FORBIDDEN, "denied"),
+            Kind::Unproven => (StatusCode::UNAUTHORIZED, "unproven"),
             Kind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Kind::Internal => {
                 tracing::error!(error = %chain(&error), "request failed");

@@ -31,6 +31,22 @@ impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
     }
 }
 
+/// Largest body where no key is asked for: a certificate request and what proves who sends it.
+const OPEN_BYTES_MAX: usize = 32 * 1024;
+
+/// A JSON body of somebody without a key: a small one.
+#[derive(Debug)]
+pub(crate) struct OpenJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for OpenJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let body = axum::body::to_bytes(request.into_body(), OPEN_BYTES_MAX).await;
+        read_json(&body.map_err(|_| ApiError::too_large_openly(OPEN_BYTES_MAX))?).map(Self)
+    }
+}
+
 /// A JSON body under an `Idempotency-Key`.
 #[derive(Debug)]
 pub(crate) struct KeyedBody {

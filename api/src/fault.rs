@@ -19,6 +19,8 @@ pub enum Kind {
     Stale,
     /// The caller may not.
     Denied,
+    /// The caller has not proven who they are.
+    Unproven,
     /// Later it may work.
     Busy,
     /// Our fault.
@@ -59,6 +61,9 @@ pub enum DomainError {
     /// New bookings are refused until something is paid.
     #[error("{0}")]
     Suspended(String),
+    /// What should prove who asks does not.
+    #[error("{0}")]
+    Unproven(&'static str),
     /// Too much is asked at once.
     #[error("{0}; repeat it in a moment")]
     Busy(&'static str),
@@ -91,6 +96,9 @@ pub enum DomainError {
     /// A key could not be made or hashed.
     #[error("no randomness, memory or thread for an API key")]
     Key,
+    /// The authority could not sign.
+    #[error("no signature by the certificate authority")]
+    Signing,
     /// A figure that does not fit.
     #[error("rating failed")]
     Rating(#[from] crate::billing::RatingError),
@@ -103,11 +111,12 @@ impl DomainError {
             Self::Invalid { .. } => Kind::Invalid,
             Self::NotFound { .. } => Kind::NotFound,
             Self::Conflict(_) | Self::Suspended(_) => Kind::Conflict,
+            Self::Unproven(_) => Kind::Unproven,
             Self::Busy(_) => Kind::Busy,
             Self::Stale { .. } => Kind::Stale,
             Self::Db(e) => e.kind(),
             Self::Lake(e) => e.kind.as_kind(),
-            Self::Stored { .. } | Self::Key | Self::Rating(_) => Kind::Internal,
+            Self::Stored { .. } | Self::Key | Self::Signing | Self::Rating(_) => Kind::Internal,
         }
     }
 

@@ -188,6 +188,14 @@ prefixed_id!(
     /// A command to a vehicle.
     CommandId, "command", "cmd_"
 );
+prefixed_id!(
+    /// A vehicle's compute unit.
+    DeviceId, "device", "dev_"
+);
+prefixed_id!(
+    /// A client certificate of such a unit.
+    CertificateId, "certificate", "crt_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@
 //! Main path: [`trips::follow`] projects each version of the lake's `trips` table in one database
 //! transaction with its events, mileage and invoice lines, exactly once; `billing/rating.rs` makes
 //! the amounts; `billing/evidence.rs` proves a line again from the lake; `bookings/saga.rs` takes the
-//! steps of a booking; `vehicles/geofences/watcher.rs` sees who comes and goes; `webhooks/deliver.rs`
+//! steps of a booking; `vehicles/geofences/watcher.rs` sees who comes and goes; `devices/enrol.rs` gives units their certificates; `webhooks/deliver.rs`
 //! tells other programs what happened. Requests: [`serve`] routes them, `manners.rs` limits their
 //! time, `entry.rs` says who asks and whether they may (by
 //! `permissions.rs`), `extract.rs` reads them, a domain's `http.rs` answers, `error.rs` makes
@@ -18,18 +18,20 @@
 //! Bounds: one writing connection and four reading ones (callers *block* up to 10 s, then 503);
 //! bodies 1 MiB; answers 30 s; pages 200 items; SQL answers 10,000 rows; the follower takes 64
 //! versions at a time; 2 keys are hashed at once and 4096 remembered; a key sends 100 requests a
-//! second (`requests_per_second_max`, *shed* with 429).
+//! second (`requests_per_second_max`, *shed* with 429), an address without one 20.
 
 pub mod agents;
 mod app;
 mod audit;
 pub mod billing;
 pub mod bookings;
+pub mod ca_cli;
 pub mod caller;
 pub mod config;
 mod console;
 pub mod db;
 pub mod demo;
+pub mod devices;
 mod entry;
 pub mod error;
 pub mod events;

@@ -1,10 +1,12 @@
-//! `api`: REST and the console over the lake of another process.
+//! `api`: REST and the console over the lake of another process; `api ca init` makes a certificate authority.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use api::ca_cli;
 use clap::Parser;
 use service::{Tasks, clock::SystemClock, exit, logs, metrics};
+use wire::time::Timestamp;
 
 /// How long tasks may take to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
@@ -16,11 +18,29 @@ struct Arguments {
     /// Configuration file; see configs/api.toml.
     #[arg(long)]
     config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What it does instead of serving.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// The certificate authority of the vehicles' units
+    Ca(ca_cli::CaArgs),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::Ca(args)) = &arguments.command {
+        return match ca_cli::run(args, Timestamp(SystemClock::shared().now_us())) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("api: {}", logs::chain(&error));
+                ExitCode::from(exit::FAILURE)
+            }
+        };
+    }
     logs::init(logs::DEFAULT_FILTER, logs::LogFormat::Text);
     metrics::install();
     let settings = match api::config::load(arguments.config.as_deref()) {

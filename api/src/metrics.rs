@@ -53,6 +53,33 @@ pub(crate) fn agents_told(channel: &'static str) {
     counter!("roadlake_api_agents_told_total", "channel" => channel).increment(1);
 }
 
+/// A certificate was issued to a unit: by `enrolment`, `renewal` or `operator`.
+pub(crate) fn certificate_issued(issued_by: &'static str) {
+    counter!("roadlake_api_certificates_issued_total", "issued_by" => issued_by).increment(1);
+}
+
+/// A unit was refused a certificate: `unproven`, for its `request`, or as things `state`.
+pub(crate) fn certificate_refused(reason: &'static str) {
+    counter!("roadlake_api_certificates_refused_total", "reason" => reason).increment(1);
+}
+
+/// A certificate was revoked.
+pub(crate) fn certificate_revoked(reason: &'static str) {
+    counter!("roadlake_api_certificates_revoked_total", "reason" => reason).increment(1);
+}
+
+/// How many certificates should have been renewed by now and have none after them; until when the list of revoked ones is good.
+#[allow(clippy::cast_precision_loss, reason = "a gauge is a double")]
+pub(crate) fn certificates_kept(expiring_count: i64, next_update_seconds: f64) {
+    gauge!("roadlake_api_certificates_expiring_count").set(expiring_count as f64);
+    gauge!("roadlake_api_revocation_list_next_update_seconds").set(next_update_seconds);
+}
+
+/// A file for brokers or ingest could not be written; it will be tried again.
+pub(crate) fn device_files_failed() {
+    counter!("roadlake_api_device_files_failures_total").increment(1);
+}
+
 /// A webhook was attempted: `delivered`, `pending` when it will be again, or `failed`.
 pub(crate) fn webhook_attempted(outcome: &'static str) {
     counter!("roadlake_api_webhook_attempts_total", "outcome" => outcome).increment(1);

@@ -6,13 +6,14 @@
 //!
 //! *Not* made of events, so never touched: people and keys (the log has no names and no secrets), payments and
 //! refunds (nor what names a card), the entries of the ledger (a log of their own: balances are checked against it),
-//! what billing has rated, notifications, the audit log.
+//! what billing has rated, notifications, the audit log, tokens of enrolment and lists of revoked certificates.
 
 use std::{fmt, str::FromStr};
 
 use crate::{
     agents, billing, bookings,
     db::{Conn, Db},
+    devices,
     events::{self, Event},
     fault::DomainError,
     trips, users,
@@ -46,11 +47,13 @@ pub enum Projection {
     Campaigns,
     /// `commands`.
     Commands,
+    /// `devices` and `certificates`.
+    Devices,
 }
 
 impl Projection {
     /// Each, those first that others are made with.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Organizations,
         Self::Vehicles,
         Self::Geofences,
@@ -63,6 +66,7 @@ impl Projection {
         Self::Dunning,
         Self::Campaigns,
         Self::Commands,
+        Self::Devices,
     ];
 
     /// As it is asked for.
@@ -80,6 +84,7 @@ impl Projection {
             Self::Dunning => "dunning",
             Self::Campaigns => "campaigns",
             Self::Commands => "commands",
+            Self::Devices => "devices",
         }
     }
 
@@ -97,6 +102,7 @@ impl Projection {
             Self::Dunning => billing::dunning::clear(conn).await,
             Self::Campaigns => agents::rebuild::clear_campaigns(conn).await,
             Self::Commands => agents::rebuild::clear_commands(conn).await,
+            Self::Devices => devices::rebuild::clear(conn).await,
         }
     }
 
@@ -115,6 +121,7 @@ impl Projection {
             Self::Dunning => billing::dunning::replay(conn, event).await,
             Self::Campaigns => agents::rebuild::replay_campaigns(conn, event).await,
             Self::Commands => agents::rebuild::replay_commands(conn, event).await,
+            Self::Devices => devices::rebuild::replay(conn, event).await,
         }
     }
 

@@ -32,6 +32,7 @@ use crate::{
     config::Settings,
     console,
     db::{Db, DbError},
+    devices::{self, keeper::Keeper},
     entry,
     error::ApiError,
     fault::DomainError,
@@ -55,6 +56,9 @@ use crate::{
 
 /// Secrets that may be tried for one key; a burst is twice as many.
 const ATTEMPTS_PER_SECOND_MAX: u32 = 20;
+
+/// Requests that one address may send where no key is asked for; a burst is twice as many.
+const OPENLY_PER_SECOND_MAX: u32 = 20;
 
 /// Messages of agents that wait to be noted.
 const HEARD_QUEUE_LEN: usize = 1_000;
@@ -220,6 +224,13 @@ pub async fn start(
         });
     }
 
+    let keeper = Keeper::new(db.clone(), Arc::clone(&clock), settings.devices.clone());
+    let ticks = Ticks::every(interval, tasks.stop_token());
+    tasks.spawn("api devices", async move {
+        keeper.run(ticks).await;
+        Ok(())
+    });
+
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -231,11 +242,13 @@ pub async fn start(
         key_uses,
         rates,
         attempts: Rates::new(ATTEMPTS_PER_SECOND_MAX),
+        openly: Rates::new(OPENLY_PER_SECOND_MAX),
         gateway,
     });
     let stop = tasks.stop_token();
     tasks.spawn("api http", async move {
-        axum::serve(listener, router(app)).with_graceful_shutdown(stop.cancelled_owned()).await?;
+        let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
         Ok(())
     });
     tracing::info!(%addr, "api listens");
@@ -279,6 +292,7 @@ fn described_routes() -> OpenApiRouter<App> {
         .merge(audit::routes())
         .merge(vehicles::http::routes())
         .merge(agents::http::routes())
+        .merge(devices::http::routes())
         .merge(trips::http::routes())
         .merge(billing::http::routes())
         .merge(bookings::http::routes())

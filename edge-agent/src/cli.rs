@@ -3,8 +3,15 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    campaign_cli::CampaignArgs, check_cli::CheckArgs, command_cli::CommandArgs, decode_cli::DecodeArgs,
-    ecu_cli::EcuArgs, play_cli::PlayArgs, run_cli::RunArgs, top_cli::TopArgs,
+    campaign_cli::CampaignArgs,
+    check_cli::CheckArgs,
+    command_cli::CommandArgs,
+    decode_cli::DecodeArgs,
+    ecu_cli::EcuArgs,
+    enrol_cli::{EnrolArgs, RenewArgs},
+    play_cli::PlayArgs,
+    run_cli::RunArgs,
+    top_cli::TopArgs,
 };
 
 /// Everything on the vehicle: reads the buses, decodes, collects, spools and sends.
@@ -33,6 +40,10 @@ pub enum Command {
     Run(RunArgs),
     /// Check configuration, files, certificates, clock, spool and broker, without running.
     Check(CheckArgs),
+    /// Get this unit's first certificate, by a token of the api's.
+    Enrol(EnrolArgs),
+    /// Renew this unit's certificate, when it is time.
+    Renew(RenewArgs),
     /// Show a running agent: signals, rates, spool and link.
     Top(TopArgs),
 }

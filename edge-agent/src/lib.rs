@@ -12,7 +12,8 @@
 //! around, for the simulator.
 //!
 //! Around it: [`config`], [`metrics`], [`mod@unit`] (loopback HTTP, systemd), and the command lines
-//! [`cli`], [`decode_cli`], [`campaign_cli`], [`play_cli`], [`run_cli`], [`check_cli`], [`top_cli`].
+//! [`cli`], [`decode_cli`], [`campaign_cli`], [`play_cli`], [`run_cli`], [`check_cli`], [`top_cli`], and
+//! [`enrol_cli`], by which [`enrol`] gets the unit its certificates.
 //!
 //! Bounds: one batch a lane in memory, the spool's caps in bytes and age, the uplink's window.
 //! When the spool is full a live bus is *shed* by priority and told as gaps; a replay or a
@@ -33,6 +34,8 @@ pub mod decode;
 pub mod decode_cli;
 pub mod ecu_cli;
 pub mod encode;
+pub mod enrol;
+pub mod enrol_cli;
 pub mod faults;
 pub mod frame;
 pub mod isotp;

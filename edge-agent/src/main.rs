@@ -6,7 +6,7 @@ use clap::Parser;
 use edge_agent::{
     campaign_cli, check_cli,
     cli::{Cli, Command},
-    command_cli, decode_cli, ecu_cli, play_cli, run_cli, top_cli,
+    command_cli, decode_cli, ecu_cli, enrol_cli, play_cli, run_cli, top_cli,
 };
 
 fn main() -> ExitCode {
@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Command::Play(args) => play_cli::main(&args),
         Command::Run(args) => run_cli::main(&args),
         Command::Check(args) => check_cli::main(&args),
+        Command::Enrol(args) => enrol_cli::enrol(&args),
+        Command::Renew(args) => enrol_cli::renew(&args),
         Command::Top(args) => top_cli::main(&args),
     }
 }

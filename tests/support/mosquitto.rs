@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use nix::{sys::signal::Signal, unistd::Pid};
+
 const CONFIG: &str = "mosquitto.conf";
 
 pub struct Mosquitto {
@@ -63,6 +65,12 @@ impl Mosquitto {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Has it read its certificates and lists of revoked ones again.
+    pub fn reload(&self) {
+        let id = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
+        nix::sys::signal::kill(id, Signal::SIGHUP).unwrap();
     }
 
     /// kill -9.

@@ -7,7 +7,7 @@
 //! The way of a sample: [`catalog`] says what a column id means, [`batch`] turns groups of
 //! samples into bytes and back, [`signature`] proves who made them, [`topics`] says where they
 //! go, [`ack`] says when the vehicle may forget them. [`command`] is what a vehicle is asked to
-//! do, [`campaigns`] is how a signed campaign set travels. [`readings`] names which VSS signals
+//! do, [`campaigns`] is how a signed campaign set travels, [`renewal`] what it signs to renew its certificate. [`readings`] names which VSS signals
 //! make a row of the `readings` table; [`last_state`] is the newest of them for a live map.
 //!
 //! Bounds: see the constants of [`batch`]; a decoder never allocates more than a fixed multiple
@@ -24,6 +24,7 @@ mod fields;
 pub mod ids;
 pub mod last_state;
 pub mod readings;
+pub mod renewal;
 pub mod signature;
 pub mod time;
 pub mod topics;

@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Number, name and text of each, in order.
-const MIGRATIONS: [(i64, &str, &str); 13] = [
+const MIGRATIONS: [(i64, &str, &str); 14] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "access", include_str!("../../migrations/0002_access.sql")),
     (3, "notes", include_str!("../../migrations/0003_notes.sql")),
@@ -21,6 +21,7 @@ const MIGRATIONS: [(i64, &str, &str); 13] = [
     (11, "geofences", include_str!("../../migrations/0011_geofences.sql")),
     (12, "dunning", include_str!("../../migrations/0012_dunning.sql")),
     (13, "agents", include_str!("../../migrations/0013_agents.sql")),
+    (14, "devices", include_str!("../../migrations/0014_devices.sql")),
 ];
 
 /// The number of the newest.

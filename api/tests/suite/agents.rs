@@ -42,7 +42,7 @@ pub(super) fn reaching(mut config: Config, broker: &Broker, keys: &Path) -> Conf
     config.agents.broker = Some(broker.address.to_string());
     config.agents.campaigns_key_file = file("campaigns", CAMPAIGNS_SECRET);
     config.agents.commands_key_file = file("commands", COMMANDS_SECRET);
-    config
+    super::devices::signing(config, keys)
 }
 
 /// Such a server, asked as the operator.

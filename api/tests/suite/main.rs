@@ -22,7 +22,9 @@ mod sqlite {
     mod booking_money;
     mod booking_saga;
     mod bookings;
+    mod certificates;
     mod commands;
+    mod devices;
     mod dunning;
     mod follow;
     mod geofences;
@@ -48,7 +50,9 @@ mod postgres {
     mod booking_money;
     mod booking_saga;
     mod bookings;
+    mod certificates;
     mod commands;
+    mod devices;
     mod dunning;
     mod follow;
     mod geofences;

@@ -10,6 +10,7 @@ use super::{
     Server, agents,
     booking_saga::stopped,
     bookings::{Fleet, fleet_with, send, wish},
+    devices,
     follow::open,
     geofences::{fence, reading, square},
 };
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// What is made of events, each table after those it points at, with its key.
-const TABLES: [(&str, &str); 26] = [
+const TABLES: [(&str, &str); 28] = [
     ("organizations", "id"),
     ("vehicles", "id"),
     ("geofences", "id"),
@@ -48,6 +49,8 @@ const TABLES: [(&str, &str); 26] = [
     ("campaign_deployments", "id"),
     ("campaign_targets", "deployment_id, vehicle_id"),
     ("commands", "id"),
+    ("devices", "id"),
+    ("certificates", "id"),
 ];
 
 /// Every value of every row, but for when the broker was given something: it is given all of it again.
@@ -148,6 +151,7 @@ async fn story() -> Fleet {
     );
     places(server).await;
     agents::story(server, &broker).await;
+    devices::story(server).await;
     fleet
 }
 
@@ -220,6 +224,10 @@ async fn every_row_that_events_make_is_made_anew_as_it_was() {
             "UPDATE campaign_sets SET text = '', version = 9",
             "DELETE FROM commands WHERE outcome IS NULL",
             "UPDATE commands SET outcome = NULL, reply = NULL, sequence = 1",
+            "DELETE FROM certificates WHERE revoked_us IS NULL",
+            "UPDATE certificates SET revoked_us = NULL, replaced_by_id = NULL, version = 9",
+            "DELETE FROM devices WHERE status = 'retired'",
+            "UPDATE devices SET name = 'x', status = 'new', vehicle_id = NULL, signing_public_key = NULL",
             "UPDATE dunning_cases SET status = 'ended', next_us = 1, data = '{}'",
         ],
     )

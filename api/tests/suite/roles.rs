@@ -8,7 +8,7 @@ use wire::time::Timestamp;
 use super::{
     Server,
     access::{OPERATOR, key_of, locked},
-    agents,
+    agents, devices,
     geofences::square,
 };
 use crate::{
@@ -140,6 +140,7 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
     let hook = text(&server.by(&key, "POST /v1/webhook-endpoints", Some(&hook)).await.json()["id"]);
     let (set, deployment, command) = agents::of_tenant(server, (&key, &vehicle)).await;
     agents::online(server, broker, &vehicle).await;
+    let (device, certificate) = devices::of_tenant(server, (&key, &vehicle)).await;
     let own_keys = server.by(&key, "GET /v1/api-keys", None).await.json();
     let ids = BTreeMap::from([
         ("organizations", organization),
@@ -153,6 +154,8 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
         ("campaign-sets", set),
         ("campaign-deployments", deployment),
         ("commands", command),
+        ("devices", device),
+        ("certificates", certificate),
         ("webhook-endpoints", hook),
         ("api-keys", text(&own_keys["data"][0]["id"])),
     ]);
@@ -204,7 +207,8 @@ async fn an_organization_sees_its_own_on_every_get_and_nothing_of_another() {
             continue;
         }
         let own = match route {
-            "/v1/openapi.json" => continue,
+            // Nobody's in particular.
+            "/v1/openapi.json" | "/v1/certificate-authority" => continue,
             "/v1/tracking" => {
                 read_until(server.handle.addr, what, &bolt.key, |text| text.contains("\"car-bolt\"")).await
             }
@@ -262,6 +266,13 @@ async fn an_organization_changes_nothing_of_another() {
         (
             format!("POST /v1/webhook-endpoints/{}/rotate-secret", acme.ids["webhook-endpoints"]),
             Value::Null,
+            404,
+        ),
+        (format!("PATCH /v1/devices/{}", acme.ids["devices"]), json!({ "name": "mine" }), 404),
+        (format!("POST /v1/devices/{}/retire", acme.ids["devices"]), Value::Null, 404),
+        (
+            format!("POST /v1/certificates/{}/revoke", acme.ids["certificates"]),
+            json!({ "reason": "unspecified" }),
             404,
         ),
         (format!("DELETE /v1/api-keys/{}", acme.ids["api-keys"]), Value::Null, 404),

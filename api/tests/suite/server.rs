@@ -2,7 +2,11 @@
 
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-use api::{Handle, Settings, config::Config, db::DatabaseLocation};
+use api::{
+    Handle, Settings,
+    config::{Config, DevicesConfig},
+    db::DatabaseLocation,
+};
 use serde_json::{Value, json};
 use service::{
     Tasks,
@@ -28,6 +32,10 @@ pub(crate) struct ServerOn<E> {
     pub(crate) place: Place,
     /// Sent with every request that names no other.
     pub(crate) key: Option<String>,
+    /// With what it signs, for another process of it; none where it does not.
+    pub(crate) devices: Option<DevicesConfig>,
+    /// The authority's files, where they are the server's own.
+    pub(crate) files: Option<tempfile::TempDir>,
     engine: PhantomData<E>,
 }
 
@@ -55,12 +63,14 @@ impl<E: Engine> ServerOn<E> {
 
     /// On a database that is there, maybe another server's too.
     pub(crate) async fn start_at(place: Place, change: impl FnOnce(Config) -> Config) -> Self {
-        let settings = settings(change(config(&place.location)));
+        let config = change(config(&place.location));
+        let devices = config.devices.ca_cert_file.is_some().then(|| config.devices.clone());
+        let settings = settings(config);
         let lake = Arc::new(FakeLake::default());
         let clock = ManualClock::at(Timestamp::parse(NOW).unwrap().0);
         let tasks = Tasks::new();
         let handle = api::start(settings, &tasks, clock.clone(), lake.clone()).await.unwrap();
-        Self { handle, lake, clock, tasks, place, key: None, engine: PhantomData }
+        Self { handle, lake, clock, tasks, place, key: None, devices, files: None, engine: PhantomData }
     }
 
     pub(crate) async fn send(&self, what: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {

@@ -19,6 +19,10 @@ pub(crate) struct CertificateFacts {
     pub(crate) issuer: Vec<u8>,
     /// The subject's name as DER.
     pub(crate) subject: Vec<u8>,
+    /// The serial number's bytes.
+    pub(crate) serial: Vec<u8>,
+    /// The key as DER (`SubjectPublicKeyInfo`).
+    pub(crate) public_key: Vec<u8>,
 }
 
 /// Reads the facts of a DER certificate; `None` when it is none.
@@ -33,6 +37,8 @@ pub(crate) fn facts(der: &[u8]) -> Option<CertificateFacts> {
         common_name: common_name.map(str::to_owned),
         issuer: certificate.issuer().as_raw().to_vec(),
         subject: certificate.subject().as_raw().to_vec(),
+        serial: certificate.raw_serial().to_vec(),
+        public_key: certificate.public_key().raw.to_vec(),
     })
 }
 
