@@ -61,7 +61,7 @@ struct Remembered {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let clock = SystemClock::shared();
     let remembered = remember(&arguments.data, &clock)?;
-    keys::make(&arguments.data)?;
+    keys::make(&arguments.data, Timestamp(clock.now_us()))?;
     let tasks = Tasks::new();
     let stack = Stack::start(configuration(&arguments), &tasks, clock.clone()).await?;
     let broker = stack.ingest.broker_address().context("the demo needs the embedded broker")?;
@@ -142,6 +142,8 @@ fn configuration(arguments: &Arguments) -> Loaded<Config> {
     config.api.listen.clone_from(&arguments.listen);
     config.api.agents.campaigns_key_file = Some(keys::campaigns(&arguments.data));
     config.api.agents.commands_key_file = Some(keys::commands(&arguments.data));
+    config.api.devices.ca_cert_file = Some(keys::authority_cert(&arguments.data));
+    config.api.devices.ca_key_file = Some(keys::authority_key(&arguments.data));
     config.analytics.postgres.listen.clone_from(&arguments.postgres_listen);
     // At sixty times the speed, a quarter of an hour without data is a quarter of a minute.
     let silence = Duration::from_secs_f64((900.0 / arguments.speed.max(1.0)).max(5.0));

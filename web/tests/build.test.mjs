@@ -26,12 +26,12 @@ function firstLoad() {
 
 describe('the build', () => {
   it('is there: scripts/build-web makes it', () => expect(existsSync(join(DIST, 'index.html'))).toBe(true));
-  it('asks little of a first visit: the map library, the editor and the pages of campaigns and units come when they are needed', () => {
+  it('asks little of a first visit: the map library, the editor and the pages of campaigns, devices and units come when they are needed', () => {
     const files = [...firstLoad()];
     expect(files.some((name) => name.endsWith('.js'))).toBe(true);
     const bytes = gzip(join(DIST, 'index.html')) + files.reduce((sum, name) => sum + gzip(join(DIST, name)), 0);
     expect(bytes).toBeLessThan(FIRST_LOAD_BYTES_MAX);
-    for (const name of files) expect(name).not.toMatch(/maplibre|editor|Area|Unit/);
+    for (const name of files) expect(name).not.toMatch(/maplibre|editor|Area|Unit|Devices/);
   });
   it('keeps the editor in a chunk of its own', () => {
     const editor = readdirSync(join(DIST, 'assets')).filter((name) => /^editor-.*\.js$/.test(name));

@@ -99,6 +99,14 @@ describe('a list in pages', () => {
     await list.renew();
     expect([list.items, list.cursor]).toEqual([[], null]);
   });
+  it('whose rows change places has each of them once', async () => {
+    const list = new Paged<{ id: string }>();
+    let first = page(['a', 'b', 'c'], 'after-c');
+    await list.refresh(() => Promise.resolve(first));
+    first = page(['c', 'a', 'b'], 'after-b');
+    await list.renew('change places');
+    expect([list.items.map(({ id }) => id), list.cursor]).toEqual([['c', 'a', 'b'], 'after-b']);
+  });
   it('keeps what it shows where renewing fails, and where the filter changes meanwhile', async () => {
     const list = new Paged<{ id: string }>();
     const late = held<Page<{ id: string }>>();

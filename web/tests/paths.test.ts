@@ -23,6 +23,7 @@ describe('addresses', () => {
     expect(parse(paths.billing('dunning'))).toEqual({ page: 'billing', part: 'dunning' });
     expect(parse(paths.admin())).toEqual({ page: 'admin', part: 'organizations' });
     expect(parse(paths.admin('webhooks'))).toEqual({ page: 'admin', part: 'webhooks' });
+    expect(parse(new URL(paths.admin('devices', { device: 'dev_1' }), 'http://x').pathname)).toEqual({ page: 'admin', part: 'devices' });
     expect(parse(paths.admin('audit'))).toEqual({ page: 'admin', part: 'audit' });
     expect(parse(paths.reports('faults'))).toEqual({ page: 'reports', board: 'faults' });
     expect(new URL(paths.trips('a&b'), 'http://x').searchParams.get('vehicle')).toBe('a&b');

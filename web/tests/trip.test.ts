@@ -123,6 +123,13 @@ describe('signals', () => {
     expect(fromSignals({ ...answer, is_truncated: true })).toMatchObject({ isCut: true, signals: [{ id: 'Vehicle.A.CurrentGear' }] });
     expect(signalWord('Vehicle.Powertrain.Transmission.CurrentGear')).toBe('Transmission current gear');
   });
+  it('that a campaign took have its name beside them, and the unit of what they are of', () => {
+    expect(signalWord('Vehicle.Speed#fast')).toBe('Speed · fast');
+    expect(signalWord('Vehicle.Powertrain.CombustionEngine.EngineCoolant.Temperature#speed-by-minute.max')).toBe('Engine coolant temperature, highest · speed-by-minute');
+    expect(['min', 'mean', 'median'].map((of) => signalWord(`Vehicle.Speed#fast.${of}`))).toEqual(['Speed, lowest · fast', 'Speed, mean · fast', 'Speed, median · fast']);
+    expect(signalWord('Vehicle#fast')).toBe('Trigger · fast');
+    expect(signalsQuery(span)).toContain("ON c.signal = split_part(s.signal, '#', 1)");
+  });
 });
 
 describe('units of signals', () => {

@@ -2,11 +2,10 @@
 // deployment is a signed copy of it, on its way to vehicles.
 
 import { send } from './admin';
-import { api, call, type Fault, query, segment } from './api';
-import { all } from './bookings';
+import { call, type Fault, query, segment } from './api';
 import type { Tone } from './invoice';
 import type { ErrorPlace } from './sql';
-import type { Page, Vehicle } from './types';
+import type { Page } from './types';
 
 export interface CampaignSet {
   id: string;
@@ -79,10 +78,6 @@ interface Cut {
 
 const SETS = '/v1/campaign-sets';
 const DEPLOYMENTS = '/v1/campaign-deployments';
-const PAGE_MAX = 200;
-/** Most vehicles of a deployment, and one page more to know that there are more. */
-const VEHICLES_MAX = 10_000;
-const PAGES_MAX = VEHICLES_MAX / PAGE_MAX + 1;
 
 export const campaigns = {
   setsPath: SETS,
@@ -98,8 +93,6 @@ export const campaigns = {
     (await call<{ data: CheckItem[] }>(`${campaigns.pathOf(id)}/check`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(vehiclesOf(choice)), signal })).data,
   deployments: (filter: Cut & { campaign_set_id?: string }, signal?: AbortSignal) => call<Page<Deployment>>(`${DEPLOYMENTS}${query({ ...filter })}`, { signal }),
   deployment: (id: string, signal?: AbortSignal) => call<Deployment>(`${DEPLOYMENTS}/${segment(id)}`, { signal }),
-  /** Whom a set can be for. */
-  vehicles: (signal?: AbortSignal) => all<Vehicle>((cursor) => api.vehicles({ limit: PAGE_MAX, cursor }, signal), PAGES_MAX),
   /** A vehicle is once in a deployment: its id is the item's. */
   targets: async (id: string, filter: Cut & { uptake?: string }, signal?: AbortSignal): Promise<Page<Target & { id: string }>> => {
     const { data, next_cursor } = await call<Page<Target>>(`${DEPLOYMENTS}/${segment(id)}/vehicles${query({ ...filter })}`, { signal });

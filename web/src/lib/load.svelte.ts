@@ -75,8 +75,11 @@ export class Paged<T extends { id: string }> {
     if ((await this.more.run((signal) => read(signal, after))) && this.more.value) this.#take(this.more.value);
   }
 
-  /** Read the first page once more, in place of what is shown of it. A failure changes nothing: what is shown stays. */
-  async renew(): Promise<void> {
+  /**
+   * Read the first page once more, in place of what is shown of it. A failure changes nothing: what is shown stays.
+   * Where rows change places, those after the first page may be in it by now: it is shown alone.
+   */
+  async renew(rows: 'stay' | 'change places' = 'stay'): Promise<void> {
     const read = this.#read;
     if (!read || this.first.busy || this.more.busy || this.#again.busy || !this.first.value) return;
     if (!(await this.#again.run((signal) => read(signal))) || !this.#again.value) return;
@@ -84,7 +87,7 @@ export class Paged<T extends { id: string }> {
     const last = this.items.findIndex(({ id }) => id === data.at(-1)?.id);
     const after = last < 0 ? [] : this.items.slice(last + 1);
     // What was read after the first page stays, unless the list is another one now.
-    const isWhole = after.length === 0 || !next_cursor;
+    const isWhole = rows === 'change places' || after.length === 0 || !next_cursor;
     this.items = isWhole ? data : [...data, ...after];
     if (isWhole) this.cursor = next_cursor ?? null;
   }

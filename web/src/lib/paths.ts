@@ -2,13 +2,16 @@
 
 type Query = Record<string, string | null | undefined>;
 
-export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql', bookings: 'bookings', campaigns: 'campaigns', deployments: 'campaign-deployments', billing: 'billing', admin: 'admin' } as const;
+export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql', bookings: 'bookings', campaigns: 'campaigns', deployments: 'campaign-deployments', maintenance: 'maintenance', billing: 'billing', admin: 'admin' } as const;
 
 /** What billing has beside invoices. */
 export const BILLING_PARTS = ['wallets', 'payments', 'tariffs', 'dunning'] as const;
 export type BillingPart = (typeof BILLING_PARTS)[number];
-export const ADMIN_PARTS = ['organizations', 'people', 'keys', 'webhooks', 'audit'] as const;
+export const ADMIN_PARTS = ['organizations', 'people', 'keys', 'devices', 'webhooks', 'audit'] as const;
 export type AdminPart = (typeof ADMIN_PARTS)[number];
+/** The first of them is the area's own address. */
+export const MAINTENANCE_PARTS = ['due', 'schedules', 'work-orders'] as const;
+export type MaintenancePart = (typeof MAINTENANCE_PARTS)[number];
 
 const NEW = 'new';
 
@@ -34,8 +37,9 @@ export const paths = {
   campaign: (id: string) => made([PAGES.campaigns, id]),
   newCampaign: () => made([PAGES.campaigns, NEW]),
   deployment: (id: string) => made([PAGES.deployments, id]),
+  maintenance: (part?: MaintenancePart, query?: { vehicle?: string; schedule?: string; order?: string }) => made(part && part !== 'due' ? [PAGES.maintenance, part] : [PAGES.maintenance], query),
   billing: (part: BillingPart, query?: { wallet?: string; of?: string }) => made([PAGES.billing, part], query),
-  admin: (part?: AdminPart) => made(part ? [PAGES.admin, part] : [PAGES.admin]),
+  admin: (part?: AdminPart, query?: { device?: string; vehicle?: string }) => made(part ? [PAGES.admin, part] : [PAGES.admin], query),
   docs: () => '/docs',
 };
 
@@ -55,6 +59,7 @@ export type Route =
   | { page: 'campaign'; id: string }
   | { page: 'newCampaign' }
   | { page: 'deployment'; id: string }
+  | { page: 'maintenance'; part: MaintenancePart }
   | { page: 'billing'; part: BillingPart }
   | { page: 'admin'; part: AdminPart }
   | { page: 'missing'; path: string };
@@ -78,6 +83,8 @@ export function parse(path: string): Route {
     if (first === PAGES.bookings) return second === NEW ? { page: 'book' } : second ? { page: 'booking', id: second } : { page: 'bookings' };
     if (first === PAGES.campaigns) return second === NEW ? { page: 'newCampaign' } : second ? { page: 'campaign', id: second } : { page: 'campaigns' };
     if (first === PAGES.deployments && second) return { page: 'deployment', id: second };
+    const maintenance = second === undefined ? MAINTENANCE_PARTS[0] : MAINTENANCE_PARTS.find((part) => part === second);
+    if (first === PAGES.maintenance && maintenance) return { page: 'maintenance', part: maintenance };
     const billing = BILLING_PARTS.find((part) => part === second);
     if (first === PAGES.billing && billing) return { page: 'billing', part: billing };
     const admin = second === undefined ? ADMIN_PARTS[0] : ADMIN_PARTS.find((part) => part === second);

@@ -58,9 +58,10 @@ export function readingsQuery(span: Span): string {
   return `SELECT time_bucket(INTERVAL '${step} seconds', ts) AS step, max(ts) AS last_ts,\n       ${columns.join(',\n       ')}\nFROM readings\nWHERE ${where(span)}\nGROUP BY step\nORDER BY step`;
 }
 
+/** What a campaign takes of a signal is in its unit, under a name of its own: the catalogue has the name before the `#`. */
 export function signalsQuery(span: Span): string {
   const step = stepSeconds(span.toMs - span.fromMs, span.steps);
-  return `SELECT s.signal, s.step, s.value, c.unit\nFROM (SELECT signal, time_bucket(INTERVAL '${step} seconds', ts) AS step, last_value(value ORDER BY ts) AS value\n      FROM signals\n      WHERE ${where(span).replaceAll('\n', '\n      ')}\n        AND value IS NOT NULL\n      GROUP BY signal, step) AS s\nLEFT JOIN signal_catalogue AS c ON c.signal = s.signal\nORDER BY s.signal, s.step`;
+  return `SELECT s.signal, s.step, s.value, c.unit\nFROM (SELECT signal, time_bucket(INTERVAL '${step} seconds', ts) AS step, last_value(value ORDER BY ts) AS value\n      FROM signals\n      WHERE ${where(span).replaceAll('\n', '\n      ')}\n        AND value IS NOT NULL\n      GROUP BY signal, step) AS s\nLEFT JOIN signal_catalogue AS c ON c.signal = split_part(s.signal, '#', 1)\nORDER BY s.signal, s.step`;
 }
 
 /** The columns that hold anything, as signals. */
@@ -74,9 +75,24 @@ export function fromReadings(result: QueryResult): Signal[] {
   });
 }
 
-/** A VSS path by its last two parts: `Transmission CurrentGear` as `Transmission current gear`. */
-export function signalWord(path: string): string {
-  const parts = path.split('.').slice(-2).join(' ').replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();
+const AGGREGATES: Record<string, string> = { min: 'lowest', mean: 'mean', max: 'highest' };
+
+/**
+ * What a signal is called: `Vehicle.Powertrain.Transmission.CurrentGear` is `Transmission current gear`. What campaign
+ * `fast` took has it beside: `Vehicle.Speed#fast.mean` is `Speed, mean · fast`, and `Vehicle#fast` its trigger.
+ */
+export function signalWord(signal: string): string {
+  const [path = '', taken] = signal.split('#');
+  if (taken === undefined) return pathWord(path);
+  // A campaign's name has no point in it: what follows one is how an interval became a number.
+  const [campaign = '', aggregate] = taken.split('.');
+  const what = path === 'Vehicle' ? 'Trigger' : pathWord(path);
+  return `${what}${aggregate ? `, ${AGGREGATES[aggregate] ?? aggregate}` : ''} · ${campaign}`;
+}
+
+/** A VSS path by its last two parts below the vehicle. */
+function pathWord(path: string): string {
+  const parts = path.replace(/^Vehicle\./, '').split('.').slice(-2).join(' ').replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();
   return parts.charAt(0).toUpperCase() + parts.slice(1);
 }
 

@@ -1,8 +1,10 @@
-// The state of a vehicle in figures: the same words on the live map and on the vehicle's own page.
+// Vehicles as people choose them, and the state of one in figures: the same words on the live map and on its own page.
 
+import { api } from './api';
+import { all } from './bookings';
 import { kilometres, percent, quantity, rpm, speed } from './format';
 import { wordOf } from './signals';
-import type { FleetItem } from './types';
+import type { FleetItem, Vehicle } from './types';
 
 export type Fact = [label: string, value: string, hint?: string];
 
@@ -18,3 +20,16 @@ export function stateFacts(item: FleetItem): Fact[] {
 }
 
 export const odometer = (km: number | null | undefined): Fact => ['Odometer', kilometres(km)];
+
+const PAGE_MAX = 200;
+/** As many as a deployment of campaigns can be for, and one page more to know that there are more. */
+const PAGES_MAX = 10_000 / PAGE_MAX + 1;
+
+/** Every vehicle that the caller may see: what a person chooses from. */
+export const allVehicles = (signal?: AbortSignal): Promise<Vehicle[]> => all((cursor) => api.vehicles({ limit: PAGE_MAX, cursor }, signal), PAGES_MAX);
+
+export const vehicleName = ({ name, vehicle_id }: Pick<Vehicle, 'name' | 'vehicle_id'>): string => name || vehicle_id;
+
+/** To choose one of them, by name as people count; `by` is the id that the api asks for: the registry's, or that of telemetry. */
+export const vehicleOptions = (vehicles: readonly Vehicle[], by: 'id' | 'vehicle_id'): (readonly [value: string, word: string])[] =>
+  vehicles.map((item) => [item[by], vehicleName(item)] as const).sort((a, b) => a[1].localeCompare(b[1], undefined, { numeric: true }));
