@@ -14,6 +14,7 @@ pub mod types;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{
+    caller::Caller,
     db::Conn,
     events::{self, NewEvent, json_of},
     fault::{DomainError, Faults},
@@ -143,6 +144,22 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Vehicle, DomainError> {
         None
     };
     found.ok_or_else(|| DomainError::not_found("vehicle", id))
+}
+
+/// The vehicle of an id, if there is one that the caller reaches.
+pub(crate) async fn reached(
+    conn: &mut Conn,
+    caller: &Caller,
+    id: &str,
+) -> Result<Option<Vehicle>, DomainError> {
+    let found = match get(conn, id).await {
+        Ok(vehicle) => Some(vehicle),
+        Err(DomainError::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let is_reached =
+        |v: &Vehicle| caller.organization().is_none_or(|own| v.organization_id.as_ref() == Some(own));
+    Ok(found.filter(is_reached))
 }
 
 /// Vehicles by telemetry id, without their live state.
