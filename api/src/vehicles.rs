@@ -35,6 +35,19 @@ pub struct MileageChange {
     pub odometer: Option<(i64, Timestamp)>,
 }
 
+/// A registered vehicle, and how far it is known to have been driven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Driven {
+    /// `veh_…`
+    pub id: RegistryId,
+    /// Telemetry id.
+    pub vehicle_id: VehicleId,
+    /// Whose it is.
+    pub organization_id: Option<OrganizationId>,
+    /// Its odometer in metres at the end of its last trip, and when that was, by the vehicle's clock.
+    pub odometer: Option<(i64, Timestamp)>,
+}
+
 /// Registers a vehicle.
 pub async fn register(conn: &mut Conn, now: Timestamp, new: NewVehicle) -> Result<Vehicle, DomainError> {
     let mut faults = Faults::default();
@@ -160,6 +173,16 @@ pub(crate) async fn reached(
     let is_reached =
         |v: &Vehicle| caller.organization().is_none_or(|own| v.organization_id.as_ref() == Some(own));
     Ok(found.filter(is_reached))
+}
+
+/// How far the vehicles of an organization have been driven; of all when none is named.
+pub(crate) async fn driven(conn: &mut Conn, organization: &str) -> Result<Vec<Driven>, DomainError> {
+    store::driven(conn, (organization, "")).await
+}
+
+/// How far a vehicle has been driven.
+pub(crate) async fn driven_one(conn: &mut Conn, id: &RegistryId) -> Result<Option<Driven>, DomainError> {
+    Ok(store::driven(conn, ("", id.as_str())).await?.pop())
 }
 
 /// Vehicles by telemetry id, without their live state.
