@@ -128,13 +128,7 @@ pub(crate) async fn note_status(
 
 /// The vehicle a request names, which must be the caller's.
 async fn own_vehicle(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Option<VehicleId>, DomainError> {
-    let vehicle = match vehicles::get(conn, id).await {
-        Ok(vehicle) => vehicle,
-        Err(DomainError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let is_own = caller.organization().is_none_or(|own| vehicle.organization_id.as_ref() == Some(own));
-    Ok(is_own.then_some(vehicle.vehicle_id))
+    Ok(vehicles::reached(conn, caller, id).await?.map(|vehicle| vehicle.vehicle_id))
 }
 
 /// Whose a new thing is.

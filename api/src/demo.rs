@@ -1,4 +1,4 @@
-//! Sample organizations and a tariff for `roadlake demo`, from `configs/tariffs/demo.toml`.
+//! Sample organizations, a tariff and a maintenance schedule for `roadlake demo`, from `configs/tariffs/demo.toml`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,9 @@ use crate::{
         tariff::{ComponentType, Tariff, TariffTerms},
         tariffs,
     },
+    caller::Caller,
     fault::DomainError,
+    maintenance::{schedules, types::NewMaintenanceSchedule},
     serve::Handle,
     users::{
         self,
@@ -76,6 +78,7 @@ pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Res
         None => tariffs::create(&mut tx, now, demo.tariff).await?,
     };
     let mut organizations = Vec::new();
+    let mut is_first_start = false;
     for wanted in demo.organizations {
         let organization = match users::by_name(&mut tx, &wanted.name).await? {
             Some(organization) => organization,
@@ -87,6 +90,7 @@ pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Res
                 };
                 let made = users::create(&mut tx, now, new).await?;
                 tariffs::assign(&mut tx, now, &made.id, &tariff.id).await?;
+                is_first_start = true;
                 made
             }
         };
@@ -113,8 +117,27 @@ pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Res
             Err(e) => return Err(e.into()),
         }
     }
+    // Not again: whoever has deleted it does not want it back.
+    if let Some(first) = organizations.first().filter(|_| is_first_start) {
+        schedules::create(&mut tx, now, &Caller::operator(), safety_check(first)).await?;
+    }
     tx.commit().await.map_err(DomainError::from)?;
     Ok(DemoSeed { organizations, tariff })
+}
+
+/// Work that simulated vehicles are due for within minutes, as they go many times faster than time.
+fn safety_check(organization: &Organization) -> NewMaintenanceSchedule {
+    NewMaintenanceSchedule {
+        name: "Safety check".to_owned(),
+        description: Some("Tyres, lights, fluids, brakes; note what is found.".to_owned()),
+        every_km: Some(100),
+        every_days: Some(30),
+        remind_km: Some(25),
+        remind_days: None,
+        vehicle_ids: Vec::new(),
+        is_enabled: None,
+        organization_id: Some(organization.id.to_string()),
+    }
 }
 
 /// The newest invoice that bills the vehicle, as text for a terminal, with the query that

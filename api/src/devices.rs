@@ -262,24 +262,13 @@ async fn vehicle_for(
     id: &str,
     faults: &mut Faults,
 ) -> Result<Option<Vehicle>, DomainError> {
-    let Some(vehicle) = reached_vehicle(conn, caller, id).await? else {
+    let Some(vehicle) = vehicles::reached(conn, caller, id).await? else {
         faults.add("vehicle_id", format!("there is no vehicle {id}; see /v1/vehicles"));
         return Ok(None);
     };
     let is_of_same = vehicle.organization_id.as_ref() == of;
     faults.require(is_of_same, "vehicle_id", "is a vehicle of another organization than the device's");
     Ok(is_of_same.then_some(vehicle))
-}
-
-async fn reached_vehicle(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Option<Vehicle>, DomainError> {
-    let found = match vehicles::get(conn, id).await {
-        Ok(vehicle) => Some(vehicle),
-        Err(DomainError::NotFound { .. }) => None,
-        Err(error) => return Err(error),
-    };
-    let is_reached =
-        |v: &Vehicle| caller.organization().is_none_or(|own| v.organization_id.as_ref() == Some(own));
-    Ok(found.filter(is_reached))
 }
 
 /// That a device may have a new identity: it sits in a vehicle that is still of its organization.
@@ -336,7 +325,7 @@ pub async fn list(
     let limit = limit_of(query.limit)?;
     let after = Cursor::decode(query.cursor.as_deref())?.map(|c| c.id).unwrap_or_default();
     let vehicle = match query.vehicle_id {
-        Some(id) => match reached_vehicle(conn, caller, &id).await? {
+        Some(id) => match vehicles::reached(conn, caller, &id).await? {
             Some(vehicle) => vehicle.id.to_string(),
             None => return Err(DomainError::not_found("vehicle", id)),
         },

@@ -30,6 +30,7 @@ use crate::{
     error::ApiError,
     fault::DomainError,
     ids::{AuditId, OrganizationId},
+    maintenance::{orders, schedules},
     permissions::{self, Reach, Rule, Thing},
     trips,
     users::{keys, people, secret::KeyText},
@@ -292,6 +293,8 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Command => "command",
         Thing::Device => "device",
         Thing::Certificate => "certificate",
+        Thing::MaintenanceSchedule => "maintenance schedule",
+        Thing::WorkOrder => "work order",
     }
 }
 
@@ -360,6 +363,14 @@ async fn is_own(
         },
         Thing::Certificate => match id.parse() {
             Ok(id) => certificates::organization_of(conn, &id).await?,
+            Err(_) => None,
+        },
+        Thing::MaintenanceSchedule => match id.parse() {
+            Ok(id) => schedules::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::WorkOrder => match id.parse() {
+            Ok(id) => orders::get(conn, &id).await?.organization_id,
             Err(_) => None,
         },
     };

@@ -196,6 +196,14 @@ prefixed_id!(
     /// A client certificate of such a unit.
     CertificateId, "certificate", "crt_"
 );
+prefixed_id!(
+    /// A maintenance schedule.
+    MaintenanceScheduleId, "maintenance schedule", "msc_"
+);
+prefixed_id!(
+    /// A work order.
+    WorkOrderId, "work order", "wko_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,8 @@
 //! Main path: [`trips::follow`] projects each version of the lake's `trips` table in one database
 //! transaction with its events, mileage and invoice lines, exactly once; `billing/rating.rs` makes
 //! the amounts; `billing/evidence.rs` proves a line again from the lake; `bookings/saga.rs` takes the
-//! steps of a booking; `vehicles/geofences/watcher.rs` sees who comes and goes; `devices/enrol.rs` gives units their certificates; `webhooks/deliver.rs`
+//! steps of a booking; `vehicles/geofences/watcher.rs` sees who comes and goes; `devices/enrol.rs` gives units their certificates; `maintenance/inspector.rs` sees what comes due;
+//! `webhooks/deliver.rs`
 //! tells other programs what happened. Requests: [`serve`] routes them, `manners.rs` limits their
 //! time, `entry.rs` says who asks and whether they may (by
 //! `permissions.rs`), `extract.rs` reads them, a domain's `http.rs` answers, `error.rs` makes
@@ -41,6 +42,7 @@ mod idempotency;
 pub mod ids;
 mod keyed;
 pub mod lake_port;
+pub mod maintenance;
 mod manners;
 mod metrics;
 pub mod page;

@@ -75,6 +75,14 @@ pub(crate) fn certificates_kept(expiring_count: i64, next_update_seconds: f64) {
     gauge!("roadlake_api_revocation_list_next_update_seconds").set(next_update_seconds);
 }
 
+/// How many vehicles and schedules are due soon and overdue, and how many work orders are open.
+#[allow(clippy::cast_precision_loss, reason = "a gauge is a double")]
+pub(crate) fn maintenance_kept((due_soon, overdue): (usize, usize), open_orders: i64) {
+    gauge!("roadlake_api_maintenance_due_count", "status" => "due_soon").set(due_soon as f64);
+    gauge!("roadlake_api_maintenance_due_count", "status" => "overdue").set(overdue as f64);
+    gauge!("roadlake_api_work_orders_open_count").set(open_orders as f64);
+}
+
 /// A file for brokers or ingest could not be written; it will be tried again.
 pub(crate) fn device_files_failed() {
     counter!("roadlake_api_device_files_failures_total").increment(1);

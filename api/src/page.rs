@@ -63,6 +63,11 @@ impl Cursor {
         }
     }
 
+    /// The refusal of one that was never given out.
+    pub(crate) fn refused() -> DomainError {
+        bad_cursor()
+    }
+
     /// Its key as a number.
     pub(crate) fn key_number(&self) -> Result<i64, DomainError> {
         self.key.parse().map_err(|_| bad_cursor())

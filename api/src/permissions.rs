@@ -40,6 +40,8 @@ pub(crate) enum Thing {
     Command,
     Device,
     Certificate,
+    MaintenanceSchedule,
+    WorkOrder,
 }
 
 /// Who may call a route.
@@ -147,6 +149,25 @@ pub(crate) const RULES: &[Rule] = &[
     rule("GET", "/v1/certificate-authority/crl.pem", EVERYBODY, Reach::Open),
     rule("GET", "/v1/certificate-authority/crl.der", EVERYBODY, Reach::Open),
     rule("GET", "/v1/signing-keys", &[Dispatcher, Analyst, DeviceAdmin], Reach::Narrowed),
+    // maintenance
+    rule("GET", "/v1/maintenance-schedules", &[Dispatcher, Analyst, Driver], Reach::Narrowed),
+    rule("POST", "/v1/maintenance-schedules", &[Dispatcher], Reach::Narrowed),
+    rule(
+        "GET",
+        "/v1/maintenance-schedules/{id}",
+        &[Dispatcher, Analyst, Driver],
+        Reach::Of(Thing::MaintenanceSchedule),
+    ),
+    rule("PATCH", "/v1/maintenance-schedules/{id}", &[Dispatcher], Reach::Of(Thing::MaintenanceSchedule)),
+    rule("DELETE", "/v1/maintenance-schedules/{id}", &[Dispatcher], Reach::Of(Thing::MaintenanceSchedule)),
+    rule("POST", "/v1/maintenance-schedules/{id}/done", &[Dispatcher], Reach::Of(Thing::MaintenanceSchedule)),
+    rule("GET", "/v1/maintenance-due", &[Dispatcher, Analyst, Driver], Reach::Narrowed),
+    rule("GET", "/v1/work-orders", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
+    rule("POST", "/v1/work-orders", &[Dispatcher], Reach::Narrowed),
+    rule("GET", "/v1/work-orders/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::WorkOrder)),
+    rule("PATCH", "/v1/work-orders/{id}", &[Dispatcher], Reach::Of(Thing::WorkOrder)),
+    rule("POST", "/v1/work-orders/{id}/complete", &[Dispatcher], Reach::Of(Thing::WorkOrder)),
+    rule("POST", "/v1/work-orders/{id}/cancel", &[Dispatcher], Reach::Of(Thing::WorkOrder)),
     // trips
     rule("GET", "/v1/trips", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
     rule("GET", "/v1/trips/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Trip)),

@@ -16,7 +16,7 @@ use crate::{
     devices,
     events::{self, Event},
     fault::DomainError,
-    trips, users,
+    maintenance, trips, users,
     vehicles::{self, geofences},
 };
 
@@ -49,11 +49,13 @@ pub enum Projection {
     Commands,
     /// `devices` and `certificates`.
     Devices,
+    /// `maintenance_schedules`, `maintenance_items` and `work_orders`.
+    Maintenance,
 }
 
 impl Projection {
     /// Each, those first that others are made with.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Organizations,
         Self::Vehicles,
         Self::Geofences,
@@ -67,6 +69,7 @@ impl Projection {
         Self::Campaigns,
         Self::Commands,
         Self::Devices,
+        Self::Maintenance,
     ];
 
     /// As it is asked for.
@@ -85,6 +88,7 @@ impl Projection {
             Self::Campaigns => "campaigns",
             Self::Commands => "commands",
             Self::Devices => "devices",
+            Self::Maintenance => "maintenance",
         }
     }
 
@@ -103,6 +107,7 @@ impl Projection {
             Self::Campaigns => agents::rebuild::clear_campaigns(conn).await,
             Self::Commands => agents::rebuild::clear_commands(conn).await,
             Self::Devices => devices::rebuild::clear(conn).await,
+            Self::Maintenance => maintenance::rebuild::clear(conn).await,
         }
     }
 
@@ -122,6 +127,7 @@ impl Projection {
             Self::Campaigns => agents::rebuild::replay_campaigns(conn, event).await,
             Self::Commands => agents::rebuild::replay_commands(conn, event).await,
             Self::Devices => devices::rebuild::replay(conn, event).await,
+            Self::Maintenance => maintenance::rebuild::replay(conn, event).await,
         }
     }
 

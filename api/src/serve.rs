@@ -37,6 +37,7 @@ use crate::{
     error::ApiError,
     fault::DomainError,
     lake_port::LakeReader,
+    maintenance::{self, inspector::Inspector},
     manners, platform,
     rate::Rates,
     sql,
@@ -231,6 +232,13 @@ pub async fn start(
         Ok(())
     });
 
+    let inspector = Inspector::new(db.clone(), Arc::clone(&clock));
+    let ticks = Ticks::every(interval, tasks.stop_token());
+    tasks.spawn("api maintenance", async move {
+        inspector.run(ticks).await;
+        Ok(())
+    });
+
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -293,6 +301,7 @@ fn described_routes() -> OpenApiRouter<App> {
         .merge(vehicles::http::routes())
         .merge(agents::http::routes())
         .merge(devices::http::routes())
+        .merge(maintenance::http::routes())
         .merge(trips::http::routes())
         .merge(billing::http::routes())
         .merge(bookings::http::routes())

@@ -37,8 +37,7 @@ pub async fn create(
     let mut faults = Faults::default();
     let name = new.name.trim().to_owned();
     faults.require((1..=120).contains(&name.chars().count()), "name", "must be 1 to 120 characters");
-    let currency = Currency::from_code(&new.currency).filter(|c| c.exponent().is_some());
-    faults.require(currency.is_some(), "currency", "must be an ISO 4217 code such as \"EUR\"");
+    check_currency("currency", &new.currency, &mut faults);
     let zone_known = jiff::tz::TimeZone::get(&new.time_zone).is_ok();
     faults.require(zone_known, "time_zone", "must be an IANA zone such as \"Europe/Copenhagen\"");
     faults.finish("the organization")?;
@@ -64,6 +63,12 @@ pub async fn create(
     events::append(conn, now, 0, event).await?;
     store::insert(conn, &organization).await?;
     Ok(organization)
+}
+
+/// That a field is a currency there is money in.
+pub(crate) fn check_currency(field: &str, code: &str, faults: &mut Faults) {
+    let currency = Currency::from_code(code).filter(|c| c.exponent().is_some());
+    faults.require(currency.is_some(), field, "must be an ISO 4217 code such as \"EUR\"");
 }
 
 /// The organization of an id.

@@ -14,6 +14,7 @@ pub mod types;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{
+    caller::Caller,
     db::Conn,
     events::{self, NewEvent, json_of},
     fault::{DomainError, Faults},
@@ -31,6 +32,19 @@ pub struct MileageChange {
     /// Metres more (or fewer).
     pub distance_m: i64,
     /// Odometer in metres and when it was read, where known.
+    pub odometer: Option<(i64, Timestamp)>,
+}
+
+/// A registered vehicle, and how far it is known to have been driven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Driven {
+    /// `veh_…`
+    pub id: RegistryId,
+    /// Telemetry id.
+    pub vehicle_id: VehicleId,
+    /// Whose it is.
+    pub organization_id: Option<OrganizationId>,
+    /// Its odometer in metres at the end of its last trip, and when that was, by the vehicle's clock.
     pub odometer: Option<(i64, Timestamp)>,
 }
 
@@ -143,6 +157,32 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Vehicle, DomainError> {
         None
     };
     found.ok_or_else(|| DomainError::not_found("vehicle", id))
+}
+
+/// The vehicle of an id, if there is one that the caller reaches.
+pub(crate) async fn reached(
+    conn: &mut Conn,
+    caller: &Caller,
+    id: &str,
+) -> Result<Option<Vehicle>, DomainError> {
+    let found = match get(conn, id).await {
+        Ok(vehicle) => Some(vehicle),
+        Err(DomainError::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let is_reached =
+        |v: &Vehicle| caller.organization().is_none_or(|own| v.organization_id.as_ref() == Some(own));
+    Ok(found.filter(is_reached))
+}
+
+/// How far the vehicles of an organization have been driven; of all when none is named.
+pub(crate) async fn driven(conn: &mut Conn, organization: &str) -> Result<Vec<Driven>, DomainError> {
+    store::driven(conn, (organization, "")).await
+}
+
+/// How far a vehicle has been driven.
+pub(crate) async fn driven_one(conn: &mut Conn, id: &RegistryId) -> Result<Option<Driven>, DomainError> {
+    Ok(store::driven(conn, ("", id.as_str())).await?.pop())
 }
 
 /// Vehicles by telemetry id, without their live state.

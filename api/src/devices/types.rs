@@ -2,11 +2,14 @@
 
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::{ids::VehicleId, time::Timestamp};
 
-use crate::ids::{CertificateId, DeviceId, OrganizationId, RegistryId};
+use crate::{
+    extract::given,
+    ids::{CertificateId, DeviceId, OrganizationId, RegistryId},
+};
 
 /// A vehicle's compute unit.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -124,11 +127,6 @@ pub struct DevicePatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub vehicle_id: Option<Option<String>>,
-}
-
-/// A field that is there, null or not.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// Which devices to list.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{Row, any::AnyRow};
 use wire::{ids::VehicleId, time::Timestamp};
 
-use super::{MileageChange, types::Vehicle};
+use super::{Driven, MileageChange, types::Vehicle};
 use crate::{
     db::Conn,
     fault::DomainError,
@@ -168,6 +168,35 @@ pub(super) async fn add_mileage(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Of an organization, or one of an id; what is empty narrows nothing.
+pub(super) async fn driven(
+    conn: &mut Conn,
+    (organization, id): (&str, &str),
+) -> Result<Vec<Driven>, DomainError> {
+    const WHAT: &str = "vehicle";
+    let rows = sqlx::query(
+        "SELECT v.id, v.vehicle_id, v.organization_id, m.odometer_m, m.odometer_us \
+         FROM vehicles v LEFT JOIN vehicle_mileage m ON m.vehicle_id = v.vehicle_id \
+         WHERE ($1 = '' OR v.organization_id = $1) AND ($2 = '' OR v.id = $2) ORDER BY v.id",
+    )
+    .bind(organization.to_owned())
+    .bind(id.to_owned())
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let odometer_m: Option<i64> = row.try_get("odometer_m")?;
+            let read_us: Option<i64> = row.try_get("odometer_us")?;
+            Ok(Driven {
+                id: parsed(row.try_get("id")?, WHAT)?,
+                vehicle_id: parsed(row.try_get("vehicle_id")?, WHAT)?,
+                organization_id: optional(row, ("organization_id", WHAT))?,
+                odometer: odometer_m.zip(read_us.map(Timestamp)),
+            })
+        })
+        .collect()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "metres of an odometer fit a double exactly")]

@@ -1,5 +1,7 @@
 //! From a trip to an invoice line and its evidence.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::Server;
@@ -174,6 +176,13 @@ async fn the_demo_seed_is_the_same_after_a_second_call() {
     let second = api::seed_demo(&server.handle, &vehicles).await.unwrap();
     assert_eq!(first.organizations, second.organizations);
     assert_eq!(first.tariff, second.tariff);
+    let due = server.json("/v1/maintenance-due").await;
+    let names = due["data"].as_array().unwrap().iter().map(|row| row["vehicle_name"].as_str().unwrap());
+    assert_eq!(
+        names.collect::<BTreeSet<_>>(),
+        BTreeSet::from(["sim-0", "sim-3"]),
+        "of the first organization"
+    );
     assert_eq!(server.json("/v1/events?limit=200").await["next_after"], position);
     server.lake.commit(vec![trip("a", "sim-3", "2026-11-02T08:00:00Z", (10_000, 3_600, 0))]);
     let invoice = only_invoice(&server, |i| i["line_count"] == 3).await;

@@ -28,6 +28,7 @@ mod sqlite {
     mod dunning;
     mod follow;
     mod geofences;
+    mod maintenance;
     mod manners;
     mod notes;
     mod payments;
@@ -56,6 +57,7 @@ mod postgres {
     mod dunning;
     mod follow;
     mod geofences;
+    mod maintenance;
     mod manners;
     mod notes;
     mod payments;

@@ -13,6 +13,7 @@ use super::{
     devices,
     follow::open,
     geofences::{fence, reading, square},
+    maintenance,
 };
 use crate::{
     broker::Broker,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// What is made of events, each table after those it points at, with its key.
-const TABLES: [(&str, &str); 28] = [
+const TABLES: [(&str, &str); 31] = [
     ("organizations", "id"),
     ("vehicles", "id"),
     ("geofences", "id"),
@@ -51,6 +52,9 @@ const TABLES: [(&str, &str); 28] = [
     ("commands", "id"),
     ("devices", "id"),
     ("certificates", "id"),
+    ("maintenance_schedules", "id"),
+    ("maintenance_items", "schedule_id, vehicle_id"),
+    ("work_orders", "id"),
 ];
 
 /// Every value of every row, but for when the broker was given something: it is given all of it again.
@@ -152,6 +156,7 @@ async fn story() -> Fleet {
     places(server).await;
     agents::story(server, &broker).await;
     devices::story(server).await;
+    maintenance::story(server, &fleet.organization).await;
     fleet
 }
 
@@ -228,6 +233,10 @@ async fn every_row_that_events_make_is_made_anew_as_it_was() {
             "UPDATE certificates SET revoked_us = NULL, replaced_by_id = NULL, version = 9",
             "DELETE FROM devices WHERE status = 'retired'",
             "UPDATE devices SET name = 'x', status = 'new', vehicle_id = NULL, signing_public_key = NULL",
+            "DELETE FROM work_orders WHERE status = 'done'",
+            "UPDATE work_orders SET closed_us = 1, status = 'done', data = '{}'",
+            "UPDATE maintenance_items SET since_us = 1, odometer_m = NULL, told = 'ok', told_limits = NULL, is_done = 0",
+            "UPDATE maintenance_schedules SET is_enabled = 0, data = '{}'",
             "UPDATE dunning_cases SET status = 'ended', next_us = 1, data = '{}'",
         ],
     )

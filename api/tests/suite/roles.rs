@@ -10,6 +10,7 @@ use super::{
     access::{OPERATOR, key_of, locked},
     agents, devices,
     geofences::square,
+    maintenance,
 };
 use crate::{
     broker::Broker,
@@ -141,6 +142,7 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
     let (set, deployment, command) = agents::of_tenant(server, (&key, &vehicle)).await;
     agents::online(server, broker, &vehicle).await;
     let (device, certificate) = devices::of_tenant(server, (&key, &vehicle)).await;
+    let (schedule, order) = maintenance::of_tenant(server, (&key, &vehicle)).await;
     let own_keys = server.by(&key, "GET /v1/api-keys", None).await.json();
     let ids = BTreeMap::from([
         ("organizations", organization),
@@ -156,6 +158,8 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
         ("commands", command),
         ("devices", device),
         ("certificates", certificate),
+        ("maintenance-schedules", schedule),
+        ("work-orders", order),
         ("webhook-endpoints", hook),
         ("api-keys", text(&own_keys["data"][0]["id"])),
     ]);
@@ -273,6 +277,17 @@ async fn an_organization_changes_nothing_of_another() {
         (
             format!("POST /v1/certificates/{}/revoke", acme.ids["certificates"]),
             json!({ "reason": "unspecified" }),
+            404,
+        ),
+        (
+            format!("PATCH /v1/maintenance-schedules/{}", acme.ids["maintenance-schedules"]),
+            json!({ "name": "mine" }),
+            404,
+        ),
+        (format!("PATCH /v1/work-orders/{}", acme.ids["work-orders"]), json!({ "title": "mine" }), 404),
+        (
+            format!("POST /v1/work-orders/{}/cancel", acme.ids["work-orders"]),
+            json!({ "reason": "mine" }),
             404,
         ),
         (format!("DELETE /v1/api-keys/{}", acme.ids["api-keys"]), Value::Null, 404),
