@@ -9,8 +9,8 @@
 //! Main path: [`trips::follow`] projects each version of the lake's `trips` table in one database
 //! transaction with its events, mileage and invoice lines, exactly once; `billing/rating.rs` makes
 //! the amounts; `billing/evidence.rs` proves a line again from the lake; `bookings/saga.rs` takes the
-//! steps of a booking; `vehicles/geofences/watcher.rs` sees who comes and goes; `devices/enrol.rs` gives units their certificates; `maintenance/inspector.rs` sees what comes due;
-//! `webhooks/deliver.rs`
+//! steps of a booking; `vehicles/geofences/watcher.rs` sees who comes and goes; `devices/enrol.rs` gives
+//! units their certificates; `maintenance/inspector.rs` sees what comes due; `webhooks/deliver.rs`
 //! tells other programs what happened. Requests: [`serve`] routes them, `manners.rs` limits their
 //! time, `entry.rs` says who asks and whether they may (by
 //! `permissions.rs`), `extract.rs` reads them, a domain's `http.rs` answers, `error.rs` makes
