@@ -121,7 +121,10 @@ async fn a_state_is_shown_before_it_is_in_the_lake() {
     let start = Timestamp(pipeline.clock.now_us()).plus_us(-3_600_000_000);
     let spool = data.path().join("spool");
     let length = Duration::from_secs(600);
-    pipeline.agent(simulated("sim-1", &spool, pipeline.broker(), start, length)).await;
+    let mut agent = simulated("sim-1", &spool, pipeline.broker(), start, length);
+    // Nothing is acknowledged here: the window must let all of it out, also where the agent connects amid the drive.
+    agent.uplink.in_flight_max = 1_000;
+    pipeline.agent(agent).await;
     // The last of its ten minutes, complete though single readings tell only what changed.
     let last = start.plus_us(600_000_000 - LAST_US);
     let state = state_where(&pipeline.analytics, "the newest state", |s| {
