@@ -7,7 +7,11 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, iter::once, sync::Arc};
+use std::{
+    collections::HashMap,
+    iter::{Peekable, once},
+    sync::Arc,
+};
 
 use arrow::{
     array::{
@@ -35,19 +39,21 @@ enum Cell<'a> {
 struct Cursor<'a> {
     column: &'a Column,
     def: &'a ColumnDef,
+    /// The present rows that are not yet passed. Looked for from the start each time, they would take a vehicle's
+    /// worst batch the square of its rows.
+    present: Peekable<Box<dyn Iterator<Item = usize> + 'a>>,
     next: usize,
 }
 
 impl<'a> Cursor<'a> {
     fn new(column: &'a Column, def: &'a ColumnDef) -> Self {
-        Self { column, def, next: 0 }
+        let present: Box<dyn Iterator<Item = usize>> = Box::new(column.present.present_rows());
+        Self { column, def, present: present.peekable(), next: 0 }
     }
 
     /// The value at `row`; rows must be asked in order.
     fn at(&mut self, row: usize) -> Option<Cell<'a>> {
-        if !self.column.present.has(row) {
-            return None;
-        }
+        self.present.next_if_eq(&row)?;
         let i = self.next;
         self.next += 1;
         match &self.column.values {

@@ -255,3 +255,57 @@ fn readings_are_every_instant_with_its_present_values() {
         assert_eq!(found, expected, "seed {seed}");
     }
 }
+
+#[test]
+fn faults_are_every_instant_with_the_texts_and_numbers_it_has() {
+    let column = |column_id, signal: &str, kind| ColumnDef {
+        column_id,
+        table: Table::Diagnostics,
+        signal: signal.to_owned(),
+        unit: String::new(),
+        scale: 1.0,
+        offset: 0.0,
+        kind,
+        labels: Vec::new(),
+    };
+    let columns = vec![column(1, "code", ValueKind::Text), column(2, "spn", ValueKind::Raw)];
+    let catalog = Arc::new(Catalog { vss_release: "6.0".to_owned(), columns });
+    for seed in 0..200 {
+        let batches = batches(Table::Diagnostics, &catalog, &mut Chance(seed));
+        let mut expected = Vec::new();
+        for verified in &batches {
+            for group in &verified.batch.groups {
+                let mut rows = vec![(None, None); group.times_us.len()];
+                for column in &group.columns {
+                    for (row, _, number, text) in cells(verified, group, column) {
+                        match column.column_id {
+                            1 => rows[row].0 = text,
+                            _ => rows[row].1 = number.map(|x| x as i64),
+                        }
+                    }
+                }
+                for (t, (code, spn)) in group.times_us.iter().zip(rows) {
+                    let batch = &verified.batch;
+                    let ts = batch.base_time.0 + t;
+                    let head = (batch.vehicle_id.to_string(), ts, as_i64(batch.sequence), clock(verified));
+                    expected.push((head, code, spn));
+                }
+            }
+        }
+        let Some(rows) = telemetry(Table::Diagnostics, &ByVehicle::of(&batches)).unwrap() else {
+            assert!(expected.is_empty(), "seed {seed}");
+            continue;
+        };
+        let spns = rows.column_by_name("spn").unwrap().as_primitive::<Int64Type>().iter();
+        let codes = texts(&rows, "code");
+        let mut found: Vec<_> = heads(&rows)
+            .into_iter()
+            .zip(codes)
+            .zip(spns)
+            .map(|((head, code), spn)| (head, code, spn))
+            .collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "seed {seed}");
+    }
+}

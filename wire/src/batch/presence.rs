@@ -69,11 +69,6 @@ impl Presence {
         self.runs.is_empty()
     }
 
-    /// Whether this row has a sample.
-    pub fn has(&self, row: usize) -> bool {
-        self.spans().take_while(|span| span.start <= row).any(|span| row < span.end)
-    }
-
     /// The rows that have one, as ranges in rising order, none of them empty.
     pub fn spans(&self) -> impl Iterator<Item = Range<usize>> + Clone + use<'_> {
         let whole = (self.runs.is_empty() && self.rows > 0).then_some(0..self.rows);
@@ -128,10 +123,6 @@ mod tests {
             prop_assert_eq!(presence.is_all(), present.iter().all(|is| *is));
             let rows: Vec<usize> = (0..present.len()).filter(|&row| present[row]).collect();
             prop_assert_eq!(presence.present_rows().collect::<Vec<_>>(), rows);
-            for (row, is_present) in present.iter().enumerate() {
-                prop_assert_eq!(presence.has(row), *is_present);
-            }
-            prop_assert!(!presence.has(present.len()));
             prop_assert_eq!(Presence::from_runs(presence.runs().to_vec(), present.len()), Some(presence));
         }
 

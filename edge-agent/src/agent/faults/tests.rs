@@ -43,7 +43,10 @@ fn cells(group: &Group, id: u32) -> Vec<Option<String>> {
         Values::Text(v) => v.clone(),
     };
     values.reverse();
-    (0..column.present.rows()).map(|row| column.present.has(row).then(|| values.pop().unwrap())).collect()
+    {
+        let present: Vec<usize> = column.present.present_rows().collect();
+        (0..column.present.rows()).map(|row| present.contains(&row).then(|| values.pop().unwrap())).collect()
+    }
 }
 
 /// Rows of `diagnostics`, as `seconds event ecu code spn fmi occurrences status_bits`.
