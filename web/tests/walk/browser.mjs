@@ -97,6 +97,12 @@ export class Walk {
   }
 
   async #axe(page) {
+    // Colours that fade into others (a button pointed at, the other theme) are judged when they are there.
+    await page.evaluate(async () => {
+      await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+      const ending = document.getAnimations().filter(({ effect }) => Number.isFinite(effect?.getComputedTiming().endTime));
+      await Promise.race([Promise.allSettled(ending.map(({ finished }) => finished)), new Promise((late) => setTimeout(late, 2000))]);
+    });
     // By the debugger, as our own policy lets no other script in.
     await page.evaluate(AXE);
     const found = await page.evaluate(async (values) => {
