@@ -4,7 +4,7 @@
 //! (a driver may be one of them), nor trips, which ask it who drove.
 //!
 //! Main path: a driver is registered, and given a vehicle for a time ([`assignments`]): of a vehicle no two overlap, nor
-//! of a driver. [`driving`] says by these who drove in a span of time, whenever it is asked: a time that is corrected
+//! of a driver. `driving` says by these who drove in a span of time, whenever it is asked: a time that is corrected
 //! corrects what was driven in it. `observer` ends what is open when a vehicle becomes another organization's.
 //!
 //! Bounds: 20,000 drivers an organization; times begin at most 366 days before or after now.

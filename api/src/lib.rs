@@ -1,4 +1,4 @@
-//! REST in business domains, each owning its data: `users ← vehicles ← trips ← billing ← bookings`. A
+//! REST in business domains, each owning its data: `users ← vehicles ← drivers ← trips ← billing ← bookings`. A
 //! domain may call the public functions of those to its left, never the reverse, and never touches their
 //! tables.
 //!
