@@ -216,7 +216,8 @@ async fn targets(
             Err(error) => return Err(error),
         },
         _ => {
-            let message = "give the vehicles' ids, or \"all_vehicles\": true, or a \"group_id\": one of them alone";
+            let message =
+                "give the vehicles' ids, or \"all_vehicles\": true, or a \"group_id\": one of them alone";
             faults.add("vehicle_ids", message);
             return Ok(Vec::new());
         }

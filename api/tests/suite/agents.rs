@@ -330,7 +330,12 @@ async fn what_a_vehicle_would_refuse_is_told_before_it_is_sent() {
     assert_eq!(ids, [&json!("van-1"), &json!("van-3")], "{found}");
     let new = json!({ "campaign_set_id": set["id"], "group_id": group });
     let deployed = keyed(&server, "three", "/v1/campaign-deployments", &new).await;
-    assert_eq!((deployed.status, &deployed.json()["uptake"]["pending"]), (201, &json!(2)), "{}", deployed.body);
+    assert_eq!(
+        (deployed.status, &deployed.json()["uptake"]["pending"]),
+        (201, &json!(2)),
+        "{}",
+        deployed.body
+    );
     for (new, part) in [
         (json!({ "campaign_set_id": set["id"] }), "one of them alone"),
         (json!({ "vehicle_ids": ["van-1"], "all_vehicles": true }), "one of them alone"),
