@@ -13,6 +13,7 @@ use crate::{
     lake_port::LakeReader,
     rate::Rates,
     users::{keys::Uses, secret::Hashing},
+    vehicles::VehicleObserver,
 };
 
 /// Shared state of the handlers.
@@ -34,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) attempts: Rates,
     pub(crate) openly: Rates,
     pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) vehicle_observer: Arc<dyn VehicleObserver>,
 }
 
 impl App {
@@ -55,6 +57,10 @@ impl App {
 
     pub(crate) fn gateway(&self) -> &dyn Gateway {
         self.0.gateway.as_ref()
+    }
+
+    pub(crate) fn vehicle_observer(&self) -> &dyn VehicleObserver {
+        self.0.vehicle_observer.as_ref()
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {

@@ -27,6 +27,7 @@ use crate::{
     caller::Caller,
     db::Conn,
     devices::{self, certificates},
+    drivers::{self, assignments},
     error::ApiError,
     fault::DomainError,
     ids::{AuditId, OrganizationId},
@@ -34,7 +35,7 @@ use crate::{
     permissions::{self, Reach, Rule, Thing},
     trips,
     users::{keys, people, secret::KeyText},
-    vehicles::{self, geofences},
+    vehicles::{self, geofences, groups},
     webhooks,
 };
 
@@ -295,6 +296,9 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Certificate => "certificate",
         Thing::MaintenanceSchedule => "maintenance schedule",
         Thing::WorkOrder => "work order",
+        Thing::Driver => "driver",
+        Thing::DriverAssignment => "driver assignment",
+        Thing::Group => "group",
     }
 }
 
@@ -371,6 +375,18 @@ async fn is_own(
         },
         Thing::WorkOrder => match id.parse() {
             Ok(id) => orders::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Driver => match id.parse() {
+            Ok(id) => drivers::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::DriverAssignment => match id.parse() {
+            Ok(id) => assignments::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Group => match id.parse() {
+            Ok(id) => groups::get(conn, &id).await?.organization_id,
             Err(_) => None,
         },
     };

@@ -204,6 +204,18 @@ prefixed_id!(
     /// A work order.
     WorkOrderId, "work order", "wko_"
 );
+prefixed_id!(
+    /// Somebody who drives.
+    DriverId, "driver", "drv_"
+);
+prefixed_id!(
+    /// A driver's time with a vehicle.
+    DriverAssignmentId, "driver assignment", "dra_"
+);
+prefixed_id!(
+    /// A group of vehicles.
+    GroupId, "group", "grp_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -42,6 +42,9 @@ pub(crate) enum Thing {
     Certificate,
     MaintenanceSchedule,
     WorkOrder,
+    Driver,
+    DriverAssignment,
+    Group,
 }
 
 /// Who may call a route.
@@ -105,6 +108,20 @@ pub(crate) const RULES: &[Rule] = &[
         &[Dispatcher, Analyst, Driver, DeviceAdmin],
         Reach::Of(Thing::Geofence),
     ),
+    rule("GET", "/v1/groups", &[Dispatcher, Analyst, Driver, DeviceAdmin], Reach::Narrowed),
+    rule("POST", "/v1/groups", &[Dispatcher], Reach::Narrowed),
+    rule("GET", "/v1/groups/{id}", &[Dispatcher, Analyst, Driver, DeviceAdmin], Reach::Of(Thing::Group)),
+    rule("PATCH", "/v1/groups/{id}", &[Dispatcher], Reach::Of(Thing::Group)),
+    rule("DELETE", "/v1/groups/{id}", &[Dispatcher], Reach::Of(Thing::Group)),
+    rule(
+        "GET",
+        "/v1/groups/{id}/vehicles",
+        &[Dispatcher, Analyst, Driver, DeviceAdmin],
+        Reach::Of(Thing::Group),
+    ),
+    rule("POST", "/v1/groups/{id}/vehicles", &[Dispatcher], Reach::Of(Thing::Group)),
+    rule("PUT", "/v1/groups/{id}/vehicles/{vehicle_id}", &[Dispatcher], Reach::Of(Thing::Group)),
+    rule("DELETE", "/v1/groups/{id}/vehicles/{vehicle_id}", &[Dispatcher], Reach::Of(Thing::Group)),
     // agents
     rule("GET", "/v1/agents", &[Dispatcher, Analyst, DeviceAdmin], Reach::Narrowed),
     rule("GET", "/v1/vehicles/{id}/agent", &[Dispatcher, Analyst, DeviceAdmin], Reach::Of(Thing::Vehicle)),
@@ -168,6 +185,23 @@ pub(crate) const RULES: &[Rule] = &[
     rule("PATCH", "/v1/work-orders/{id}", &[Dispatcher], Reach::Of(Thing::WorkOrder)),
     rule("POST", "/v1/work-orders/{id}/complete", &[Dispatcher], Reach::Of(Thing::WorkOrder)),
     rule("POST", "/v1/work-orders/{id}/cancel", &[Dispatcher], Reach::Of(Thing::WorkOrder)),
+    // drivers
+    rule("GET", "/v1/drivers", &[Dispatcher, Analyst, Billing], Reach::Narrowed),
+    rule("POST", "/v1/drivers", &[Dispatcher], Reach::Narrowed),
+    rule("GET", "/v1/drivers/{id}", &[Dispatcher, Analyst, Billing], Reach::Of(Thing::Driver)),
+    rule("PATCH", "/v1/drivers/{id}", &[Dispatcher], Reach::Of(Thing::Driver)),
+    rule("GET", "/v1/drivers/{id}/summary", &[Dispatcher, Analyst, Billing], Reach::Of(Thing::Driver)),
+    rule("GET", "/v1/driver-assignments", &[Dispatcher, Analyst, Billing], Reach::Narrowed),
+    rule("POST", "/v1/driver-assignments", &[Dispatcher], Reach::Narrowed),
+    rule(
+        "GET",
+        "/v1/driver-assignments/{id}",
+        &[Dispatcher, Analyst, Billing],
+        Reach::Of(Thing::DriverAssignment),
+    ),
+    rule("PATCH", "/v1/driver-assignments/{id}", &[Dispatcher], Reach::Of(Thing::DriverAssignment)),
+    rule("DELETE", "/v1/driver-assignments/{id}", &[Dispatcher], Reach::Of(Thing::DriverAssignment)),
+    rule("POST", "/v1/driver-assignments/{id}/end", &[Dispatcher], Reach::Of(Thing::DriverAssignment)),
     // trips
     rule("GET", "/v1/trips", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
     rule("GET", "/v1/trips/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Trip)),

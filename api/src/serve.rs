@@ -33,6 +33,7 @@ use crate::{
     console,
     db::{Db, DbError},
     devices::{self, keeper::Keeper},
+    drivers::{self, observer::EndsAssignments},
     entry,
     error::ApiError,
     fault::DomainError,
@@ -252,6 +253,7 @@ pub async fn start(
         attempts: Rates::new(ATTEMPTS_PER_SECOND_MAX),
         openly: Rates::new(OPENLY_PER_SECOND_MAX),
         gateway,
+        vehicle_observer: Arc::new(EndsAssignments),
     });
     let stop = tasks.stop_token();
     tasks.spawn("api http", async move {
@@ -302,6 +304,7 @@ fn described_routes() -> OpenApiRouter<App> {
         .merge(agents::http::routes())
         .merge(devices::http::routes())
         .merge(maintenance::http::routes())
+        .merge(drivers::http::routes())
         .merge(trips::http::routes())
         .merge(billing::http::routes())
         .merge(bookings::http::routes())

@@ -25,9 +25,11 @@ mod sqlite {
     mod certificates;
     mod commands;
     mod devices;
+    mod drivers;
     mod dunning;
     mod follow;
     mod geofences;
+    mod groups;
     mod maintenance;
     mod manners;
     mod notes;
@@ -54,9 +56,11 @@ mod postgres {
     mod certificates;
     mod commands;
     mod devices;
+    mod drivers;
     mod dunning;
     mod follow;
     mod geofences;
+    mod groups;
     mod maintenance;
     mod manners;
     mod notes;
