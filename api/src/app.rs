@@ -12,6 +12,7 @@ use crate::{
     db::Db,
     lake_port::LakeReader,
     rate::Rates,
+    sign_in::SignIn,
     users::{keys::Uses, secret::Hashing},
 };
 
@@ -34,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) attempts: Rates,
     pub(crate) openly: Rates,
     pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) sign_in: Option<Arc<SignIn>>,
 }
 
 impl App {
@@ -55,6 +57,11 @@ impl App {
 
     pub(crate) fn gateway(&self) -> &dyn Gateway {
         self.0.gateway.as_ref()
+    }
+
+    /// What people sign in with at their provider, if there is one.
+    pub(crate) fn sign_in(&self) -> Option<&SignIn> {
+        self.0.sign_in.as_deref()
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {

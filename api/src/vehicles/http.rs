@@ -29,7 +29,7 @@ use crate::{
     extract::{ApiJson, ApiPath, ApiQuery, IfMatch, tagged},
     fault::DomainError,
     page::Page,
-    users::keys,
+    sign_in::sessions,
 };
 
 /// How often the stream looks at every vehicle and reads names anew: silence is a change too.
@@ -229,10 +229,11 @@ impl Sent {
 
     /// Reads whose vehicles are; `false` when the caller is not let in any more.
     async fn read_names(&mut self) -> Result<bool, DomainError> {
-        let mut conn = self.app.db().read().await?;
-        if !keys::is_still_let_in(&mut conn, self.app.now(), &self.caller).await? {
+        let (now, sign_in) = (self.app.now(), self.app.sign_in());
+        if !sessions::is_still_let_in(self.app.db(), sign_in, (now, &self.caller)).await? {
             return Ok(false);
         }
+        let mut conn = self.app.db().read().await?;
         self.names = super::names(&mut conn, self.caller.organization()).await?;
         Ok(true)
     }
