@@ -233,7 +233,7 @@ pub(crate) async fn authenticated(app: &App, headers: &HeaderMap) -> Result<Call
                 keys::caller_of(app.db(), (app.hashing(), app.key_uses()), (app.now(), &text)).await?;
             caller.map_err(|ended| ended.as_ref().map_or_else(ApiError::unauthorized, ApiError::key_ended))
         }
-                // As it was before there were keys: nothing is asked for, so anything is taken but a key of ours
+        // As it was before there were keys: nothing is asked for, so anything is taken but a key of ours
         // that was cut.
         None if operators_key.is_none() && !token.is_some_and(KeyText::is_meant) => local(headers),
         None => Err(ApiError::unauthorized()),

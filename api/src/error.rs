@@ -109,7 +109,9 @@ impl ApiError {
     /// An access token of the identity provider's that lets nobody in.
     pub(crate) fn token_rejected(rejected: &Rejected) -> Self {
         let (name, detail) = match rejected {
-            Rejected::Expired => ("token-expired", "this access token has expired; ask the provider for another"),
+            Rejected::Expired => {
+                ("token-expired", "this access token has expired; ask the provider for another")
+            }
             Rejected::Unknown => (
                 "unauthorized",
                 "this access token is not the provider's, not for this server (oidc.audience), or of nobody who is an \

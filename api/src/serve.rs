@@ -246,7 +246,8 @@ pub async fn start(
     let sign_in = match settings.oidc.clone() {
         Some(oidc) => {
             let (sign_in, asked) = SignIn::new(oidc, Arc::clone(&clock))?;
-            let checker = Checker { sign_in: Arc::clone(&sign_in), db: db.clone(), clock: Arc::clone(&clock) };
+            let checker =
+                Checker { sign_in: Arc::clone(&sign_in), db: db.clone(), clock: Arc::clone(&clock) };
             let checker = Arc::new(checker);
             let (keeper, ticks) = (Arc::clone(&checker), Ticks::every(interval, tasks.stop_token()));
             tasks.spawn("api sessions", async move {

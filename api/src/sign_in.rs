@@ -36,11 +36,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use service::SharedClock;
 use tokio::sync::mpsc;
 
-use crate::{
-    config::OidcSettings,
-    fault::DomainError,
-    text::hex,
-};
+use crate::{config::OidcSettings, fault::DomainError, text::hex};
 use checks::Asked;
 use provider::Provider;
 use sessions::Seen;
@@ -78,7 +74,10 @@ impl SignIn {
         let key = settings.session_key_file.as_ref().map(|path: &PathBuf| SessionKey::open_or_make(path));
         let (checks, asked) = mpsc::channel(checks::QUEUE_LEN);
         let provider = Provider::new(Arc::clone(&settings), clock)?;
-        Ok((Arc::new(Self { settings, provider, key: key.transpose()?, seen: Seen::default(), checks }), asked))
+        Ok((
+            Arc::new(Self { settings, provider, key: key.transpose()?, seen: Seen::default(), checks }),
+            asked,
+        ))
     }
 }
 

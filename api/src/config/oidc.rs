@@ -173,16 +173,14 @@ impl OidcConfig {
                 "needs api_key_file too: without one whoever is on this machine is its owner and signs in nowhere",
             );
         }
-        let issuer = faults.check("oidc.issuer", secure_url(&self.issuer, "https://login.example.org/realms/fleet"));
+        let issuer =
+            faults.check("oidc.issuer", secure_url(&self.issuer, "https://login.example.org/realms/fleet"));
         if issuer.is_some_and(|url| url.query().is_some() || url.fragment().is_some()) {
             faults.add("oidc.issuer", "must have neither a query nor a fragment");
         }
         let public_url = faults.check("oidc.public_url", origin(&self.public_url));
-        let required = [
-            ("oidc.client_id", &self.client_id),
-            ("oidc.label", &self.label),
-            ("oidc.scopes", &self.scopes),
-        ];
+        let required =
+            [("oidc.client_id", &self.client_id), ("oidc.label", &self.label), ("oidc.scopes", &self.scopes)];
         for (key, text) in required {
             if text.trim().is_empty() || text.chars().any(char::is_control) {
                 faults.add(key, "must be there, on one line");
@@ -194,10 +192,15 @@ impl OidcConfig {
         let secret = self.client_secret_file.as_deref().map(Secret::from_file).transpose();
         let client_secret = faults.check("oidc.client_secret_file", secret).flatten();
         match self.audience.as_deref() {
-            Some("") => faults.add("oidc.audience", "must not be empty; leave it out to take no access tokens"),
+            Some("") => {
+                faults.add("oidc.audience", "must not be empty; leave it out to take no access tokens")
+            }
             // The provider hands these to browsers when they sign out.
             Some(audience) if audience == self.client_id => {
-                faults.add("oidc.audience", "must be another than client_id: ID tokens would be taken for access tokens");
+                faults.add(
+                    "oidc.audience",
+                    "must be another than client_id: ID tokens would be taken for access tokens",
+                );
             }
             _ => {}
         }
@@ -244,11 +247,14 @@ impl NewPeopleConfig {
         let organization_id = faults.check("oidc.new_people.organization_id", new.organization_id.parse());
         let role = faults.check("oidc.new_people.role", new.role.parse());
         let domains = new.email_domains.as_ref();
-        if domains.is_some_and(|all| all.is_empty() || all.iter().any(|d| d.trim().is_empty() || d.contains('@'))) {
+        if domains
+            .is_some_and(|all| all.is_empty() || all.iter().any(|d| d.trim().is_empty() || d.contains('@')))
+        {
             let what = "must name domains such as \"fleet.example\"; leave it out to take any address";
             faults.add("oidc.new_people.email_domains", what);
         }
-        let email_domains = domains.map(|all| all.iter().map(|domain| domain.trim().to_lowercase()).collect());
+        let email_domains =
+            domains.map(|all| all.iter().map(|domain| domain.trim().to_lowercase()).collect());
         Some(NewPeople::Become { organization_id: organization_id?, role: role?, email_domains })
     }
 }
@@ -347,7 +353,9 @@ mod tests {
         assert!(message(&same).contains("oidc.audience"));
         let word = OidcConfig { new_people: NewPeopleConfig::Word("welcome".to_owned()), ..good() };
         assert!(message(&word).contains("neither \"refuse\""));
-        for url in ["", "fleet.example", "ftp://fleet.example", "https://a:b@fleet.example", "http://192.0.2.1"] {
+        for url in
+            ["", "fleet.example", "ftp://fleet.example", "https://a:b@fleet.example", "http://192.0.2.1"]
+        {
             let config = OidcConfig { public_url: url.to_owned(), ..good() };
             assert!(message(&config).contains("oidc.public_url"), "{url}");
         }
@@ -363,7 +371,8 @@ mod tests {
         let (word, table) = lines.split_at(lines.iter().position(|line| line.starts_with('[')).unwrap());
         let config: OidcConfig = toml::from_str(&word.join("\n")).unwrap();
         let named = |key: &str| word.iter().any(|line| line.starts_with(&format!("{key} = ")));
-        for key in ["client_secret_file", "audience", "ca_file", "session_key_file", "session_h", "idle_min"] {
+        for key in ["client_secret_file", "audience", "ca_file", "session_key_file", "session_h", "idle_min"]
+        {
             assert!(named(key), "{key}");
         }
         let defaults = OidcConfig::default();
@@ -371,7 +380,10 @@ mod tests {
         assert_eq!((config.session_h, config.idle_min), (defaults.session_h, defaults.idle_min));
         assert_eq!(config.new_people, defaults.new_people);
         let text = table.join("\n").replace("oidc.", "").replace("org_…", "org_1");
-        let text = word.iter().filter(|line| !line.starts_with("new_people")).fold(text, |text, line| format!("{line}\n{text}"));
+        let text = word
+            .iter()
+            .filter(|line| !line.starts_with("new_people"))
+            .fold(text, |text, line| format!("{line}\n{text}"));
         let config: OidcConfig = toml::from_str(&text).unwrap();
         let new = NewPersonConfig {
             organization_id: "org_1".to_owned(),

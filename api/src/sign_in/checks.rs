@@ -47,6 +47,8 @@ const SOON: Duration = Duration::from_secs(3);
 const HINT_MAX: usize = 4_096;
 /// How often what has ended is forgotten.
 const FORGET_EVERY_US: i64 = MINUTE_US;
+/// A session that some process has seen last is not forgotten before that process has stored it.
+const UNSTORED_US: i64 = 5 * MINUTE_US;
 
 /// A session to check, and who waits for it: whether it has ended.
 pub(crate) type Asked = (SessionId, oneshot::Sender<bool>);
@@ -54,7 +56,10 @@ pub(crate) type Asked = (SessionId, oneshot::Sender<bool>);
 impl SignIn {
     /// When to ask next: when the access token ends, within bounds.
     pub(super) fn next_check(&self, now: Timestamp, expires_in: Option<f64>) -> Timestamp {
-        #[allow(clippy::cast_possible_truncation, reason = "a float that is too large becomes the largest number")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "a float that is too large becomes the largest number"
+        )]
         let good_us = expires_in.map_or(CHECK_MAX_US, |seconds| (seconds * 1e6) as i64);
         Timestamp(now.0.saturating_add(good_us.clamp(CHECK_MIN_US, CHECK_MAX_US)))
     }
@@ -142,7 +147,7 @@ impl Checker {
         // Only then: an idle process does not write.
         if is_any_over {
             let mut tx = self.db.write().await?;
-            store::forget(&mut tx, times).await?;
+            store::forget(&mut tx, (now, times.1.saturating_sub(UNSTORED_US))).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -194,7 +199,8 @@ impl Checker {
         let now = Timestamp(self.clock.now_us());
         let mut tx = self.db.write().await?;
         let session = store::by_id(&mut tx, id).await?.filter(|session| {
-            session.check_at.is_some_and(|at| now >= at) && session.checking_until.is_none_or(|until| now >= until)
+            session.check_at.is_some_and(|at| now >= at)
+                && session.checking_until.is_none_or(|until| now >= until)
         });
         if session.is_some() {
             store::set_checking(&mut tx, id, Timestamp(now.0.saturating_add(CHECKING_US))).await?;
@@ -215,10 +221,8 @@ impl Checker {
             tracing::error!(session_id = %session.id, error = %service::logs::chain(&error), "refreshed for somebody else");
             return self.end(&session.id).await;
         }
-        let tokens = Tokens {
-            refresh: given.refresh_token.or(before.refresh),
-            id: given.id_token.or(before.id),
-        };
+        let tokens =
+            Tokens { refresh: given.refresh_token.or(before.refresh), id: given.id_token.or(before.id) };
         let check_at = self.sign_in.next_check(now, given.expires_in);
         let sealed = self.sign_in.key.as_ref().map(|key| key.seal(&session.id, &tokens)).transpose()?;
         let mut tries = 0;

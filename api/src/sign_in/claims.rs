@@ -136,7 +136,10 @@ fn of_token(token: &Verified, expected: Expected<'_>) -> Result<Claims, TokenErr
 impl Claims {
     /// When the token ends.
     pub(super) fn ends_at(&self) -> Timestamp {
-        #[allow(clippy::cast_possible_truncation, reason = "a float that is too large becomes the largest number")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "a float that is too large becomes the largest number"
+        )]
         let end_us = (self.exp.unwrap_or(0.0) * 1e6) as i64;
         Timestamp(end_us)
     }

@@ -173,7 +173,8 @@ impl SignIn {
             }
             None => {}
         }
-        let code = returned.code.ok_or(Refused::Told(Code::Provider, "the provider sent neither code nor error"))?;
+        let code =
+            returned.code.ok_or(Refused::Told(Code::Provider, "the provider sent neither code nor error"))?;
         let given = self.provider.exchange(&code, &derived(browser, state, "pkce")).await?;
         let identity = self.identity_of((db, now), &given, &derived(browser, state, "nonce")).await?;
         let secret = self.signed_in((db, now), &identity, (given, cookies.session)).await?;
@@ -192,9 +193,12 @@ impl SignIn {
         let settings = &self.settings;
         let expected = Expected { issuer: &settings.issuer, audience: &settings.client_id, now };
         let access_token = given.access_token.as_deref();
-        let claims = claims::of_sign_in(&token, expected, (nonce, access_token)).map_err(ProviderError::from)?;
+        let claims =
+            claims::of_sign_in(&token, expected, (nonce, access_token)).map_err(ProviderError::from)?;
         let identity = claims.identity().ok_or_else(none)?;
-        let Some(access_token) = access_token.filter(|_| !identity.is_email_verified) else { return Ok(identity) };
+        let Some(access_token) = access_token.filter(|_| !identity.is_email_verified) else {
+            return Ok(identity);
+        };
         let is_linked = {
             let mut conn = db.read().await.map_err(DomainError::from)?;
             accounts::linked(&mut conn, &settings.issuer, &identity.subject).await?.is_some()
@@ -239,11 +243,7 @@ impl SignIn {
     }
 }
 
-async fn taken(
-    db: &Db,
-    now: Timestamp,
-    hashes: (&str, &str),
-) -> Result<Option<String>, DomainError> {
+async fn taken(db: &Db, now: Timestamp, hashes: (&str, &str)) -> Result<Option<String>, DomainError> {
     let mut tx = db.write().await?;
     let return_to = store::take_sign_in(&mut tx, now, hashes).await?;
     tx.commit().await?;
@@ -254,7 +254,9 @@ async fn taken(
 fn refused(unknown: Unknown) -> Refused {
     let (code, why, who) = match unknown {
         Unknown::NoAccount => (Code::NoAccount, "nobody here has this person's address", None),
-        Unknown::UnverifiedEmail => (Code::UnverifiedEmail, "the provider has not verified the address", None),
+        Unknown::UnverifiedEmail => {
+            (Code::UnverifiedEmail, "the provider has not verified the address", None)
+        }
         Unknown::Inactive(user) => (Code::Inactive, "the user is not active", Some(user)),
     };
     audit::proven(who.as_deref().map_or_else(Who::stranger, |user: &User| Who::user(user)));

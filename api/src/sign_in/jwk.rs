@@ -1,7 +1,9 @@
 //! The provider's keys (RFC 7517), and what they prove.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
+use ring::signature::{
+    self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
 use serde::Deserialize;
 
 use super::jwt::{Algorithm, TokenError};
@@ -78,7 +80,8 @@ impl Key {
         if jwk.purpose.is_some_and(|purpose| purpose != "sig") {
             return None;
         }
-        let bytes = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?.trim_end_matches('=')).ok();
+        let bytes =
+            |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?.trim_end_matches('=')).ok();
         // An uncompressed point; a coordinate has all its bytes (RFC 7518, 6.2.1.2).
         let point = |length: usize| {
             let (x, y) = (bytes(&jwk.x)?, bytes(&jwk.y)?);

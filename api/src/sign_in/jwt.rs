@@ -150,8 +150,7 @@ impl<'a> Unverified<'a> {
     pub(super) fn verified(self, keys: &Keys) -> Result<Verified, TokenError> {
         keys.verify((self.algorithm, self.kid.as_deref()), self.signed.as_bytes(), &self.signature)?;
         let payload = self.signed.split_once('.').map_or("", |(_, payload)| payload);
-        let payload =
-            URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Unreadable("payload"))?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Unreadable("payload"))?;
         Ok(Verified { algorithm: self.algorithm, typ: self.typ.map(|typ| typ.to_lowercase()), payload })
     }
 }

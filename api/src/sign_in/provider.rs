@@ -167,9 +167,13 @@ impl Provider {
         }
         let place = |name: &str, text: &str| {
             let url = Url::parse(text).ok().filter(|url| self.settings.may_be_asked(url));
-            url.ok_or_else(|| ProviderError::Answer { what: WHAT, why: format!("its {name} {text:?} is no https URL") })
+            url.ok_or_else(|| ProviderError::Answer {
+                what: WHAT,
+                why: format!("its {name} {text:?} is no https URL"),
+            })
         };
-        let optional = |name: &str, text: &Option<String>| text.as_deref().map(|text| place(name, text)).transpose();
+        let optional =
+            |name: &str, text: &Option<String>| text.as_deref().map(|text| place(name, text)).transpose();
         let methods = document.token_endpoint_auth_methods_supported.unwrap_or_default();
         let has = |method: &str| methods.iter().any(|one| one == method);
         Ok(Discovered {
@@ -187,7 +191,8 @@ impl Provider {
     /// What is asked for: a provider without refresh tokens by scope (Google) would refuse to be asked for one.
     pub(super) fn scopes(&self, found: &Discovered) -> String {
         let known = |scope: &&str| {
-            *scope != OFFLINE_SCOPE || found.scopes.as_ref().is_none_or(|all| all.iter().any(|one| one == scope))
+            *scope != OFFLINE_SCOPE
+                || found.scopes.as_ref().is_none_or(|all| all.iter().any(|one| one == scope))
         };
         self.settings.scopes.split_whitespace().filter(known).collect::<Vec<_>>().join(" ")
     }
@@ -235,7 +240,8 @@ impl Provider {
         match secret {
             // As forms write it, each by itself (RFC 6749, 2.3.1).
             Some(secret) if !found.is_secret_posted => {
-                let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                let encoded =
+                    |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
                 let both = STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret.expose())));
                 request = request.header("authorization", format!("Basic {both}"));
             }

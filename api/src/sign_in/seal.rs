@@ -130,7 +130,10 @@ mod tests {
         let (one, two) = (SessionId::new(Timestamp(1)), SessionId::new(Timestamp(2)));
         let tokens = Tokens { refresh: Some("r-secret".to_owned()), id: None };
         let sealed = key.seal(&one, &tokens).unwrap();
-        assert!(!sealed.contains("secret") && sealed != key.seal(&one, &tokens).unwrap(), "never the same twice");
+        assert!(
+            !sealed.contains("secret") && sealed != key.seal(&one, &tokens).unwrap(),
+            "never the same twice"
+        );
         // As after a restart.
         let again = SessionKey::open_or_make(&path).unwrap();
         assert_eq!(again.open_sealed(&one, &sealed), Some(tokens));

@@ -42,7 +42,9 @@ impl Seen {
 
     fn note(&self, session: &Session, now: Timestamp) {
         if now.since_us(session.seen_at) >= SEEN_EXACT_US {
-            self.lock().entry(session.id.clone()).or_insert(now);
+            let mut seen = self.lock();
+            let at = seen.entry(session.id.clone()).or_insert(now);
+            *at = (*at).max(now);
         }
     }
 
@@ -167,12 +169,7 @@ impl SignIn {
     }
 
     /// Whether a caller who was let in as a person still would be, as what they were.
-    async fn is_still_let_in(
-        &self,
-        db: &Db,
-        now: Timestamp,
-        caller: &Caller,
-    ) -> Result<bool, DomainError> {
+    async fn is_still_let_in(&self, db: &Db, now: Timestamp, caller: &Caller) -> Result<bool, DomainError> {
         let person = match (caller.signed_in_as(), caller.user()) {
             (Some(SignedIn::Session { id, .. }), _) => {
                 let session = {

@@ -21,13 +21,15 @@ pub(super) async fn insert_sign_in(
     return_to: &str,
     ends_at: Timestamp,
 ) -> Result<(), DomainError> {
-    sqlx::query("INSERT INTO sign_ins (state_hash, browser_hash, return_to, ends_us) VALUES ($1, $2, $3, $4)")
-        .bind(state_hash.to_owned())
-        .bind(browser_hash.to_owned())
-        .bind(return_to.to_owned())
-        .bind(ends_at.0)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "INSERT INTO sign_ins (state_hash, browser_hash, return_to, ends_us) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(state_hash.to_owned())
+    .bind(browser_hash.to_owned())
+    .bind(return_to.to_owned())
+    .bind(ends_at.0)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -51,7 +53,10 @@ pub(super) async fn take_sign_in(
     .fetch_optional(&mut *conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    sqlx::query("DELETE FROM sign_ins WHERE state_hash = $1").bind(state_hash.to_owned()).execute(conn).await?;
+    sqlx::query("DELETE FROM sign_ins WHERE state_hash = $1")
+        .bind(state_hash.to_owned())
+        .execute(conn)
+        .await?;
     Ok(Some(row.try_get("return_to")?))
 }
 
@@ -87,11 +92,7 @@ pub(super) async fn link(
 const COLUMNS: &str = "id, user_id, organization_id, issuer, subject, created_us, seen_us, ends_us, tokens, check_us, \
                        checking_until_us";
 
-pub(super) async fn insert(
-    conn: &mut Conn,
-    session: &Session,
-    secret_hash: &str,
-) -> Result<(), DomainError> {
+pub(super) async fn insert(conn: &mut Conn, session: &Session, secret_hash: &str) -> Result<(), DomainError> {
     sqlx::query(
         "INSERT INTO sessions (id, secret_hash, user_id, organization_id, issuer, subject, created_us, seen_us, ends_us, \
          tokens, check_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -121,10 +122,11 @@ pub(super) async fn by_id(conn: &mut Conn, id: &SessionId) -> Result<Option<Sess
 }
 
 pub(super) async fn by_secret(conn: &mut Conn, secret_hash: &str) -> Result<Option<Session>, DomainError> {
-    let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM sessions WHERE secret_hash = $1")))
-        .bind(secret_hash.to_owned())
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM sessions WHERE secret_hash = $1")))
+            .bind(secret_hash.to_owned())
+            .fetch_optional(conn)
+            .await?;
     row.as_ref().map(session).transpose()
 }
 
@@ -214,15 +216,14 @@ pub(super) async fn set_checked(
     id: &SessionId,
     (tokens, check_at): (Option<String>, Option<Timestamp>),
 ) -> Result<bool, DomainError> {
-    let done = sqlx::query(
-        "UPDATE sessions SET tokens = $1, check_us = $2, checking_until_us = $3 WHERE id = $4",
-    )
-    .bind(tokens)
-    .bind(check_at.map(|at| at.0))
-    .bind(None::<i64>)
-    .bind(id.to_string())
-    .execute(conn)
-    .await?;
+    let done =
+        sqlx::query("UPDATE sessions SET tokens = $1, check_us = $2, checking_until_us = $3 WHERE id = $4")
+            .bind(tokens)
+            .bind(check_at.map(|at| at.0))
+            .bind(None::<i64>)
+            .bind(id.to_string())
+            .execute(conn)
+            .await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -244,10 +245,7 @@ pub(super) async fn standing(
 }
 
 /// Forgets those that have ended, and who never came back; how many at least.
-pub(super) async fn forget(
-    conn: &mut Conn,
-    (now, seen_after): (Timestamp, i64),
-) -> Result<(), DomainError> {
+pub(super) async fn forget(conn: &mut Conn, (now, seen_after): (Timestamp, i64)) -> Result<(), DomainError> {
     sqlx::query(
         "DELETE FROM sessions WHERE id IN \
          (SELECT id FROM sessions WHERE ends_us <= $1 OR seen_us <= $2 ORDER BY id LIMIT $3)",

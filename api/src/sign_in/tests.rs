@@ -105,12 +105,15 @@ fn a_token_is_believed_by_the_key_it_names_and_no_other() {
     let unknown = |header: Value| signer.verified(&signer.token(&header, &said(json!({})))).unwrap_err();
     assert_eq!(unknown(json!({ "alg": "ES256", "kid": "x" })), TokenError::UnknownKey);
     // Of another kind than the key, for another algorithm, or not for signatures.
-    for (alg, kid) in [("EdDSA", "ec"), ("RS256", "ec"), ("ES384", "ec"), ("ES256", "ed"), ("ES256", "secret")] {
+    for (alg, kid) in
+        [("EdDSA", "ec"), ("RS256", "ec"), ("ES384", "ec"), ("ES256", "ed"), ("ES256", "secret")]
+    {
         assert_eq!(unknown(json!({ "alg": alg, "kid": kid })), TokenError::UnknownKey, "{alg} {kid}");
     }
     let token = signer.token(&header(), &said(json!({})));
     let (signed, signature) = token.rsplit_once('.').unwrap();
-    let other_claims = format!("{}.{}.{signature}", encoded(&header()), encoded(&said(json!({ "sub": "boris" }))));
+    let other_claims =
+        format!("{}.{}.{signature}", encoded(&header()), encoded(&said(json!({ "sub": "boris" }))));
     assert_eq!(signer.verified(&other_claims).unwrap_err(), TokenError::Signature);
     assert_eq!(signer.verified(&format!("{signed}.")).unwrap_err(), TokenError::Signature);
 }
@@ -134,7 +137,16 @@ fn no_algorithm_and_a_secret_s_are_refused_whatever_the_key() {
     let critical = signer.token(&json!({ "alg": "ES256", "crit": ["b64"], "b64": false }), &said(json!({})));
     assert!(matches!(signer.verified(&critical), Err(TokenError::Unreadable(_))));
     let long = signer.token(&header(), &said(json!({ "x": "y".repeat(40_000) })));
-    for bad in ["", "a", "a.b", "a.b.c", "a.b.c.d", "..", &long, &format!("{}.x", signer.token(&header(), &said(json!({}))))] {
+    for bad in [
+        "",
+        "a",
+        "a.b",
+        "a.b.c",
+        "a.b.c.d",
+        "..",
+        &long,
+        &format!("{}.x", signer.token(&header(), &said(json!({})))),
+    ] {
         assert!(matches!(signer.verified(bad), Err(TokenError::Unreadable(_))), "{bad:.60}");
     }
 }
@@ -145,14 +157,14 @@ fn an_id_token_answers_this_sign_in_at_this_provider() {
     let of = |change: Value| {
         let token = signer.verified(&signer.token(&header(), &said(change))).unwrap();
         let access_token = Some("access");
-        claims::of_sign_in(&token, expected(), ("n", access_token)).and_then(|claims| {
-            claims.identity().ok_or(TokenError::Claim("sub"))
-        })
+        claims::of_sign_in(&token, expected(), ("n", access_token))
+            .and_then(|claims| claims.identity().ok_or(TokenError::Claim("sub")))
     };
     let identity = of(json!({})).unwrap();
     assert_eq!((identity.subject.as_str(), identity.email.as_deref()), ("anna", Some("anna@fleet.example")));
     assert!(identity.is_email_verified);
-    let right = URL_SAFE_NO_PAD.encode(&ring::digest::digest(&ring::digest::SHA256, b"access").as_ref()[..16]);
+    let right =
+        URL_SAFE_NO_PAD.encode(&ring::digest::digest(&ring::digest::SHA256, b"access").as_ref()[..16]);
     for good in [
         json!({ "aud": ["roadlake", "other"], "azp": "roadlake" }),
         json!({ "aud": ["roadlake"] }),
@@ -197,7 +209,9 @@ fn an_address_is_theirs_only_if_the_provider_says_so() {
         let claims = claims::of_id_token(&token, expected()).unwrap();
         claims.identity().unwrap().is_email_verified
     };
-    for yes in [json!({}), json!({ "email_verified": "true" }), json!({ "email_verified": null, "xms_edov": 1 })] {
+    for yes in
+        [json!({}), json!({ "email_verified": "true" }), json!({ "email_verified": null, "xms_edov": 1 })]
+    {
         assert!(is_verified(yes.clone()), "{yes}");
     }
     for no in [

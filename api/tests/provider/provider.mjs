@@ -91,7 +91,7 @@ function configuration() {
     // Whoever asks for a long stay gets it, without being asked again each time.
     issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: true,
-    ttl: { AccessToken: accessTokenS, IdToken: 600, RefreshToken: 86400, Interaction: 3600, Session: 86400, Grant: 86400 },
+    ttl: { AccessToken: accessTokenS, IdToken: 86400, RefreshToken: 86400, Interaction: 3600, Session: 86400, Grant: 86400 },
     extraTokenClaims: (_, token) => (token.accountId ? emailOf(token.accountId) : {}),
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     features: {

@@ -43,7 +43,9 @@ impl Browser {
     pub(crate) async fn read(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.console).await.unwrap();
         let cookie = self.cookie_header(path);
-        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\nconnection: close\r\n\r\n");
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\nconnection: close\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes).await;
@@ -62,7 +64,10 @@ impl Browser {
 
     fn header_for(&self, url: &Url) -> String {
         let origin = url.origin().ascii_serialization();
-        let sent = self.cookies.iter().filter(|((of, path, _), _)| *of == origin && url.path().starts_with(path.as_str()));
+        let sent = self
+            .cookies
+            .iter()
+            .filter(|((of, path, _), _)| *of == origin && url.path().starts_with(path.as_str()));
         sent.map(|((_, _, name), value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
@@ -138,7 +143,7 @@ impl Browser {
         let mut answer = self.ask("POST", &page.url, &form).await;
         let mut url = page.url.clone();
         loop {
-            assert!((300..400).contains(&answer.status), "{} {}", answer.status, answer.body);
+            assert!((300..400).contains(&answer.status), "{} {} {}", url, answer.status, answer.body);
             url = url.join(answer.header("location").unwrap()).unwrap();
             if url.origin().ascii_serialization() == CONSOLE {
                 return url;

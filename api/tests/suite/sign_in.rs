@@ -76,7 +76,9 @@ async fn dump(place: &Place, sql: &'static str) -> String {
     let mut conn = AnyConnection::connect(&place.url).await.unwrap();
     let rows = sqlx::query(sql).fetch_all(&mut conn).await.unwrap();
     let text = rows.iter().map(|row| {
-        (0..row.len()).map(|i| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default()).collect::<Vec<_>>()
+        (0..row.len())
+            .map(|i| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default())
+            .collect::<Vec<_>>()
     });
     let text = format!("{:?}", text.collect::<Vec<_>>());
     conn.close().await.unwrap();
@@ -95,7 +97,8 @@ async fn a_person_signs_in_and_is_who_they_are() {
     let provider = Provider::shared().await;
     let keys = tempfile::tempdir().unwrap();
     let session_key_file = Some(keys.path().join("session.key"));
-    let server = signing_in(OidcConfig { session_key_file, label: "Fleet login".to_owned(), ..at(provider) }).await;
+    let server =
+        signing_in(OidcConfig { session_key_file, label: "Fleet login".to_owned(), ..at(provider) }).await;
     let organization = people(&server).await;
     let ways = send(server.handle.addr, "GET /v1/sign-in", &[], None).await;
     let way = json!({ "label": "Fleet login", "start_path": "/v1/sign-in/start" });
@@ -107,13 +110,17 @@ async fn a_person_signs_in_and_is_who_they_are() {
     let answer = browser.ask("GET", &back, &[]).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/trips?vehicle=car-1")));
     assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
-    let set = answer.headers.iter().find(|(n, v)| n == "set-cookie" && v.starts_with("roadlake-session=")).unwrap();
+    let set =
+        answer.headers.iter().find(|(n, v)| n == "set-cookie" && v.starts_with("roadlake-session=")).unwrap();
     assert!(set.1.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "on loopback without TLS: {}", set.1);
     assert_eq!(browser.cookie("roadlake-sign-in"), None, "it has served");
 
     let me = by_page(&browser, "GET /v1/me", None).await.json();
     let of = |name: &str| me[name].as_str().unwrap_or_default().to_owned();
-    assert_eq!((of("signed_in_by"), of("email"), of("person_name")), ("oidc".into(), "anna@fleet.example".into(), "anna".into()));
+    assert_eq!(
+        (of("signed_in_by"), of("email"), of("person_name")),
+        ("oidc".into(), "anna@fleet.example".into(), "anna".into())
+    );
     assert_eq!((of("role"), of("organization_id")), ("owner".to_owned(), organization));
     assert_eq!((&me["actor"], &me["key_name"]), (&me["user_id"], &Value::Null));
     assert!(me["may"].as_array().unwrap().contains(&json!("DELETE /v1/sessions/{id}")));
@@ -146,10 +153,11 @@ async fn every_way_a_provider_signs_and_tells_is_taken() {
     for (algorithm, claims_in) in
         [("PS256", "id-token"), ("ES256", "userinfo"), ("ES384", "id-token"), ("EdDSA", "userinfo")]
     {
-        let options = ["--id-token-alg", algorithm, "--claims-in", claims_in, "--client-secret", "s3cret/+ &ü"];
+        let options =
+            ["--id-token-alg", algorithm, "--claims-in", claims_in, "--client-secret", "s3cret/+ &%"];
         let provider = Provider::start(&options);
         let secret = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(secret.path(), "s3cret/+ &ü\n").unwrap();
+        std::fs::write(secret.path(), "s3cret/+ &%\n").unwrap();
         let server =
             signing_in(OidcConfig { client_secret_file: Some(secret.path().into()), ..at(&provider) }).await;
         people(&server).await;
@@ -174,6 +182,7 @@ async fn who_may_not_come_in_is_told_why_and_is_in_the_audit_log() {
         assert_eq!(place, format!("/?sign_in_error={code}"), "{login}");
         assert_eq!(browser.cookie("roadlake-session"), None);
         let log = audited(&server).await;
+        server.clock.advance(Duration::from_millis(5));
         assert_eq!(log[0].1, format!("refused {code}"), "{login}");
         assert_eq!(log[0].0.starts_with("usr_"), login == "ida", "{login}: {}", log[0].0);
     }
@@ -208,24 +217,27 @@ async fn who_is_linked_stays_who_they_are_and_leaves_at_once() {
 #[tokio::test]
 async fn new_people_become_users_where_that_is_wanted() {
     let provider = Provider::shared().await;
-    let mut server = locked(|config| config).await;
+    let first = locked(|config| config).await;
     let new = json!({ "name": "Acme", "currency": "EUR", "time_zone": "Europe/Copenhagen" });
-    let organization_id = server.post("/v1/organizations", new).await.json()["id"].as_str().unwrap().to_owned();
+    let organization_id =
+        first.post("/v1/organizations", new).await.json()["id"].as_str().unwrap().to_owned();
     let taking = |domains: Option<&str>| {
         let email_domains = domains.map(|domain| vec![domain.to_owned()]);
         let role = "analyst".to_owned();
         let new = NewPersonConfig { organization_id: organization_id.clone(), role, email_domains };
         OidcConfig { new_people: NewPeopleConfig::Become(new), ..at(provider) }
     };
-    for (domains, place) in
-        [(Some("fleet.example"), "/?sign_in_error=no_account"), (Some("Elsewhere.example"), "/live"), (None, "/live")]
-    {
+    for (domains, place) in [
+        (Some("fleet.example"), "/?sign_in_error=no_account"),
+        (Some("Elsewhere.example"), "/live"),
+        (None, "/live"),
+    ] {
         let keys = tempfile::tempdir().unwrap();
         std::fs::write(keys.path().join("key"), OPERATOR).unwrap();
         let api_key_file = Some(keys.path().join("key"));
         let oidc = Some(taking(domains));
-        server = Server::start_at(server.place.again(), |config| Config { api_key_file, oidc, ..config }).await;
-        server.key = Some(OPERATOR.to_owned());
+        let server =
+            Server::start_at(first.place.again(), |config| Config { api_key_file, oidc, ..config }).await;
         in_step(&server);
         let mut browser = Browser::new(server.handle.addr);
         assert_eq!(browser.sign_in("ulla", "/live").await, place, "{domains:?}");
@@ -238,7 +250,7 @@ async fn new_people_become_users_where_that_is_wanted() {
         let mut unverified = Browser::new(server.handle.addr);
         assert_eq!(unverified.sign_in("vera", "/").await, "/?sign_in_error=unverified_email");
     }
-    let users = server.json("/v1/users").await;
+    let users = first.json("/v1/users").await;
     assert_eq!(users["data"].as_array().unwrap().len(), 1, "they are added once: {users}");
 }
 
@@ -259,7 +271,8 @@ async fn an_answer_of_the_provider_s_is_good_once_in_its_own_browser_and_time() 
     // A state that is not its own, none, and two of them.
     let changed = |name: &str, value: Option<&str>| {
         let mut url = back.clone();
-        let kept: Vec<(String, String)> = back.query_pairs().into_owned().filter(|(n, _)| n != name).collect();
+        let kept: Vec<(String, String)> =
+            back.query_pairs().into_owned().filter(|(n, _)| n != name).collect();
         url.query_pairs_mut().clear().extend_pairs(&kept).extend_pairs(value.map(|value| (name, value)));
         url
     };
@@ -279,7 +292,8 @@ async fn an_answer_of_the_provider_s_is_good_once_in_its_own_browser_and_time() 
     let mut victim = Browser::new(server.handle.addr);
     let victims_page = victim.start("/").await;
     let mut injected = victim.returned(&victims_page, "anna").await;
-    let kept: Vec<(String, String)> = injected.query_pairs().into_owned().filter(|(n, _)| n != "code").collect();
+    let kept: Vec<(String, String)> =
+        injected.query_pairs().into_owned().filter(|(n, _)| n != "code").collect();
     injected.query_pairs_mut().clear().extend_pairs(&kept).append_pair("code", &code);
     assert_eq!(victim.arrive(&injected).await, "/?sign_in_error=provider");
     assert_eq!(victim.cookie("roadlake-session"), None);
@@ -327,7 +341,8 @@ async fn the_provider_is_asked_with_pkce_and_asks_for_it() {
     // Another each time, in the same browser.
     let again = browser.ask("GET", &start, &[]).await;
     assert_ne!(again.header("location"), Some(sent.as_str()));
-    let kept: Vec<_> = sent.query_pairs().into_owned().filter(|(n, _)| !n.starts_with("code_challenge")).collect();
+    let kept: Vec<_> =
+        sent.query_pairs().into_owned().filter(|(n, _)| !n.starts_with("code_challenge")).collect();
     let mut without = sent.clone();
     without.query_pairs_mut().clear().extend_pairs(&kept);
     let at = browser.go("GET", &without, &[]).await;
@@ -341,7 +356,9 @@ async fn one_returns_to_the_console_and_nowhere_else() {
     people(&server).await;
     let mut browser = Browser::new(server.handle.addr);
     assert_eq!(browser.sign_in("anna", "//evil.example/").await, "/");
-    for bad in ["https://evil.example", "/\\evil.example", "/\t/evil.example", "javascript:alert(1)", "/v1/me"] {
+    for bad in
+        ["https://evil.example", "/\\evil.example", "/\t/evil.example", "javascript:alert(1)", "/v1/me"]
+    {
         // Known to the provider by now, which sends them straight back.
         let mut url = Url::parse(&format!("{CONSOLE}/v1/sign-in/start")).unwrap();
         url.query_pairs_mut().append_pair("return_to", bad);
@@ -364,7 +381,10 @@ async fn a_console_behind_tls_has_cookies_that_no_other_host_can_set() {
     assert_eq!(back, "https://fleet.example/v1/sign-in/callback");
     // A cookie without the prefix is anybody's.
     let own = format!("roadlake-session={}", "0".repeat(64));
-    assert_eq!(kind(&send(server.handle.addr, "GET /v1/me", &[("cookie", &own)], None).await), "unauthorized");
+    assert_eq!(
+        kind(&send(server.handle.addr, "GET /v1/me", &[("cookie", &own)], None).await),
+        "unauthorized"
+    );
 }
 
 #[tokio::test]
@@ -390,7 +410,10 @@ async fn without_a_provider_there_is_a_way_by_keys_alone() {
         assert_eq!(send(server.handle.addr, &format!("GET {path}"), &[], None).await.status, 404, "{path}");
     }
     let cookie = format!("roadlake-session={}", "0".repeat(64));
-    assert_eq!(kind(&send(server.handle.addr, "GET /v1/me", &[("cookie", &cookie)], None).await), "unauthorized");
+    assert_eq!(
+        kind(&send(server.handle.addr, "GET /v1/me", &[("cookie", &cookie)], None).await),
+        "unauthorized"
+    );
     assert_eq!(server.json("/v1/sessions").await["data"], json!([]));
     let out = server.post("/v1/sign-out", json!({})).await;
     assert_eq!((out.status, out.json()["provider_sign_out_url"].clone()), (200, Value::Null));

@@ -40,6 +40,7 @@ async fn tokens(provider: &Provider, login: &str) -> Value {
     let page = browser.go("GET", &url, &[]).await;
     let mut answer = browser.ask("POST", &page.url, &[("login", login), ("password", "secret")]).await;
     let mut at = page.url;
+    assert_eq!(answer.status, 303, "{at} {} {}", page.answer.body, answer.body);
     while !answer.header("location").unwrap().starts_with(BACK) {
         at = at.join(answer.header("location").unwrap()).unwrap();
         answer = browser.ask("GET", &at, &[]).await;
@@ -134,7 +135,8 @@ async fn what_is_no_access_token_of_the_provider_s_for_us_is_refused() {
         bad.push(("none", format!("{text}.")));
         bad.push(("none with a signature", format!("{text}.{signature}")));
     }
-    let with = |header: &Value, claims: &Value| format!("{}.{}.{signature}", encoded(header), encoded(claims));
+    let with =
+        |header: &Value, claims: &Value| format!("{}.{}.{signature}", encoded(header), encoded(claims));
     let mut boris = claims.clone();
     boris["sub"] = json!("boris");
     bad.push(("another's claims", with(&header, &boris)));

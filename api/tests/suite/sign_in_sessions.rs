@@ -193,13 +193,13 @@ async fn a_session_ends_when_it_is_not_used_and_at_its_end_whatever_is_used() {
     for _ in 0..5 {
         server.clock.advance(20 * MINUTE);
         assert_eq!(status(&used).await, 200);
+        // To the minute, and stored some time later.
+        let seen = json!(wire::time::Timestamp(service::clock::Clock::now_us(&*server.clock)));
+        let is_seen = |row: &Value| row["email"] == "anna@fleet.example" && row["last_seen_at"] == seen;
+        server.until("/v1/sessions", |page| page["data"].as_array().unwrap().iter().any(is_seen)).await;
     }
     assert_eq!(kind(&by_page(&idle, "GET /v1/me", None).await), "session-ended");
-    let now = server.clock.as_ref();
-    let seen = wire::time::Timestamp(service::clock::Clock::now_us(now)).to_string();
-    // To the minute, and stored some time later.
-    let path = "/v1/sessions";
-    let sessions = server.until(path, |page| page["data"][0]["last_seen_at"] == seen.as_str()).await;
+    let sessions = server.json("/v1/sessions").await;
     assert_eq!(sessions["data"].as_array().unwrap().len(), 1, "{sessions}");
     server.clock.advance(19 * MINUTE);
     assert_eq!(status(&used).await, 200);
@@ -215,6 +215,7 @@ async fn an_owner_ends_the_sessions_of_their_organization_and_a_person_their_own
     let organization = people(&server).await;
     let (mut anna, mut boris) = (Browser::new(server.handle.addr), Browser::new(server.handle.addr));
     assert_eq!(anna.sign_in("anna", "/").await, "/");
+    server.clock.advance(Duration::from_millis(5));
     assert_eq!(boris.sign_in("boris", "/").await, "/");
     let of = async |browser: &Browser| {
         let page = by_page(browser, "GET /v1/sessions", None).await.json();
@@ -250,7 +251,9 @@ async fn an_owner_ends_the_sessions_of_their_organization_and_a_person_their_own
         let ending = async {
             // It is open for a while first.
             tokio::time::sleep(Duration::from_millis(300)).await;
-            by_page(&anna, &format!("DELETE /v1/sessions/{boriss}"), None).await.status
+            let ended = by_page(&anna, &format!("DELETE /v1/sessions/{boriss}"), None).await.status;
+            server.clock.advance(MINUTE);
+            ended
         };
         tokio::join!(reading, ending)
     });
@@ -279,6 +282,7 @@ async fn a_stream_of_somebody_who_leaves_ends() {
     let leaving = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         deactivate(&server, &id).await;
+        server.clock.advance(MINUTE);
     };
     let both = async { tokio::join!(reading, leaving) };
     let (text, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("the stream ends");
@@ -293,7 +297,10 @@ async fn signing_out_is_for_good_here_and_at_the_provider() {
     let out = by_page(&browser, "POST /v1/sign-out", None).await;
     assert_eq!(out.status, 200, "{}", out.body);
     let cleared = out.header("set-cookie").unwrap();
-    assert!(cleared.starts_with("roadlake-session=; Path=/; HttpOnly") && cleared.ends_with("Max-Age=0"), "{cleared}");
+    assert!(
+        cleared.starts_with("roadlake-session=; Path=/; HttpOnly") && cleared.ends_with("Max-Age=0"),
+        "{cleared}"
+    );
     assert_eq!(kind(&by_page(&before, "GET /v1/me", None).await), "session-ended");
     assert_eq!(provider.count("POST /token/revocation").await, 1);
     assert_eq!(provider.count("refused revocation").await, 0);
@@ -308,7 +315,7 @@ async fn signing_out_is_for_good_here_and_at_the_provider() {
     let field = page.answer.body.split("name=\"xsrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
     let confirm = page.url.join("/session/end/confirm").unwrap();
     let at = browser.go("POST", &confirm, &[("xsrf", field), ("logout", "yes")]).await;
-    assert_eq!(at.url.as_str(), &format!("{CONSOLE}/"));
+    assert_eq!(at.url.as_str(), &format!("{CONSOLE}/"), "{}", at.answer.body);
     assert!(browser.start("/").await.url.path().starts_with("/interaction/"));
     // Without the provider one signs out as well.
     let page = browser.start("/").await;

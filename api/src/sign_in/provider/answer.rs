@@ -69,8 +69,10 @@ pub(in crate::sign_in) async fn read<T: DeserializeOwned>(
 ) -> Result<T, ProviderError> {
     let bytes = asked(what, request.header("accept", "application/json")).await?;
     // What it sent is not told: it may hold tokens.
-    serde_json::from_slice(&bytes)
-        .map_err(|error| ProviderError::Answer { what, why: format!("no such JSON, at column {}", error.column()) })
+    serde_json::from_slice(&bytes).map_err(|error| ProviderError::Answer {
+        what,
+        why: format!("no such JSON, at column {}", error.column()),
+    })
 }
 
 /// Asks for something that has no answer but that it is done.
@@ -100,7 +102,10 @@ async fn asked(what: &'static str, request: RequestBuilder) -> Result<Vec<u8>, P
         Ok(refusal) => Err(ProviderError::Refused {
             what,
             code: told(&refusal.error),
-            description: refusal.error_description.map(|text| format!(", {}", told(&text))).unwrap_or_default(),
+            description: refusal
+                .error_description
+                .map(|text| format!(", {}", told(&text)))
+                .unwrap_or_default(),
         }),
         Err(_) => Err(ProviderError::Answer { what, why: format!("status {}", status.as_u16()) }),
     }
