@@ -12,6 +12,7 @@ use crate::{
     db::Db,
     lake_port::LakeReader,
     rate::Rates,
+    sign_in::SignIn,
     users::{keys::Uses, secret::Hashing},
     vehicles::VehicleObserver,
 };
@@ -36,6 +37,7 @@ pub(crate) struct Parts {
     pub(crate) openly: Rates,
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) vehicle_observer: Arc<dyn VehicleObserver>,
+    pub(crate) sign_in: Option<Arc<SignIn>>,
 }
 
 impl App {
@@ -61,6 +63,11 @@ impl App {
 
     pub(crate) fn vehicle_observer(&self) -> &dyn VehicleObserver {
         self.0.vehicle_observer.as_ref()
+    }
+
+    /// What people sign in with at their provider, if there is one.
+    pub(crate) fn sign_in(&self) -> Option<&SignIn> {
+        self.0.sign_in.as_deref()
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {

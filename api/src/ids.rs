@@ -113,6 +113,10 @@ prefixed_id!(
     ApiKeyId, "API key", "key_"
 );
 prefixed_id!(
+    /// Somebody who is signed in.
+    SessionId, "session", "ses_"
+);
+prefixed_id!(
     /// An amount of an invoice that is no line of a trip.
     ChargeId, "invoice charge", "chg_"
 );

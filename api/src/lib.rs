@@ -1,4 +1,4 @@
-//! REST in business domains, each owning its data: `users ← vehicles ← drivers ← trips ← billing ← bookings`. A
+//! REST in business domains, each owning its data: `users ← sign_in ← vehicles ← drivers ← trips ← billing ← bookings`. A
 //! domain may call the public functions of those to its left, never the reverse, and never touches their
 //! tables.
 //!
@@ -12,7 +12,7 @@
 //! steps of a booking; `vehicles/geofences/watcher.rs` sees who comes and goes; `devices/enrol.rs` gives
 //! units their certificates; `maintenance/inspector.rs` sees what comes due; `webhooks/deliver.rs`
 //! tells other programs what happened; `drivers/driving.rs` says who drove. Requests: [`serve`] routes them, `manners.rs` limits their
-//! time, `entry.rs` says who asks and whether they may (by
+//! time, `entry.rs` says who asks (`sign_in.rs` of who has signed in at a provider) and whether they may (by
 //! `permissions.rs`), `extract.rs` reads them, a domain's `http.rs` answers, `error.rs` makes
 //! problem details of what failed, and `audit.rs` keeps who changed what.
 //!
@@ -53,6 +53,7 @@ mod rate;
 pub mod rebuild;
 mod rows;
 pub mod serve;
+mod sign_in;
 mod sql;
 mod text;
 mod ticks;

@@ -216,7 +216,9 @@ mod tests {
         assert!(!asked.would_enable("ingest", &Level::INFO) && !asked.would_enable("rumqttc", &Level::ERROR));
         for asked in [None, Some(""), Some(" "), Some("ingest=loud")] {
             let filter = filter(asked, DEFAULT_FILTER);
-            assert!(filter.would_enable("ingest", &Level::INFO) && !filter.would_enable("ingest", &Level::DEBUG));
+            assert!(
+                filter.would_enable("ingest", &Level::INFO) && !filter.would_enable("ingest", &Level::DEBUG)
+            );
             assert!(filter.would_enable("sqlx", &Level::WARN) && !filter.would_enable("sqlx", &Level::INFO));
         }
     }

@@ -31,7 +31,7 @@ use crate::{
     fault::DomainError,
     ids::GroupId,
     page::Page,
-    users::keys,
+    sign_in::sessions,
 };
 
 /// How often the stream looks at every vehicle and reads names anew: silence is a change too.
@@ -284,10 +284,11 @@ impl Sent {
 
     /// Reads whose vehicles are; `false` when the caller is not let in any more, or the group is no more.
     async fn read_names(&mut self) -> Result<bool, DomainError> {
-        let mut conn = self.app.db().read().await?;
-        if !keys::is_still_let_in(&mut conn, self.app.now(), &self.sight.caller).await? {
+        let (now, sign_in) = (self.app.now(), self.app.sign_in());
+        if !sessions::is_still_let_in(self.app.db(), sign_in, (now, &self.sight.caller)).await? {
             return Ok(false);
         }
+        let mut conn = self.app.db().read().await?;
         let group = self.sight.group.as_ref().map(GroupId::as_str);
         match groups::asked(&mut conn, &self.sight.caller, group).await {
             Ok(_) => {}
