@@ -37,7 +37,7 @@ use super::{
     rebuild::rows,
 };
 use crate::{fake_lake::trip, place::Place};
-use stage::{DAY_S, Scripted, Stage, TO_DUE_S, billed, hard_terms, kinds, post, put_policy, steps, tried};
+use stage::{DAY_S, Stage, TO_DUE_S, billed, hard_terms, kinds, post, put_policy, steps, tried};
 
 #[tokio::test]
 async fn an_invoice_comes_due_and_is_overdue_until_it_is_paid() {
