@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use wire::time::Timestamp;
 
 use crate::{
-    billing::gateway::Gateway,
+    billing::{gateway::Gateway, pdf::Printing},
     config::Settings,
     db::Db,
     lake_port::LakeReader,
@@ -34,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) attempts: Rates,
     pub(crate) openly: Rates,
     pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) printing: Printing,
 }
 
 impl App {
@@ -55,6 +56,11 @@ impl App {
 
     pub(crate) fn gateway(&self) -> &dyn Gateway {
         self.0.gateway.as_ref()
+    }
+
+    /// Where documents are printed.
+    pub(crate) fn printing(&self) -> &Printing {
+        &self.0.printing
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {

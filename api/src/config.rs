@@ -11,9 +11,11 @@ use serde::Deserialize;
 use service::config::{self, ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
 
 mod agents;
+mod billing;
 mod devices;
 
 pub use agents::{AgentsConfig, AgentsSettings};
+pub use billing::{BillingConfig, BillingSettings, SellerConfig};
 pub use devices::{DevicesConfig, DevicesSettings};
 
 use crate::{
@@ -66,6 +68,8 @@ pub struct Config {
     pub agents: AgentsConfig,
     /// What the units' identities are made with.
     pub devices: DevicesConfig,
+    /// What stands on invoices.
+    pub billing: BillingConfig,
 }
 
 impl Default for Config {
@@ -88,6 +92,7 @@ impl Default for Config {
             audit_log_retention: None,
             agents: AgentsConfig::default(),
             devices: DevicesConfig::default(),
+            billing: BillingConfig::default(),
         }
     }
 }
@@ -125,6 +130,8 @@ pub struct Settings {
     pub agents: AgentsSettings,
     /// What the units' identities are made with.
     pub devices: DevicesSettings,
+    /// What stands on invoices.
+    pub billing: BillingSettings,
 }
 
 /// Loads `file` (or defaults) and `ROADLAKE_API__…`, and checks it.
@@ -183,6 +190,7 @@ impl Settings {
         });
         let agents = config.agents.check(&mut faults);
         let devices = config.devices.check(&mut faults);
+        let billing = config.billing.check(&mut faults);
         let registration = if config.auto_register { Registration::Automatic } else { Registration::Manual };
         let lake = match LakeSettings::check(config.lake, &config.s3) {
             Ok(lake) => Some(lake),
@@ -207,6 +215,7 @@ impl Settings {
             audit_log_retention: config.audit_log_retention.map(|kept| kept.0),
             agents,
             devices,
+            billing,
         });
         faults.finish(settings)
     }

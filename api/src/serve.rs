@@ -26,6 +26,7 @@ use crate::{
         self,
         dunning::worker::Dunner,
         gateway::{Gateway, Sandbox},
+        pdf::Printing,
         upkeep::Upkeep,
     },
     bookings::{self, observer::BookedTrips, worker::Worker},
@@ -239,6 +240,7 @@ pub async fn start(
         Ok(())
     });
 
+    let printing = Printing::new(settings.billing.fonts.clone());
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -252,6 +254,7 @@ pub async fn start(
         attempts: Rates::new(ATTEMPTS_PER_SECOND_MAX),
         openly: Rates::new(OPENLY_PER_SECOND_MAX),
         gateway,
+        printing,
     });
     let stop = tasks.stop_token();
     tasks.spawn("api http", async move {

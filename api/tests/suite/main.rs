@@ -25,6 +25,7 @@ mod sqlite {
     mod certificates;
     mod commands;
     mod devices;
+    mod documents;
     mod dunning;
     mod follow;
     mod geofences;
@@ -54,6 +55,7 @@ mod postgres {
     mod certificates;
     mod commands;
     mod devices;
+    mod documents;
     mod dunning;
     mod follow;
     mod geofences;
