@@ -121,7 +121,7 @@ impl DomainError {
             Self::Lake(e) => e.kind.as_kind(),
             Self::Stored { .. } | Self::Key | Self::Printing(_) | Self::Signing | Self::Rating(_) => {
                 Kind::Internal
-            },
+            }
         }
     }
 

@@ -62,7 +62,10 @@ pub(crate) struct Sheet {
 
 impl Sheet {
     /// An invoice's.
-    pub(crate) fn of_invoice(found: &InvoiceWithLines, settings: &BillingSettings) -> Result<Self, DomainError> {
+    pub(crate) fn of_invoice(
+        found: &InvoiceWithLines,
+        settings: &BillingSettings,
+    ) -> Result<Self, DomainError> {
         let invoice = &found.invoice;
         let count = i64::try_from(found.lines.len() + found.charges.len()).unwrap_or(i64::MAX);
         check_length(count, &format!("/v1/invoices/{}/csv", invoice.id))?;
@@ -99,7 +102,14 @@ impl Sheet {
         hash.update(serde_json::to_vec(&data).map_err(unreadable)?);
         let mut tag = hex(&hash.finalize());
         tag.truncate(32);
-        Ok(Self { file_name: file_name.to_owned(), tag, id: id.to_owned(), made_at, row_count: document.rows.len(), data })
+        Ok(Self {
+            file_name: file_name.to_owned(),
+            tag,
+            id: id.to_owned(),
+            made_at,
+            row_count: document.rows.len(),
+            data,
+        })
     }
 }
 
@@ -108,8 +118,9 @@ pub(crate) fn check_length(line_count: i64, elsewhere: &str) -> Result<(), Domai
     if line_count <= LINES_MAX {
         return Ok(());
     }
-    let message =
-        format!("there are {line_count}, and a PDF has at most {LINES_MAX}; take {elsewhere}, which has them all");
+    let message = format!(
+        "there are {line_count}, and a PDF has at most {LINES_MAX}; take {elsewhere}, which has them all"
+    );
     Err(DomainError::invalid("the document", "lines", message))
 }
 
@@ -145,7 +156,12 @@ impl std::fmt::Debug for Printing {
 impl Printing {
     /// With fonts beside its own.
     pub(crate) fn new(fonts: Vec<Font>) -> Self {
-        Self { places: Arc::new(Semaphore::new(PRINTING_MAX as usize)), wait_max: WAIT_MAX, fonts, press: Arc::default() }
+        Self {
+            places: Arc::new(Semaphore::new(PRINTING_MAX as usize)),
+            wait_max: WAIT_MAX,
+            fonts,
+            press: Arc::default(),
+        }
     }
 
     /// The PDF of a sheet.

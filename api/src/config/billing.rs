@@ -111,7 +111,10 @@ impl SellerConfig {
         }
         // Money that goes to a number with a slip of the pen is gone.
         if let Some(iban) = self.iban.as_deref().filter(|iban| !is_iban(iban)) {
-            faults.add("billing.seller.iban", format!("{iban:?} is no IBAN; its check digits are wrong, or its form"));
+            faults.add(
+                "billing.seller.iban",
+                format!("{iban:?} is no IBAN; its check digits are wrong, or its form"),
+            );
         }
         if let Some(bic) = self.bic.as_deref().filter(|bic| !is_bic(bic)) {
             faults.add("billing.seller.bic", format!("{bic:?} is no BIC of 8 or 11 letters and digits"));
@@ -201,7 +204,9 @@ mod tests {
             let seller = SellerConfig { iban: Some(iban.to_owned()), ..named.clone() };
             assert_eq!(checked(&of(seller)).is_empty(), is_right, "{iban}");
         }
-        for (bic, is_right) in [("NDEADKKK", true), ("NDEADKKKXXX", true), ("NDEADKK", false), ("NDEADKK1é", false)] {
+        for (bic, is_right) in
+            [("NDEADKKK", true), ("NDEADKKKXXX", true), ("NDEADKK", false), ("NDEADKK1é", false)]
+        {
             let seller = SellerConfig { bic: Some(bic.to_owned()), ..named.clone() };
             assert_eq!(checked(&of(seller)).is_empty(), is_right, "{bic}");
         }

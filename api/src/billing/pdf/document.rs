@@ -137,7 +137,8 @@ pub(super) fn of_note(found: &NoteWithLines, invoice: &Invoice, settings: &Billi
     let at = Place { zone: &invoice.time_zone, exponent: note.currency_exponent, settings };
     let title = note_title(note.kind);
     let corrected = note.invoice_number.clone().unwrap_or_else(|| note.invoice_id.to_string());
-    let revisions = format!("{}, revision {} to {}", note.trip_id, note.trip_revision_before, note.trip_revision);
+    let revisions =
+        format!("{}, revision {} to {}", note.trip_id, note.trip_revision_before, note.trip_revision);
     let rows = lines.iter().map(|NoteLine { line, quantity_before, .. }| {
         let quantity = format!("{} → {}", decimal(*quantity_before, 0), decimal(line.quantity, 0));
         let query = format!("note={}&line={}", note.id, line.id);
@@ -250,7 +251,7 @@ fn headline(invoice: &Invoice, at: Place<'_>) -> String {
         InvoiceStatus::Draft => format!("{} so far", of(invoice.total_minor)),
         InvoiceStatus::Void => {
             format!("Void{}: nothing of it is owed", dated("since", invoice.voided_at))
-        },
+        }
         InvoiceStatus::Paid if invoice.due_minor == 0 => format!("Paid{}", dated("on", invoice.paid_at)),
         InvoiceStatus::Finalized | InvoiceStatus::Paid => match (invoice.due_minor, invoice.due_at) {
             (0, _) => "Nothing is due".to_owned(),
@@ -264,14 +265,18 @@ fn headline(invoice: &Invoice, at: Place<'_>) -> String {
 fn remarks(invoice: &Invoice, at: Place<'_>) -> Vec<String> {
     match invoice.status {
         InvoiceStatus::Draft => {
-            vec!["A draft: lines come and go until it is made final. It has no number and is not to be paid.".to_owned()]
+            vec![
+                "A draft: lines come and go until it is made final. It has no number and is not to be paid."
+                    .to_owned(),
+            ]
         }
         InvoiceStatus::Void => {
             let reason = invoice.void_reason.as_ref().map(|reason| format!("Made void: {reason}"));
             reason.into_iter().collect()
         }
         InvoiceStatus::Paid if invoice.due_minor != 0 => {
-            let paid_at = invoice.paid_at.map(|time| format!("Paid on {}; corrected since.", day(time, at.zone)));
+            let paid_at =
+                invoice.paid_at.map(|time| format!("Paid on {}; corrected since.", day(time, at.zone)));
             paid_at.into_iter().collect()
         }
         InvoiceStatus::Finalized | InvoiceStatus::Paid => Vec::new(),
@@ -314,11 +319,7 @@ fn percent(rate: rust_decimal::Decimal) -> String {
     format!("{} %", decimal(rate, 0))
 }
 
-fn subtotal_and_taxes(
-    (subtotal_minor, tax_minor): (i64, i64),
-    taxes: &[TaxLine],
-    at: Place<'_>,
-) -> Vec<Sum> {
+fn subtotal_and_taxes((subtotal_minor, tax_minor): (i64, i64), taxes: &[TaxLine], at: Place<'_>) -> Vec<Sum> {
     let mut sums = vec![at.sum("Subtotal".to_owned(), subtotal_minor, false)];
     if taxes.is_empty() {
         sums.push(at.sum("Tax".to_owned(), tax_minor, false));

@@ -132,10 +132,7 @@ mod tests {
         let of = |from: &str, to: &str| period(at(from), at(to), zone);
         assert_eq!(of("2026-10-31T23:00:00Z", "2026-11-30T23:00:00Z"), "1 – 30 November 2026");
         assert_eq!(of("2026-09-30T22:00:00Z", "2026-11-30T23:00:00Z"), "1 October – 30 November 2026");
-        assert_eq!(
-            of("2026-11-30T23:00:00Z", "2027-01-31T23:00:00Z"),
-            "1 December 2026 – 31 January 2027"
-        );
+        assert_eq!(of("2026-11-30T23:00:00Z", "2027-01-31T23:00:00Z"), "1 December 2026 – 31 January 2027");
         assert_eq!(day(at("2026-11-02T08:00:00Z"), "Nowhere/Town"), "2 November 2026");
         let made = made(at("2026-11-23T12:34:56Z"));
         assert_eq!((made.year, made.month, made.day), (2026, 11, 23));

@@ -30,7 +30,10 @@ fn what_is_not_seen_is_not_there_and_what_no_font_has_is_told() {
     assert_eq!(press.printable("漢字\u{1f69a}"), "???");
     let data = json!({ "url": "https://a.example/\u{1f69a}", "lines": [{ "text": "\u{1f69a}", "n": 1 }], "x": null });
     let printed = printable(&press, "", data);
-    assert_eq!(printed, json!({ "url": "https://a.example/\u{1f69a}", "lines": [{ "text": "?", "n": 1 }], "x": null }));
+    assert_eq!(
+        printed,
+        json!({ "url": "https://a.example/\u{1f69a}", "lines": [{ "text": "?", "n": 1 }], "x": null })
+    );
 }
 
 #[test]
