@@ -49,7 +49,7 @@ pub(crate) use prepared::Listed;
 pub(crate) use query::{Bounded, check_only_reads, timestamp_literal};
 pub(crate) use session::{CATALOG, SCHEMA};
 pub(crate) use snapshot::{Snapshot, Tables};
-pub(crate) use streamed::{Next, Rows};
+pub(crate) use streamed::{Next, Streamed};
 pub use streamed::{Piece, SqlStream};
 pub(crate) use table_functions::add as add_table_functions;
 pub(crate) use views::add as add_views;

@@ -13,7 +13,7 @@ use lake::{
     backup::{Backups, Copied, Manifest},
 };
 use serde_json::json;
-use service::{Clock, clock::SystemClock};
+use service::clock::SystemClock;
 use wire::time::Timestamp;
 
 use super::show;
@@ -136,7 +136,9 @@ async fn make(
 ) -> anyhow::Result<()> {
     let (database, lake) = places(place)?;
     let lake = Lake::open_at(&lake).await?;
-    if let (Some(folder), Ok(there)) = (lake.folder(), to.canonicalize()) {
+    if let Some(folder) = lake.folder() {
+        // It need not be there yet.
+        let there = to.canonicalize().or_else(|_| std::path::absolute(to)).context("no such folder")?;
         ensure!(!there.starts_with(folder), "{} is within the lake; name a folder elsewhere", to.display());
     }
     let backups = Backups::create(to)?;

@@ -2,7 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, Field, FieldRef, SchemaRef},
+};
 use datafusion::{
     common::{ParamValues, ScalarValue},
     error::Result,
@@ -22,7 +25,7 @@ use tokio::time::timeout;
 use super::{
     Analytics, SqlError, Versions, plain, query,
     session::{self, CATALOG, SCHEMA},
-    streamed::{Asked, Rows},
+    streamed::{AsRows, Asked, Streamed},
 };
 
 /// What a statement would give.
@@ -72,21 +75,26 @@ impl Analytics {
         (who, whose): (&str, Option<&Whose>),
         text: &str,
         values: Vec<ScalarValue>,
-    ) -> Result<Rows, SqlError> {
+    ) -> Result<Streamed<RecordBatch>, SqlError> {
         self.check_length(text)?;
-        let batch_rows_max = self.shared.base.config().batch_size();
-        self.rows(Asked { who: Some(who), max_rows: None, batch_rows_max }, async |snapshot| {
-            let (context, plan) = query::planned(&self.shared, snapshot, (text, whose)).await?;
-            let wanted = parameters(&plan)?.len();
-            if wanted != values.len() {
-                return Err(SqlError::invalid(format!(
-                    "the statement has {wanted} places for values, and {} were given",
-                    values.len()
-                )));
-            }
-            let plan = plan.with_param_values(ParamValues::from(values))?;
-            Ok(context.execute_logical_plan(plan).await?.execute_stream().await?)
-        })
+        let piece_rows_max = self.shared.base.config().batch_size();
+        let asked = Asked { who: Some(who), max_rows: None, piece_rows_max };
+        self.streamed(
+            asked,
+            |_, _| Ok(AsRows),
+            async |snapshot| {
+                let (context, plan) = query::planned(&self.shared, snapshot, (text, whose)).await?;
+                let wanted = parameters(&plan)?.len();
+                if wanted != values.len() {
+                    return Err(SqlError::invalid(format!(
+                        "the statement has {wanted} places for values, and {} were given",
+                        values.len()
+                    )));
+                }
+                let plan = plan.with_param_values(ParamValues::from(values))?;
+                Ok(context.execute_logical_plan(plan).await?.execute_stream().await?)
+            },
+        )
         .await
     }
 

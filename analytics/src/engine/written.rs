@@ -5,7 +5,7 @@ use std::fmt::Write;
 use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError, ipc::writer::StreamWriter};
 use serde_json::Value;
 
-use super::{SqlError, Versions, json, plain};
+use super::{SqlError, Versions, json, plain, streamed::Sink};
 
 /// Rows that are written at once, so that no piece is large.
 pub(super) const PIECE_ROWS_MAX: usize = 1024;
@@ -67,7 +67,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), SqlError> {
+    fn add(&mut self, batch: &RecordBatch) -> Result<(), SqlError> {
         let failed = |e: ArrowError| SqlError::internal(&e);
         match self {
             Self::Csv { text } => {
@@ -85,20 +85,29 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the answer.
-    pub(super) fn finish(&mut self) -> Result<(), SqlError> {
-        match self {
-            Self::Csv { .. } => Ok(()),
-            Self::Arrow { bytes, .. } => bytes.finish().map_err(|e| SqlError::internal(&e)),
-        }
-    }
-
-    /// What was written since it was taken last.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        match self {
+    /// What was written since it was taken last, if anything.
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let bytes = match self {
             Self::Csv { text } => std::mem::take(text).into_bytes(),
             Self::Arrow { bytes, .. } => std::mem::take(bytes.get_mut()),
+        };
+        (!bytes.is_empty()).then_some(bytes)
+    }
+}
+
+impl Sink for Writer {
+    type Piece = Vec<u8>;
+
+    fn write(&mut self, rows: RecordBatch) -> Result<Option<Vec<u8>>, SqlError> {
+        self.add(&rows)?;
+        Ok(self.take())
+    }
+
+    fn finish(&mut self) -> Result<Option<Vec<u8>>, SqlError> {
+        if let Self::Arrow { bytes, .. } = self {
+            bytes.finish().map_err(|e| SqlError::internal(&e))?;
         }
+        Ok(self.take())
     }
 }
 

@@ -21,7 +21,7 @@ use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::engine::{Next, Rows, SqlError, SqlErrorKind, plain};
+use crate::engine::{Next, SqlError, SqlErrorKind, Streamed, plain};
 
 /// What is wrong, as gRPC names it.
 pub(super) fn told(error: SqlError) -> Status {
@@ -99,6 +99,10 @@ impl Statement {
         let mut values = Vec::new();
         for row in rows {
             let row = row.map_err(|e| failed(&e))?;
+            // A handle is the client's to write.
+            if row.num_rows() != 1 {
+                return Err(failed(&"not one row of them"));
+            }
             for column in row.columns() {
                 values
                     .push(ScalarValue::try_from_array(column, 0).map_err(|e| failed(&e.strip_backtrace()))?);
@@ -116,7 +120,10 @@ pub(super) fn encoded(schema: &Schema) -> Result<Bytes, Status> {
 }
 
 /// Rows as they go to the client, in plain types. They end when the process is to stop.
-pub(super) fn data(rows: Rows, stop: CancellationToken) -> BoxStream<'static, Result<FlightData, Status>> {
+pub(super) fn data(
+    rows: Streamed<RecordBatch>,
+    stop: CancellationToken,
+) -> BoxStream<'static, Result<FlightData, Status>> {
     let schema = plain::schema(&rows.schema, &rows.lake_versions);
     let batches = futures::stream::try_unfold(
         (rows, SchemaRef::clone(&schema), stop),
@@ -129,7 +136,7 @@ pub(super) fn data(rows: Rows, stop: CancellationToken) -> BoxStream<'static, Re
             match next {
                 None | Some(Ok(Next::End { .. })) => Ok(None),
                 Some(Err(error)) => Err(told(error)),
-                Some(Ok(Next::Batch(batch))) => {
+                Some(Ok(Next::Piece(batch))) => {
                     let batch = plain::rows(&batch, &schema).map_err(|e| told(SqlError::internal(&e)))?;
                     Ok(Some((batch, (rows, schema, stop))))
                 }

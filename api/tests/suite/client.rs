@@ -26,6 +26,11 @@ impl Answer {
     }
 }
 
+/// The id of what an answer tells of.
+pub(crate) fn id(thing: &Value) -> &str {
+    thing["id"].as_str().unwrap()
+}
+
 /// Sends a request and reads its answer to the end.
 pub(crate) async fn send(
     addr: SocketAddr,

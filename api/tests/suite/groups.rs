@@ -11,26 +11,12 @@ use wire::time::Timestamp;
 
 use super::Server;
 use crate::{
-    client::Answer,
+    client::id,
     fake_lake::{state, trip},
     server::NOW,
 };
 
 const GROUPS: &str = "/v1/groups";
-
-async fn posted(server: &Server, path: &str, body: Value) -> Value {
-    let answer = server.post(path, body).await;
-    assert!([200, 201].contains(&answer.status), "{path}: {}", answer.body);
-    answer.json()
-}
-
-async fn patch(server: &Server, path: &str, version: i64, body: Value) -> Answer {
-    server.send(&format!("PATCH {path}"), &[("if-match", &format!("\"{version}\""))], Some(&body)).await
-}
-
-fn id(thing: &Value) -> &str {
-    thing["id"].as_str().unwrap()
-}
 
 fn path(group: &Value) -> String {
     format!("{GROUPS}/{}", id(group))
@@ -41,11 +27,12 @@ async fn fleet() -> (Server, String, Value) {
     let server = Server::start().await;
     let organization = server.customer("car-1").await;
     for vehicle in ["car-2", "car-3"] {
-        posted(&server, "/v1/vehicles", json!({ "vehicle_id": vehicle, "organization_id": organization }))
+        server
+            .posted("/v1/vehicles", json!({ "vehicle_id": vehicle, "organization_id": organization }))
             .await;
     }
     let group =
-        posted(&server, GROUPS, json!({ "name": " North depot ", "organization_id": organization })).await;
+        server.posted(GROUPS, json!({ "name": " North depot ", "organization_id": organization })).await;
     (server, organization, group)
 }
 
@@ -80,9 +67,9 @@ async fn a_group_is_made_changed_and_taken_away() {
     let twice = json!({ "name": "NORTH DEPOT", "organization_id": organization });
     let refused = server.post(GROUPS, twice.clone()).await;
     assert!(refused.status == 409 && refused.body.contains(id(&north)), "{}", refused.body);
-    posted(&server, GROUPS, json!({ "name": "north depot" })).await;
+    server.posted(GROUPS, json!({ "name": "north depot" })).await;
     let south = json!({ "name": "Äst 100%", "organization_id": organization, "description": " by the sea " });
-    let south = posted(&server, GROUPS, south).await;
+    let south = server.posted(GROUPS, south).await;
     assert_eq!(south["description"], "by the sea");
     let bad = server
         .post(GROUPS, json!({ "name": " ", "description": "x".repeat(1_001), "organization_id": "org_none" }))
@@ -105,18 +92,18 @@ async fn a_group_is_made_changed_and_taken_away() {
     assert_ne!(json!(rest[0]), first["data"][0]["name"]);
 
     assert_eq!(server.send(&format!("PATCH {}", path(&north)), &[], Some(&json!({}))).await.status, 428);
-    assert_eq!(patch(&server, &path(&north), 3, json!({ "name": "x" })).await.status, 412);
-    assert_eq!(patch(&server, &path(&south), 1, json!({ "name": "north DEPOT" })).await.status, 409);
-    let own = patch(&server, &path(&north), 1, json!({ "name": "NORTH depot", "description": "d" })).await;
+    assert_eq!(server.patch(&path(&north), 3, json!({ "name": "x" })).await.status, 412);
+    assert_eq!(server.patch(&path(&south), 1, json!({ "name": "north DEPOT" })).await.status, 409);
+    let own = server.patch(&path(&north), 1, json!({ "name": "NORTH depot", "description": "d" })).await;
     assert_eq!((own.status, own.header("etag")), (200, Some("\"2\"")), "its own name: {}", own.body);
-    assert_eq!(patch(&server, &path(&north), 2, json!({ "name": "NORTH depot" })).await.json()["version"], 2);
+    assert_eq!(server.patch(&path(&north), 2, json!({ "name": "NORTH depot" })).await.json()["version"], 2);
     assert_eq!(act(&server, "PUT", &north, "car-1").await, 204);
     for status in [204, 404] {
         assert_eq!(server.send(&format!("DELETE {}", path(&north)), &[], None).await.status, status);
     }
     assert_eq!(server.json("/v1/vehicles/car-1").await["group_ids"], json!([]));
     assert_eq!(server.get(&format!("/v1/vehicles?group_id={}", id(&north))).await.status, 404);
-    posted(&server, GROUPS, twice).await;
+    server.posted(GROUPS, twice).await;
     let events: Vec<String> = told(&server).await.into_iter().map(|(event, _)| event).collect();
     assert_eq!(
         events,
@@ -135,7 +122,7 @@ async fn a_group_is_made_changed_and_taken_away() {
 #[tokio::test]
 async fn vehicles_join_and_leave_all_or_none_of_them() {
     let (server, organization, north) = fleet().await;
-    posted(&server, "/v1/vehicles", json!({ "vehicle_id": "nobodys" })).await;
+    server.posted("/v1/vehicles", json!({ "vehicle_id": "nobodys" })).await;
     for _ in 0..2 {
         assert_eq!(act(&server, "PUT", &north, "car-2").await, 204);
     }
@@ -155,9 +142,9 @@ async fn vehicles_join_and_leave_all_or_none_of_them() {
     let many = format!("{}/vehicles", path(&north));
     // Ids are in the order of their times.
     server.clock.advance(Duration::from_secs(1));
-    let south = posted(&server, GROUPS, json!({ "name": "South", "organization_id": organization })).await;
+    let south = server.posted(GROUPS, json!({ "name": "South", "organization_id": organization })).await;
     let all = json!({ "add": ["car-1", "car-2", "car-3"] });
-    assert_eq!(posted(&server, &format!("{}/vehicles", path(&south)), all).await["vehicle_count"], 3);
+    assert_eq!(server.posted(&format!("{}/vehicles", path(&south)), all).await["vehicle_count"], 3);
     let bad = json!({ "add": ["car-3", "car-9", "nobodys"], "remove": ["car-1", "car-8", "car-3"] });
     let refused = server.post(&many, bad).await;
     assert_eq!(refused.status, 422, "{}", refused.body);
@@ -171,7 +158,7 @@ async fn vehicles_join_and_leave_all_or_none_of_them() {
     }
     // Whoever is there joins not again, and who is not there has not left.
     let changed =
-        posted(&server, &many, json!({ "add": ["car-3", "car-2", "car-3"], "remove": ["car-1"] })).await;
+        server.posted(&many, json!({ "add": ["car-3", "car-2", "car-3"], "remove": ["car-1"] })).await;
     assert_eq!((&changed["vehicle_count"], &changed["version"]), (&json!(2), &json!(1)), "{changed}");
     for _ in 0..2 {
         assert_eq!(act(&server, "DELETE", &north, "car-2").await, 204);
@@ -200,15 +187,15 @@ async fn vehicles_join_and_leave_all_or_none_of_them() {
     );
     // Another organization's now: it leaves the groups of the one before, with that change.
     let new = json!({ "name": "Bolt", "currency": "EUR", "time_zone": "Europe/Copenhagen" });
-    let bolt = posted(&server, "/v1/organizations", new).await["id"].clone();
-    let sold = patch(&server, "/v1/vehicles/car-3", 1, json!({ "organization_id": bolt })).await;
+    let bolt = server.posted("/v1/organizations", new).await["id"].clone();
+    let sold = server.patch("/v1/vehicles/car-3", 1, json!({ "organization_id": bolt })).await;
     assert_eq!(sold.json()["group_ids"], json!([]), "{}", sold.body);
     assert_eq!(members(&server, &north).await, ["car-1"]);
     assert_eq!(members(&server, &south).await, ["car-1", "car-2"]);
     let left = self::told(&server).await.into_iter().filter(|(_, data)| data["reason"] == "reassigned");
     let left: Vec<_> = left.map(|(_, data)| data["organization_id"].clone()).collect();
     assert_eq!(left, [json!(organization), json!(organization)]);
-    let renamed = patch(&server, "/v1/vehicles/car-1", 1, json!({ "name": "Van" })).await.json();
+    let renamed = server.patch("/v1/vehicles/car-1", 1, json!({ "name": "Van" })).await.json();
     assert_eq!(renamed["group_ids"], json!([north["id"], south["id"]]), "a name moves nobody");
 }
 
@@ -227,7 +214,7 @@ async fn lists_are_narrowed_to_a_group() {
     ]);
     server.until("/v1/trips", |p| p["data"].as_array().unwrap().len() == 3).await;
     let schedule = json!({ "name": "Oil", "every_days": 10, "organization_id": organization });
-    posted(&server, "/v1/maintenance-schedules", schedule).await;
+    server.posted("/v1/maintenance-schedules", schedule).await;
     let of = |list: &str| format!("/v1/{list}?group_id={}", id(&north));
     assert_eq!(ids(&server, &of("vehicles")).await, ["car-1", "car-3"]);
     assert_eq!(ids(&server, &format!("{}&q=3", of("vehicles"))).await, ["car-3"]);
@@ -321,14 +308,14 @@ async fn a_stream_of_a_group_goes_with_who_joins_and_leaves() {
 pub(super) async fn story(server: &Server, organization: &str) {
     let mut made = Vec::new();
     for name in ["Stays", "Goes"] {
-        let group = posted(server, GROUPS, json!({ "name": name, "organization_id": organization })).await;
+        let group = server.posted(GROUPS, json!({ "name": name, "organization_id": organization })).await;
         assert_eq!(act(server, "PUT", &group, "car-1").await, 204);
         made.push(group);
     }
     assert_eq!(act(server, "DELETE", &made[0], "car-1").await, 204);
     assert_eq!(act(server, "PUT", &made[0], "car-1").await, 204);
     let changed = json!({ "name": "STAYS", "description": "d" });
-    assert_eq!(patch(server, &path(&made[0]), 1, changed).await.status, 200);
+    assert_eq!(server.patch(&path(&made[0]), 1, changed).await.status, 200);
     assert_eq!(server.send(&format!("DELETE {}", path(&made[1])), &[], None).await.status, 204);
 }
 
