@@ -92,7 +92,7 @@ async fn adbc_finds_its_way_by_the_catalogue() {
     assert_eq!(readings[..4], [json!("roadlake"), json!("lake"), json!("readings"), json!("TABLE")]);
     assert!(readings[4].as_array().unwrap().contains(&json!("speed_kmh")), "{readings:?}");
     assert_eq!(answers[1].rows()[0][3], json!("VIEW"));
-    assert_eq!(answers[2].rows(), [[json!(""); 0]; 0]);
+    assert!(answers[2].rows().is_empty());
     assert_eq!(answers[3].rows()[0], [json!("Roadlake"), json!(["TABLE", "VIEW"])]);
     let of_ts = answers[4].columns.iter().position(|name| name == "ts").unwrap();
     assert_eq!(answers[4].rows()[0][of_ts], json!("timestamp[us, tz=UTC]"));
