@@ -153,7 +153,7 @@ export async function singleSignOn(walk, provider, secret) {
   await his.context().close();
 
   walk.step = 'a session that is ended by others';
-  await page.goto(`${walk.base}/admin`);
+  await page.goto(`${walk.base}/admin/keys`);
   await page.waitForSelector('[data-rows]:not([data-rows="-1"])');
   await page.getByLabel('Name').fill('Half typed');
   check((await of.end(of.anna)) === 1, 'two tabs are one session');
