@@ -1,10 +1,11 @@
 //! `roadlake admin lake …`: how the lake stands, whether it is whole, and putting it in order by
-//! hand; `roadlake admin rebuild` is in [`rebuild`]. [`show`] prints.
+//! hand; `roadlake admin rebuild` is in [`rebuild`], `roadlake admin backup` in [`backup`]. [`show`] prints.
 //!
 //! All but `quarantine replay` and a vacuum that keeps less than 168 h may run beside a server:
 //! they commit as maintenance does, under no writer's name, so they fence nobody. Those two must
 //! be alone and are refused while an ingest writes.
 
+mod backup;
 mod rebuild;
 mod show;
 
@@ -25,6 +26,8 @@ use lake::{
 use service::{SharedClock, clock::SystemClock, config::Loaded};
 use wire::{ids::VehicleId, time::Timestamp};
 
+pub(crate) use backup::Damaged;
+
 use crate::{place::PlaceArguments, terminal};
 
 /// What `roadlake admin` takes.
@@ -41,6 +44,8 @@ enum Part {
     /// Make rows of the api's database anew from its event log; may run beside a server, which is kept from
     /// writing meanwhile
     Rebuild(rebuild::Arguments),
+    /// Copies of the lake and the api's database, and a new place made of one
+    Backup(backup::Arguments),
     /// The certificate authority of the vehicles' units
     Ca(api::ca_cli::CaArgs),
 }
@@ -174,6 +179,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let arguments = match arguments.part {
         Part::Lake(arguments) => arguments,
         Part::Rebuild(arguments) => return rebuild::run(arguments).await,
+        Part::Backup(arguments) => return backup::run(arguments).await,
         Part::Ca(arguments) => {
             let now = Timestamp(SystemClock::shared().now_us());
             return api::ca_cli::run(&arguments, now).map_err(Into::into);

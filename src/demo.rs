@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// Address for psql, Grafana and other clients of Postgres; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     postgres_listen: String,
+    /// Address for ADBC, JDBC and other clients of Arrow Flight SQL; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    flight_listen: String,
     /// How many vehicles are simulated beside the real car
     #[arg(long, default_value_t = 20)]
     vehicles: usize,
@@ -145,6 +148,7 @@ fn configuration(arguments: &Arguments) -> Loaded<Config> {
     config.api.devices.ca_cert_file = Some(keys::authority_cert(&arguments.data));
     config.api.devices.ca_key_file = Some(keys::authority_key(&arguments.data));
     config.analytics.postgres.listen.clone_from(&arguments.postgres_listen);
+    config.analytics.flight.listen.clone_from(&arguments.flight_listen);
     // At sixty times the speed, a quarter of an hour without data is a quarter of a minute.
     let silence = Duration::from_secs_f64((900.0 / arguments.speed.max(1.0)).max(5.0));
     config.analytics.trips.silence = service::config::DurationText(silence);

@@ -22,6 +22,7 @@ mod trips;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use lake::backup::BackupError;
 use service::{config::ConfigError, exit, logs};
 
 /// Vehicle telemetry from CAN to trips, SQL and invoices, self-hosted.
@@ -109,18 +110,32 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if find(|e| e.is::<ConfigError>()) {
         exit::CONFIG
     } else if find(|e| {
-        matches!(e.downcast_ref(), Some(lake::CommitError::Fenced { .. })) || e.is::<lake::store::LockError>()
+        matches!(e.downcast_ref(), Some(lake::CommitError::Fenced { .. }))
+            || matches!(e.downcast_ref(), Some(BackupError::Busy { .. } | BackupError::Occupied { .. }))
+            || e.is::<lake::store::LockError>()
     }) {
         exit::CONFLICT
     } else if find(|e| {
         e.is::<analytics::SqlError>()
             || e.is::<ingest::import::ImportError>()
             || e.is::<admin::NotWhole>()
+            || e.is::<admin::Damaged>()
+            || matches!(
+                e.downcast_ref(),
+                Some(
+                    BackupError::Damaged { .. }
+                        | BackupError::Missing { .. }
+                        | BackupError::NotOfBackups { .. }
+                )
+            )
             || e.is::<load::NotAcked>()
     }) {
         exit::DATA
     } else if find(|e| {
-        e.is::<lake::OpenLakeError>() || e.is::<ingest::broker::BrokerError>() || e.is::<api::StartError>()
+        e.is::<lake::OpenLakeError>()
+            || matches!(e.downcast_ref(), Some(BackupError::Lake(_)))
+            || e.is::<ingest::broker::BrokerError>()
+            || e.is::<api::StartError>()
     }) {
         exit::UNAVAILABLE
     } else {

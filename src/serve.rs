@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Address for psql, Grafana and other clients of Postgres; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     postgres_listen: Option<SocketAddr>,
+    /// Address for ADBC, JDBC and other clients of Arrow Flight SQL; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    flight_listen: Option<SocketAddr>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -33,6 +36,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(listen) = arguments.postgres_listen {
         loaded.config.analytics.postgres.listen = listen.to_string();
     }
+    if let Some(listen) = arguments.flight_listen {
+        loaded.config.analytics.flight.listen = listen.to_string();
+    }
     let tasks = Tasks::new();
     let stack = Stack::start(loaded, &tasks, SystemClock::shared()).await?;
     if let Some(address) = stack.ingest.broker_address() {
@@ -40,6 +46,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     if let Some(address) = stack.postgres {
         println!("sql     postgresql://{address}/roadlake");
+    }
+    if let Some(address) = stack.flight {
+        println!("flight  grpc://{address}");
     }
     println!("console http://{}", stack.api.addr);
     let outcome = tasks.until_signal().await;

@@ -59,6 +59,8 @@ pub(crate) struct Stack {
     pub(crate) analytics: analytics::Analytics,
     /// Where Postgres' clients are answered, if they are.
     pub(crate) postgres: Option<std::net::SocketAddr>,
+    /// Where clients of Arrow Flight SQL are answered, if they are.
+    pub(crate) flight: Option<std::net::SocketAddr>,
     pub(crate) api: api::Handle,
     analytics_tasks: Tasks,
     api_tasks: Tasks,
@@ -96,11 +98,11 @@ impl Stack {
             let embedded = ingest.broker_address();
             api.agents.broker = embedded.map(|a| Broker::plain(a.ip().to_string(), a.port()));
         }
-        let analytics::Handle { analytics, postgres, .. } =
+        let analytics::Handle { analytics, postgres, flight, .. } =
             analytics::start(analytics, &analytics_tasks, clock.clone(), &health).await?;
         analytics::live::follow_ingest(&analytics, ingest.last_state_changes(), &analytics_tasks);
         let api = api::start(api, &api_tasks, clock, Arc::new(analytics.clone())).await?;
-        Ok(Self { ingest, analytics, postgres, api, analytics_tasks, api_tasks })
+        Ok(Self { ingest, analytics, postgres, flight, api, analytics_tasks, api_tasks })
     }
 
     /// Intake closes, what is buffered is committed, then the rest ends.

@@ -164,7 +164,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("wire", &["tokio", "arrow-array", "rumqttc"]),
     ("edge-agent", &["arrow-array", "datafusion", "deltalake-core", "rumqttd", "sqlx", "axum"]),
     ("api", &["rumqttd"]),
-    ("analytics", &["rumqttc", "rumqttd", "sqlx", "axum"]),
+    // axum is below tonic, the gRPC of its Flight door; a route of its own would need it named in its manifest.
+    ("analytics", &["rumqttc", "rumqttd", "sqlx"]),
 ];
 
 #[test]

@@ -10,8 +10,8 @@ use service::{
 };
 
 use crate::{
+    doors::{DoorConfig, DoorSettings},
     engine::Limits,
-    postgres::{PostgresConfig, PostgresSettings},
     trips::Parameters,
 };
 
@@ -39,7 +39,9 @@ pub struct Config {
     /// Bounds of queries.
     pub sql: SqlConfig,
     /// The door for Postgres' clients.
-    pub postgres: PostgresConfig,
+    pub postgres: DoorConfig,
+    /// The door for clients of Arrow Flight SQL.
+    pub flight: DoorConfig,
     /// Rules of trips.
     pub trips: TripsConfig,
 }
@@ -134,7 +136,9 @@ pub struct Settings {
     /// Bounds of queries.
     pub limits: Limits,
     /// The door for Postgres' clients, where it is open.
-    pub postgres: Option<PostgresSettings>,
+    pub postgres: Option<DoorSettings>,
+    /// The door for clients of Arrow Flight SQL, where it is open.
+    pub flight: Option<DoorSettings>,
     /// Rules of trips.
     pub parameters: Parameters,
 }
@@ -150,7 +154,8 @@ impl Default for Config {
             fleet_days_max: 40,
             http: HttpConfig::default(),
             sql: SqlConfig::default(),
-            postgres: PostgresConfig::default(),
+            postgres: DoorConfig::default(),
+            flight: DoorConfig::default(),
             trips: TripsConfig::default(),
         }
     }
@@ -215,6 +220,7 @@ impl Settings {
             http: None,
             limits: Limits::default(),
             postgres: None,
+            flight: None,
             parameters: Parameters::default(),
         }
     }
@@ -277,7 +283,8 @@ impl Settings {
             }
         };
         let http = config.http.check(&mut faults);
-        let postgres = config.postgres.check(&mut faults);
+        let postgres = config.postgres.check("postgres", &[], &mut faults);
+        let flight = config.flight.check("flight", &config.postgres.users, &mut faults);
         let settings = memory_bytes_max.zip(lake).map(|(memory_bytes_max, lake)| Self {
             lake,
             interval: config.interval.0,
@@ -287,6 +294,7 @@ impl Settings {
             http,
             limits: config.sql.limits(memory_bytes_max),
             postgres,
+            flight,
             parameters: trips.parameters(),
         });
         faults.finish(settings)

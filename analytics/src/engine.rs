@@ -15,6 +15,8 @@ mod late;
 mod limits;
 mod only;
 mod places;
+pub(crate) mod plain;
+mod prepared;
 mod query;
 mod session;
 mod snapshot;
@@ -43,9 +45,11 @@ pub(crate) use late::{Find, Late};
 pub use limits::{Limits, SqlError, SqlErrorKind};
 pub(crate) use only::Only;
 pub(crate) use places::{Place, Places};
+pub(crate) use prepared::Listed;
 pub(crate) use query::{Bounded, check_only_reads, timestamp_literal};
-pub(crate) use session::CATALOG;
+pub(crate) use session::{CATALOG, SCHEMA};
 pub(crate) use snapshot::{Snapshot, Tables};
+pub(crate) use streamed::{Next, Streamed};
 pub use streamed::{Piece, SqlStream};
 pub(crate) use table_functions::add as add_table_functions;
 pub(crate) use views::add as add_views;
@@ -265,6 +269,11 @@ impl Analytics {
     /// The bounds of queries.
     pub(crate) fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// What time it is.
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.shared.clock
     }
 
     /// Refuses a text that is too long to be looked at.

@@ -54,6 +54,8 @@ const DERIVED: [TableKind; 3] = [TableKind::Stops, TableKind::DrivingEvents, Tab
 const HEALTH_PART: &str = "analytics";
 /// That which is the door for Postgres' clients.
 const DOOR_PART: &str = "postgres";
+/// That which is the door for clients of Flight SQL.
+const FLIGHT_PART: &str = "flight";
 /// Failed passes in a row after which the process gives up, where it is not the store that fails.
 const FAILURES_MAX: u32 = 10;
 /// Longest pause between passes while the store fails.
@@ -73,6 +75,14 @@ pub enum StartError {
     /// The door for Postgres' clients.
     #[error("cannot listen at {address} (key postgres.listen)")]
     Postgres {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The door for clients of Flight SQL.
+    #[error("cannot listen at {address} (key flight.listen)")]
+    Flight {
         /// Where.
         address: std::net::SocketAddr,
         /// Why.
@@ -140,6 +150,8 @@ pub struct Handle {
     pub analytics: Analytics,
     /// Where Postgres' clients are answered, if they are.
     pub postgres: Option<std::net::SocketAddr>,
+    /// Where clients of Flight SQL are answered, if they are.
+    pub flight: Option<std::net::SocketAddr>,
     probes: Option<Probes>,
     work: Tasks,
 }
@@ -171,8 +183,10 @@ pub async fn start(
     health: &Health,
 ) -> Result<Handle, StartError> {
     health.set(HEALTH_PART, State::Starting("reading the lake".to_owned()));
-    if settings.postgres.is_some() {
-        health.set(DOOR_PART, State::Starting("the lake".to_owned()));
+    for (part, door) in [(DOOR_PART, &settings.postgres), (FLIGHT_PART, &settings.flight)] {
+        if door.is_some() {
+            health.set(part, State::Starting("the lake".to_owned()));
+        }
     }
     let probes = match settings.http {
         Some(http) => Some(Probes::start(http, health, tasks, |_| {}).await?),
@@ -186,6 +200,16 @@ pub async fn start(
             let opened = crate::postgres::start(&analytics, door, &tasks).await;
             let opened = opened.map_err(|source| StartError::Postgres { address, source })?;
             health.set(DOOR_PART, State::Ready);
+            Some(opened)
+        }
+        None => None,
+    };
+    let flight = match settings.flight.clone() {
+        Some(door) => {
+            let address = door.listen;
+            let opened = crate::flight::start(&analytics, door, &tasks).await;
+            let opened = opened.map_err(|source| StartError::Flight { address, source })?;
+            health.set(FLIGHT_PART, State::Ready);
             Some(opened)
         }
         None => None,
@@ -226,7 +250,7 @@ pub async fn start(
         }
         Ok(())
     });
-    Ok(Handle { analytics, postgres, probes, work: tasks })
+    Ok(Handle { analytics, postgres, flight, probes, work: tasks })
 }
 
 /// The pause before the next pass: longer the more have failed.

@@ -17,22 +17,12 @@ mod settings;
 mod tables;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use datafusion_postgres::pgwire::{api::ConnectionManager, tokio::process_socket};
-use lake::Whose;
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
-use serde::Deserialize;
-use service::{
-    Tasks,
-    config::{Faults, Secret},
-    tasks::TaskError,
-};
+use service::{Tasks, tasks::TaskError};
 use tokio::{
     io::Interest,
     net::{TcpListener, TcpStream},
@@ -41,178 +31,26 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::Analytics;
+use crate::{Analytics, doors::DoorSettings};
 use cancel::Cancels;
 use connection::Connection;
 
+/// What direct TLS of PostgreSQL 17 asks for.
+const ALPN: &[u8] = b"postgresql";
 /// How often it is looked whether the client has gone, and whose time is over.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// After an accept that failed, as when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// `[postgres]` as written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PostgresConfig {
-    /// Where it listens; empty for nowhere.
-    pub listen: String,
-    /// Certificate and key of the server, PEM.
-    pub tls_certificate_file: Option<PathBuf>,
-    /// The key.
-    pub tls_key_file: Option<PathBuf>,
-    /// Connections at once.
-    pub connections_max: usize,
-    /// Who may come in; nobody named: anybody, on loopback only.
-    pub users: Vec<UserConfig>,
-}
-
-/// `[[postgres.users]]` as written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserConfig {
-    /// The name.
-    pub name: String,
-    /// File with the password.
-    pub password_file: PathBuf,
-    /// The vehicles to be seen, `acme-*,van-7`; all when left out.
-    pub vehicles: Option<String>,
-}
-
-impl Default for PostgresConfig {
-    fn default() -> Self {
-        Self {
-            listen: String::new(),
-            tls_certificate_file: None,
-            tls_key_file: None,
-            connections_max: 64,
-            users: Vec::new(),
-        }
-    }
-}
-
-/// The door, checked and ready.
-#[derive(Debug, Clone)]
-pub struct PostgresSettings {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// TLS, where it is spoken: then nothing else is.
-    pub tls: Option<Arc<ServerConfig>>,
-    /// The server's certificate as PEM, for channel binding.
-    pub certificate_pem: Option<Vec<u8>>,
-    /// Connections at once; more are refused.
-    pub connections_max: usize,
-    /// Who may come in; none: anybody.
-    pub users: Vec<User>,
-}
-
-/// One who may come in.
-#[derive(Debug, Clone)]
-pub struct User {
-    /// The name.
-    pub name: String,
-    /// The password.
-    pub password: Secret,
-    /// The vehicles to be seen; `None` for all.
-    pub whose: Option<Whose>,
-}
-
-impl PostgresConfig {
-    /// Checks it; `None` with faults, or when it does not listen.
-    pub(crate) fn check(&self, faults: &mut Faults) -> Option<PostgresSettings> {
-        if self.listen.is_empty() {
-            return None;
-        }
-        let listen = faults.check("postgres.listen", self.listen.parse::<SocketAddr>());
-        let tls = self.tls(faults);
-        let mut users = Vec::with_capacity(self.users.len());
-        let mut names = BTreeSet::new();
-        for user in &self.users {
-            let key = format!("postgres.users {:?}", user.name);
-            let password = faults.check(&key, Secret::from_file(&user.password_file));
-            let whose = user.vehicles.as_deref().map(str::parse::<Whose>);
-            let whose = whose.map(|whose| faults.check(&key, whose));
-            if user.name.is_empty() || !names.insert(user.name.as_str()) {
-                faults.add(&key, "every user has a name of its own");
-            }
-            let (Some(password), Some(whose)) = (password, whose.map_or(Some(None), |w| w.map(Some))) else {
-                continue;
-            };
-            users.push(User { name: user.name.clone(), password, whose });
-        }
-        if self.connections_max == 0 {
-            faults.add("postgres.connections_max", "must be more than 0");
-        }
-        if listen.is_some_and(|l| !l.ip().is_loopback()) {
-            if self.users.is_empty() {
-                faults.add(
-                    "postgres.listen",
-                    format_args!(
-                        "{} is open to the network; name [[postgres.users]], or listen on 127.0.0.1",
-                        self.listen
-                    ),
-                );
-            }
-            if self.tls_certificate_file.is_none() {
-                faults.add(
-                    "postgres.listen",
-                    format_args!(
-                        "{} would be read by the network; set tls_certificate_file and tls_key_file, or listen on 127.0.0.1",
-                        self.listen
-                    ),
-                );
-            }
-        }
-        let (tls, certificate_pem) = tls?.map_or((None, None), |(tls, pem)| (Some(tls), Some(pem)));
-        Some(PostgresSettings {
-            listen: listen?,
-            tls,
-            certificate_pem,
-            connections_max: self.connections_max,
-            users,
-        })
-    }
-
-    /// `None` with a fault; within it, `None` without TLS.
-    #[allow(clippy::option_option, reason = "a fault is not the same as no TLS")]
-    fn tls(&self, faults: &mut Faults) -> Option<Option<(Arc<ServerConfig>, Vec<u8>)>> {
-        let (certificate_file, key_file) = match (&self.tls_certificate_file, &self.tls_key_file) {
-            (None, None) => return Some(None),
-            (Some(certificate), Some(key)) => (certificate, key),
-            _ => {
-                faults.add("postgres", "tls_certificate_file and tls_key_file go together");
-                return None;
-            }
-        };
-        let named = |path: &PathBuf, e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-        let pem = std::fs::read(certificate_file).map_err(|e| named(certificate_file, &e));
-        let pem = faults.check("postgres.tls_certificate_file", pem)?;
-        let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-        let chain =
-            faults.check("postgres.tls_certificate_file", chain.map_err(|e| named(certificate_file, &e)))?;
-        let key = PrivateKeyDer::from_pem_file(key_file).map_err(|e| named(key_file, &e));
-        let key = faults.check("postgres.tls_key_file", key)?;
-        service::tls::use_ring();
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
-        let mut config = faults.check("postgres.tls_certificate_file", config)?;
-        // Direct TLS of PostgreSQL 17 asks for it.
-        config.alpn_protocols = vec![b"postgresql".to_vec()];
-        Some(Some((Arc::new(config), pem)))
-    }
-}
-
 /// Opens the door; the address is where it listens.
-pub async fn start(
-    analytics: &Analytics,
-    settings: PostgresSettings,
-    tasks: &Tasks,
-) -> io::Result<SocketAddr> {
+pub async fn start(analytics: &Analytics, settings: DoorSettings, tasks: &Tasks) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(settings.listen).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, users = settings.users.len(), has_tls = settings.tls.is_some(), "SQL by the Postgres protocol");
     let connections = Arc::new(ConnectionManager::new());
     let door = Door {
         analytics: analytics.clone(),
-        tls: settings.tls.clone().map(TlsAcceptor::from),
+        tls: settings.tls.as_ref().map(|tls| TlsAcceptor::from(tls.speaking(ALPN))),
         settings: Arc::new(settings),
         cancels: Arc::new(Cancels::new(Arc::clone(&connections))),
         connections,
@@ -224,7 +62,7 @@ pub async fn start(
 struct Door {
     analytics: Analytics,
     tls: Option<TlsAcceptor>,
-    settings: Arc<PostgresSettings>,
+    settings: Arc<DoorSettings>,
     /// Who can be asked to cancel.
     connections: Arc<ConnectionManager>,
     cancels: Arc<Cancels>,

@@ -1,5 +1,7 @@
 //! A lake in a temporary folder, written through the lake crate as ingest would.
 
+pub(crate) mod door;
+
 use std::sync::Arc;
 
 use arrow::{

@@ -12,7 +12,9 @@ use crate::{
     db::Db,
     lake_port::LakeReader,
     rate::Rates,
+    sign_in::SignIn,
     users::{keys::Uses, secret::Hashing},
+    vehicles::VehicleObserver,
 };
 
 /// Shared state of the handlers.
@@ -34,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) attempts: Rates,
     pub(crate) openly: Rates,
     pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) vehicle_observer: Arc<dyn VehicleObserver>,
+    pub(crate) sign_in: Option<Arc<SignIn>>,
 }
 
 impl App {
@@ -55,6 +59,15 @@ impl App {
 
     pub(crate) fn gateway(&self) -> &dyn Gateway {
         self.0.gateway.as_ref()
+    }
+
+    pub(crate) fn vehicle_observer(&self) -> &dyn VehicleObserver {
+        self.0.vehicle_observer.as_ref()
+    }
+
+    /// What people sign in with at their provider, if there is one.
+    pub(crate) fn sign_in(&self) -> Option<&SignIn> {
+        self.0.sign_in.as_deref()
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {

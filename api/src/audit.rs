@@ -32,6 +32,7 @@ use crate::{
     ids::{AuditId, DeviceId, OrganizationId},
     page::{Cursor, Page, limit_of},
     ticks::Ticks,
+    users::people::User,
 };
 
 tokio::task_local! {
@@ -51,6 +52,8 @@ pub(crate) struct Write {
     pub(crate) at: Timestamp,
     /// Whether a transaction of it has its row.
     pub(crate) is_noted: AtomicBool,
+    /// Why it was refused, where the status does not say so.
+    pub(crate) refusal: OnceLock<&'static str>,
 }
 
 /// Who wrote.
@@ -71,6 +74,20 @@ impl Who {
         }
     }
 
+    /// A person who comes in.
+    pub(crate) fn user(user: &User) -> Self {
+        Self {
+            organization: user.organization_id.clone(),
+            actor: user.id.to_string(),
+            role: user.role.as_str(),
+        }
+    }
+
+    /// Somebody whom the identity provider knows, and nobody here.
+    pub(crate) fn stranger() -> Self {
+        Self { organization: None, actor: "stranger".to_owned(), role: "none" }
+    }
+
     /// A vehicle's unit.
     pub(crate) fn device(id: &DeviceId, organization: Option<OrganizationId>) -> Self {
         Self { organization, actor: id.to_string(), role: "device" }
@@ -83,6 +100,11 @@ pub(crate) fn proven(who: Who) {
     let _ = REQUEST.try_with(|write| write.who.set(who));
 }
 
+/// Says why the request under way is refused, where its status does not: it redirects.
+pub(crate) fn refused(why: &'static str) {
+    let _ = REQUEST.try_with(|write| write.refusal.set(why));
+}
+
 /// A row of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct AuditEntry {
@@ -92,9 +114,10 @@ pub(crate) struct AuditEntry {
     /// The organization of who did it; null for the operator.
     #[schema(value_type = Option<String>)]
     pub(crate) organization_id: Option<OrganizationId>,
-    /// The id of the key, `operator` for the key of `api_key_file`, `local`, or the id of a device.
+    /// The id of the key or of who signed in, `operator` for the key of `api_key_file`, `local`, the id of a device, or
+    /// `stranger` for who is known to the identity provider alone.
     pub(crate) actor: String,
-    /// As what: a role, or `device`.
+    /// As what: a role, `device`, or `none`.
     pub(crate) role: String,
     /// The method.
     pub(crate) method: String,
@@ -103,7 +126,7 @@ pub(crate) struct AuditEntry {
     /// The path, with the ids.
     pub(crate) path: String,
     /// `done`, `replayed` (answered again by its idempotency key), or `refused` or `failed` with
-    /// the status.
+    /// the status, or of who signs in with the reason.
     pub(crate) result: String,
     /// The `X-Request-Id` of the request and its answer.
     pub(crate) request_id: String,

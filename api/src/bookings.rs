@@ -225,7 +225,7 @@ pub async fn list(conn: &mut Conn, query: BookingQuery) -> Result<Page<Booking>,
     Ok(Page::of(found, limit, |b| Cursor { key: b.from.0.to_string(), id: b.id.to_string() }))
 }
 
-/// Vehicles that nobody has reserved in a period, by telemetry id, without their live state.
+/// Vehicles that nobody has reserved in a period, by telemetry id, without their live state and groups.
 pub async fn available(
     conn: &mut Conn,
     now: Timestamp,
@@ -244,7 +244,7 @@ pub async fn available(
     let (mut free, mut cursor) = (Vec::new(), query.cursor);
     loop {
         let organization_id = query.organization_id.clone();
-        let some = VehicleQuery { q: None, organization_id, limit: Some(LIMIT_MAX), cursor };
+        let some = VehicleQuery { q: None, organization_id, group_id: None, limit: Some(LIMIT_MAX), cursor };
         let page = vehicles::list(conn, &some).await?;
         let is_free = |v: &Vehicle| v.organization_id.is_some() && !reserved.contains(&v.vehicle_id);
         free.extend(page.data.into_iter().filter(is_free));

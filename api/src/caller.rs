@@ -1,13 +1,23 @@
 //! Who asks: what they may do, and whose data they reach.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
+use wire::time::Timestamp;
 
 use crate::{
     error::ApiError,
     fault::DomainError,
-    ids::{ApiKeyId, OrganizationId, UserId},
-    users::role::Role,
+    ids::{ApiKeyId, OrganizationId, SessionId, UserId},
+    users::{people::User, role::Role},
 };
+
+/// How somebody came who signed in at the identity provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SignedIn {
+    /// A browser, by its cookie.
+    Session { id: SessionId, ends_at: Timestamp },
+    /// A program, by an access token of the provider's.
+    Token { ends_at: Timestamp },
+}
 
 /// Who asks. Without an organization they are of the operator and reach everybody's data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +29,7 @@ pub struct Caller {
     organization: Option<OrganizationId>,
     /// The person whose key it is, if it is one's.
     user: Option<UserId>,
+    signed_in: Option<SignedIn>,
 }
 
 impl Caller {
@@ -33,7 +44,14 @@ impl Caller {
     }
 
     fn owner(actor: &str) -> Self {
-        Self { actor: actor.to_owned(), role: Role::Owner, person: None, organization: None, user: None }
+        Self {
+            actor: actor.to_owned(),
+            role: Role::Owner,
+            person: None,
+            organization: None,
+            user: None,
+            signed_in: None,
+        }
     }
 
     /// Who has an API key.
@@ -42,7 +60,19 @@ impl Caller {
         (role, person): (Role, Option<Role>),
         organization: Option<OrganizationId>,
     ) -> Self {
-        Self { actor: id.to_string(), role, person, organization, user: None }
+        Self { actor: id.to_string(), role, person, organization, user: None, signed_in: None }
+    }
+
+    /// A person who signed in.
+    pub(crate) fn signed_in(user: &User, how: SignedIn) -> Self {
+        Self {
+            actor: user.id.to_string(),
+            role: user.role,
+            person: None,
+            organization: user.organization_id.clone(),
+            user: Some(user.id.clone()),
+            signed_in: Some(how),
+        }
     }
 
     /// The same, if it is a person's key: of that person.
@@ -55,7 +85,28 @@ impl Caller {
         [Some(self.role), self.person].into_iter().flatten().find(|role| !allows(*role))
     }
 
-    /// The name in the audit log: the id of a key, `operator`, or `local`.
+    /// How they signed in, if at the provider.
+    pub(crate) fn signed_in_as(&self) -> Option<&SignedIn> {
+        self.signed_in.as_ref()
+    }
+
+    /// The session of the browser they came with, if they did.
+    pub(crate) fn session(&self) -> Option<&SessionId> {
+        match &self.signed_in {
+            Some(SignedIn::Session { id, .. }) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// When they have to sign in again.
+    pub(crate) fn ends_at(&self) -> Option<Timestamp> {
+        match &self.signed_in {
+            Some(SignedIn::Session { ends_at, .. } | SignedIn::Token { ends_at }) => Some(*ends_at),
+            None => None,
+        }
+    }
+
+    /// The name in the audit log: the id of a key or of a person who signed in, `operator`, or `local`.
     pub(crate) fn actor(&self) -> &str {
         &self.actor
     }
@@ -69,7 +120,7 @@ impl Caller {
         self.organization.as_ref()
     }
 
-    /// The person whose key they have, if it is one's.
+    /// The person they are, or whose key they have, if it is one's.
     pub(crate) fn user(&self) -> Option<&UserId> {
         self.user.as_ref()
     }

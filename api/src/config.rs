@@ -12,9 +12,11 @@ use service::config::{self, ByteSize, ConfigError, DurationText, Faults, Loaded,
 
 mod agents;
 mod devices;
+mod oidc;
 
 pub use agents::{AgentsConfig, AgentsSettings};
 pub use devices::{DevicesConfig, DevicesSettings};
+pub use oidc::{NewPeople, NewPeopleConfig, NewPersonConfig, OidcConfig, OidcSettings};
 
 use crate::{
     db::{DatabaseLocation, URL_VARIABLE},
@@ -66,6 +68,8 @@ pub struct Config {
     pub agents: AgentsConfig,
     /// What the units' identities are made with.
     pub devices: DevicesConfig,
+    /// The provider that people sign in at; with keys alone when absent.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl Default for Config {
@@ -88,6 +92,7 @@ impl Default for Config {
             audit_log_retention: None,
             agents: AgentsConfig::default(),
             devices: DevicesConfig::default(),
+            oidc: None,
         }
     }
 }
@@ -125,6 +130,8 @@ pub struct Settings {
     pub agents: AgentsSettings,
     /// What the units' identities are made with.
     pub devices: DevicesSettings,
+    /// The provider that people sign in at.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// Loads `file` (or defaults) and `ROADLAKE_API__…`, and checks it.
@@ -183,6 +190,8 @@ impl Settings {
         });
         let agents = config.agents.check(&mut faults);
         let devices = config.devices.check(&mut faults);
+        let has_operators_key = config.api_key_file.is_some();
+        let oidc = config.oidc.and_then(|oidc| oidc.check(&mut faults, has_operators_key));
         let registration = if config.auto_register { Registration::Automatic } else { Registration::Manual };
         let lake = match LakeSettings::check(config.lake, &config.s3) {
             Ok(lake) => Some(lake),
@@ -207,6 +216,7 @@ impl Settings {
             audit_log_retention: config.audit_log_retention.map(|kept| kept.0),
             agents,
             devices,
+            oidc,
         });
         faults.finish(settings)
     }

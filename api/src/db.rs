@@ -16,6 +16,7 @@
 //! * texts sort by the database's collation, so order and comparison are both left to it;
 //! * after a failed statement the transaction is over: nothing goes on by catching its error.
 
+mod copy;
 mod location;
 mod schema;
 
@@ -27,6 +28,7 @@ use sqlx::{
 };
 
 use crate::{audit, fault::Kind};
+pub use copy::copy;
 pub use location::{DatabaseLocation, URL_VARIABLE};
 
 /// Connections that read beside the one that writes.

@@ -1,4 +1,4 @@
-//! Sample organizations, a tariff and a maintenance schedule for `roadlake demo`, from `configs/tariffs/demo.toml`.
+//! Sample organizations, a tariff, a maintenance schedule, drivers and groups for `roadlake demo`, from `configs/tariffs/demo.toml`.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,14 @@ use crate::{
         tariffs,
     },
     caller::Caller,
-    fault::DomainError,
+    db::Conn,
+    drivers::{
+        self,
+        assignments::{self, types::NewAssignment},
+        observer::EndsAssignments,
+        types::NewDriver,
+    },
+    fault::{DomainError, Faults},
     maintenance::{schedules, types::NewMaintenanceSchedule},
     serve::Handle,
     users::{
@@ -21,6 +28,7 @@ use crate::{
     },
     vehicles::{
         self,
+        groups::{self, types::NewGroup},
         types::{NewVehicle, VehiclePatch},
     },
 };
@@ -107,7 +115,8 @@ pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Res
             Ok(there) if there.organization_id.is_some() => {}
             Ok(there) => {
                 let patch = VehiclePatch { name: Some(name.to_owned()), organization_id };
-                vehicles::change(&mut tx, now, id.as_str(), there.version, patch).await?;
+                let which = (id.as_str(), there.version);
+                vehicles::change(&mut tx, now, which, (patch, &EndsAssignments)).await?;
             }
             Err(DomainError::NotFound { .. }) => {
                 let new =
@@ -120,9 +129,50 @@ pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Res
     // Not again: whoever has deleted it does not want it back.
     if let Some(first) = organizations.first().filter(|_| is_first_start) {
         schedules::create(&mut tx, now, &Caller::operator(), safety_check(first)).await?;
+        let own = vehicles.iter().map(|(id, _)| id).step_by(organizations.len().max(1));
+        let own: Vec<&VehicleId> = own.collect();
+        people_and_groups(&mut tx, now, (first, &own)).await?;
     }
     tx.commit().await.map_err(DomainError::from)?;
     Ok(DemoSeed { organizations, tariff })
+}
+
+/// Two drivers of the organization's first two vehicles, and its vehicles in two groups, in turn.
+async fn people_and_groups(
+    conn: &mut Conn,
+    now: Timestamp,
+    (organization, vehicles): (&Organization, &[&VehicleId]),
+) -> Result<(), DomainError> {
+    let operator = Caller::operator();
+    let organization_id = Some(organization.id.to_string());
+    let drivers = [("Ana Lund", "101", ["B", "BE"]), ("Jonas Friis", "102", ["B", "CE"])];
+    for ((name, number, classes), vehicle) in drivers.into_iter().zip(vehicles) {
+        let new = NewDriver {
+            name: name.to_owned(),
+            employee_number: Some(number.to_owned()),
+            licence_classes: classes.map(str::to_owned).to_vec(),
+            organization_id: organization_id.clone(),
+            ..NewDriver::default()
+        };
+        let driver = drivers::register(conn, now, &operator, new).await?;
+        let new = NewAssignment {
+            driver_id: driver.id.to_string(),
+            vehicle_id: vehicle.to_string(),
+            ..NewAssignment::default()
+        };
+        // A recorded log is of years ago.
+        let times = (&operator, Timestamp(0), None);
+        assignments::make(conn, now, times, (new, Faults::default())).await?;
+    }
+    for (at, name) in ["North depot", "South depot"].into_iter().enumerate() {
+        let new =
+            NewGroup { name: name.to_owned(), description: None, organization_id: organization_id.clone() };
+        let group = groups::create(conn, now, &operator, new).await?;
+        for vehicle in vehicles.iter().skip(at).step_by(2) {
+            groups::join(conn, now, &operator, (&group.id, vehicle.as_str())).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Work that simulated vehicles are due for within minutes, as they go many times faster than time.

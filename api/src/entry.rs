@@ -27,14 +27,19 @@ use crate::{
     caller::Caller,
     db::Conn,
     devices::{self, certificates},
+    drivers::{self, assignments},
     error::ApiError,
     fault::DomainError,
     ids::{AuditId, OrganizationId},
     maintenance::{orders, schedules},
     permissions::{self, Reach, Rule, Thing},
+    sign_in::{
+        cookies::{self, Cookie},
+        jwt, sessions,
+    },
     trips,
     users::{keys, people, secret::KeyText},
-    vehicles::{self, geofences},
+    vehicles::{self, geofences, groups},
     webhooks,
 };
 
@@ -79,6 +84,9 @@ async fn admitted(
         return opened(app, rule, Request::from_parts(parts, body), (request_id, next)).await;
     }
     let caller = authenticated(app, &parts.headers).await?;
+    if let (Some(_), Some(sign_in)) = (caller.session(), app.sign_in()) {
+        cookies::from_our_page(&sign_in.settings, &parts.method, &parts.headers)?;
+    }
     // Whoever needs no key is on this machine, and is not counted.
     if caller != Caller::local()
         && let Err(after_s) = app.rates().take(caller.actor(), app.monotonic_us())
@@ -152,6 +160,7 @@ fn write_of(app: &App, rule: &Rule, (path, request_id): (&str, &str)) -> Arc<Wri
         request_id: request_id.to_owned(),
         at: app.now(),
         is_noted: AtomicBool::new(false),
+        refusal: OnceLock::new(),
     })
 }
 
@@ -170,6 +179,9 @@ async fn audited(app: &App, write: Arc<Write>, doing: impl Future<Output = Respo
 /// What is left to be told of a write; nothing where its own transaction has told it.
 fn result_of(write: &Write, response: &Response) -> Option<String> {
     let status = response.status();
+    if let Some(why) = write.refusal.get() {
+        return Some(format!("refused {why}"));
+    }
     if response.headers().contains_key("idempotent-replayed") {
         return Some("replayed".to_owned());
     }
@@ -189,6 +201,13 @@ fn result_of(write: &Write, response: &Response) -> Option<String> {
 
 /// Who asks.
 pub(crate) async fn authenticated(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    if let Some(sign_in) = app.sign_in()
+        && !headers.contains_key(header::AUTHORIZATION)
+        && let Some(cookie) = Cookie::Session.of(&sign_in.settings, headers)
+    {
+        let caller = sign_in.caller_of(app.db(), app.now(), &cookie).await?;
+        return caller.map_err(|ended| ApiError::session_ended(&ended));
+    }
     let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     let given =
         given.and_then(|v| v.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -198,6 +217,10 @@ pub(crate) async fn authenticated(app: &App, headers: &HeaderMap) -> Result<Call
         (Some(key), Some(token)) if is_equal(token, key) => return Ok(Caller::operator()),
         (None, None) => return local(headers),
         _ => {}
+    }
+    if let (Some(sign_in), Some(token)) = (app.sign_in(), token.filter(|token| jwt::is_meant(token))) {
+        let caller = sign_in.bearer(app.db(), app.now(), token).await?;
+        return caller.map_err(|rejected| ApiError::token_rejected(&rejected));
     }
     match token.and_then(KeyText::parse) {
         Some(text) => {
@@ -250,13 +273,14 @@ fn is_equal(given: &str, key: &str) -> bool {
 async fn checked(app: &App, (caller, rule): (&Caller, &Rule), parts: &mut Parts) -> Result<(), ApiError> {
     if let Some(role) = caller.refused_role(|role| rule.allows(role)) {
         let method = rule.method;
-        return Err(ApiError::denied(format!("a key of role {role} may not {method} {}", rule.route)));
+        let who = if caller.signed_in_as().is_some() { "a person" } else { "a key" };
+        return Err(ApiError::denied(format!("{who} of role {role} may not {method} {}", rule.route)));
     }
     let Some(own) = caller.organization() else { return Ok(()) };
     match rule.reach {
         Reach::Open | Reach::Narrowed => Ok(()),
         Reach::Operator => Err(ApiError::denied(format!(
-            "{} {} is for keys of the operator, which are of no organization",
+            "{} {} is for keys and people of the operator, which are of no organization",
             rule.method, rule.route
         ))),
         Reach::Of(thing) => {
@@ -281,6 +305,7 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Organization => "organization",
         Thing::User => "user",
         Thing::ApiKey => "API key",
+        Thing::Session => "session",
         Thing::Vehicle => "vehicle",
         Thing::Trip => "trip",
         Thing::Tariff => "tariff",
@@ -295,6 +320,9 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Certificate => "certificate",
         Thing::MaintenanceSchedule => "maintenance schedule",
         Thing::WorkOrder => "work order",
+        Thing::Driver => "driver",
+        Thing::DriverAssignment => "driver assignment",
+        Thing::Group => "group",
     }
 }
 
@@ -312,6 +340,10 @@ async fn is_own(
         },
         Thing::ApiKey => match id.parse() {
             Ok(id) => keys::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Session => match id.parse() {
+            Ok(id) => sessions::organization_of(conn, &id).await?,
             Err(_) => None,
         },
         Thing::Vehicle => vehicles::get(conn, id).await?.organization_id,
@@ -371,6 +403,18 @@ async fn is_own(
         },
         Thing::WorkOrder => match id.parse() {
             Ok(id) => orders::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Driver => match id.parse() {
+            Ok(id) => drivers::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::DriverAssignment => match id.parse() {
+            Ok(id) => assignments::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Group => match id.parse() {
+            Ok(id) => groups::get(conn, &id).await?.organization_id,
             Err(_) => None,
         },
     };

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::{
     fault::{DomainError, Fault, Kind},
+    sign_in::{bearer::Rejected, sessions::Ended as SessionEnded},
     users::keys::Ended,
 };
 
@@ -92,6 +93,45 @@ impl ApiError {
             }
         };
         Self::of(StatusCode::UNAUTHORIZED, name, format!("{detail}; use another"), Vec::new())
+    }
+
+    /// A session that was one once, or a cookie that never was.
+    pub(crate) fn session_ended(ended: &SessionEnded) -> Self {
+        let (name, detail) = match ended {
+            SessionEnded::Over => ("session-ended", "this session has ended; sign in again"),
+            SessionEnded::PersonInactive => {
+                ("session-inactive", "the person of this session is no longer active")
+            }
+        };
+        Self::of(StatusCode::UNAUTHORIZED, name, detail, Vec::new())
+    }
+
+    /// An access token of the identity provider's that lets nobody in.
+    pub(crate) fn token_rejected(rejected: &Rejected) -> Self {
+        let (name, detail) = match rejected {
+            Rejected::Expired => {
+                ("token-expired", "this access token has expired; ask the provider for another")
+            }
+            Rejected::Unknown => (
+                "unauthorized",
+                "this access token is not the provider's, not for this server (oidc.audience), or of nobody who is an \
+                 active user here",
+            ),
+            Rejected::ProviderAway => {
+                let detail = "the identity provider does not answer, so its access tokens cannot be verified";
+                return Self::of(StatusCode::SERVICE_UNAVAILABLE, "provider-away", detail, Vec::new());
+            }
+        };
+        Self::of(StatusCode::UNAUTHORIZED, name, detail, Vec::new())
+    }
+
+    /// What comes with a session's cookie, and from no page of the console.
+    pub(crate) fn cross_site(origin: &str) -> Self {
+        let detail = format!(
+            "with a session what changes something must come from a page of {origin} (oidc.public_url), by its Origin \
+             or Sec-Fetch-Site; programs send `Authorization`"
+        );
+        Self::of(StatusCode::FORBIDDEN, "cross-site", detail, Vec::new())
     }
 
     /// A caller who may not.

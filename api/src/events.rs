@@ -26,7 +26,7 @@ pub struct Event {
     pub event_id: EventId,
     /// To which thing it happened.
     pub aggregate_id: String,
-    /// `organization`, `vehicle`, `geofence`, `trip`, `tariff`, `invoice`, `booking`, `dunning` and the like.
+    /// `organization`, `vehicle`, `geofence`, `group`, `driver`, `trip`, `tariff`, `invoice`, `booking`, `dunning` and the like.
     pub aggregate_type: String,
     /// Such as `TripCompleted`.
     pub event_type: String,

@@ -31,6 +31,19 @@ impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
     }
 }
 
+/// A JSON body that may be left out.
+#[derive(Debug)]
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let body = body_of(request, app).await?;
+        if body.is_empty() { Ok(Self(T::default())) } else { read_json(&body).map(Self) }
+    }
+}
+
 /// Largest body where no key is asked for: a certificate request and what proves who sends it.
 const OPEN_BYTES_MAX: usize = 32 * 1024;
 

@@ -113,6 +113,10 @@ prefixed_id!(
     ApiKeyId, "API key", "key_"
 );
 prefixed_id!(
+    /// Somebody who is signed in.
+    SessionId, "session", "ses_"
+);
+prefixed_id!(
     /// An amount of an invoice that is no line of a trip.
     ChargeId, "invoice charge", "chg_"
 );
@@ -203,6 +207,18 @@ prefixed_id!(
 prefixed_id!(
     /// A work order.
     WorkOrderId, "work order", "wko_"
+);
+prefixed_id!(
+    /// Somebody who drives.
+    DriverId, "driver", "drv_"
+);
+prefixed_id!(
+    /// A driver's time with a vehicle.
+    DriverAssignmentId, "driver assignment", "dra_"
+);
+prefixed_id!(
+    /// A group of vehicles.
+    GroupId, "group", "grp_"
 );
 
 #[cfg(test)]

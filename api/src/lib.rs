@@ -1,4 +1,4 @@
-//! REST in business domains, each owning its data: `users ← vehicles ← trips ← billing ← bookings`. A
+//! REST in business domains, each owning its data: `users ← sign_in ← vehicles ← drivers ← trips ← billing ← bookings`. A
 //! domain may call the public functions of those to its left, never the reverse, and never touches their
 //! tables.
 //!
@@ -11,8 +11,8 @@
 //! the amounts; `billing/evidence.rs` proves a line again from the lake; `bookings/saga.rs` takes the
 //! steps of a booking; `vehicles/geofences/watcher.rs` sees who comes and goes; `devices/enrol.rs` gives
 //! units their certificates; `maintenance/inspector.rs` sees what comes due; `webhooks/deliver.rs`
-//! tells other programs what happened. Requests: [`serve`] routes them, `manners.rs` limits their
-//! time, `entry.rs` says who asks and whether they may (by
+//! tells other programs what happened; `drivers/driving.rs` says who drove. Requests: [`serve`] routes them, `manners.rs` limits their
+//! time, `entry.rs` says who asks (`sign_in.rs` of who has signed in at a provider) and whether they may (by
 //! `permissions.rs`), `extract.rs` reads them, a domain's `http.rs` answers, `error.rs` makes
 //! problem details of what failed, and `audit.rs` keeps who changed what.
 //!
@@ -33,6 +33,7 @@ mod console;
 pub mod db;
 pub mod demo;
 pub mod devices;
+pub mod drivers;
 mod entry;
 pub mod error;
 pub mod events;
@@ -52,6 +53,7 @@ mod rate;
 pub mod rebuild;
 mod rows;
 pub mod serve;
+mod sign_in;
 mod sql;
 mod text;
 mod ticks;

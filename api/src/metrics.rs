@@ -88,6 +88,22 @@ pub(crate) fn device_files_failed() {
     counter!("roadlake_api_device_files_failures_total").increment(1);
 }
 
+/// Somebody came back from the identity provider, or could not be sent there: `done`, or why not.
+pub(crate) fn signed_in(outcome: &'static str) {
+    counter!("roadlake_api_sign_ins_total", "outcome" => outcome).increment(1);
+}
+
+/// The identity provider was asked of a session: `good`, `ended`, or `away` when it will be again.
+pub(crate) fn session_checked(outcome: &'static str) {
+    counter!("roadlake_api_session_checks_total", "outcome" => outcome).increment(1);
+}
+
+/// How many sessions there are.
+#[allow(clippy::cast_precision_loss, reason = "a gauge is a double")]
+pub(crate) fn sessions_kept(count: i64) {
+    gauge!("roadlake_api_sessions_count").set(count as f64);
+}
+
 /// A webhook was attempted: `delivered`, `pending` when it will be again, or `failed`.
 pub(crate) fn webhook_attempted(outcome: &'static str) {
     counter!("roadlake_api_webhook_attempts_total", "outcome" => outcome).increment(1);

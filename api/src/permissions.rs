@@ -28,6 +28,7 @@ pub(crate) enum Thing {
     Organization,
     User,
     ApiKey,
+    Session,
     Vehicle,
     Trip,
     Tariff,
@@ -42,6 +43,9 @@ pub(crate) enum Thing {
     Certificate,
     MaintenanceSchedule,
     WorkOrder,
+    Driver,
+    DriverAssignment,
+    Group,
 }
 
 /// Who may call a route.
@@ -66,6 +70,13 @@ pub(crate) const RULES: &[Rule] = &[
     rule("GET", "/ready", EVERYBODY, Reach::Open),
     rule("GET", "/metrics", EVERYBODY, Reach::Open),
     rule("GET", "/v1/openapi.json", EVERYBODY, Reach::Narrowed),
+    // sign_in: who signs in proves it at the provider
+    rule("GET", "/v1/sign-in", EVERYBODY, Reach::Open),
+    rule("GET", "/v1/sign-in/start", EVERYBODY, Reach::Open),
+    rule("GET", "/v1/sign-in/callback", EVERYBODY, Reach::Open),
+    rule("POST", "/v1/sign-out", EVERYBODY, Reach::Narrowed),
+    rule("GET", "/v1/sessions", EVERYBODY, Reach::Narrowed),
+    rule("DELETE", "/v1/sessions/{id}", EVERYBODY, Reach::Of(Thing::Session)),
     // users
     rule("GET", "/v1/me", EVERYBODY, Reach::Narrowed),
     rule("GET", "/v1/organizations", EVERYBODY, Reach::Narrowed),
@@ -105,6 +116,20 @@ pub(crate) const RULES: &[Rule] = &[
         &[Dispatcher, Analyst, Driver, DeviceAdmin],
         Reach::Of(Thing::Geofence),
     ),
+    rule("GET", "/v1/groups", &[Dispatcher, Analyst, Driver, DeviceAdmin], Reach::Narrowed),
+    rule("POST", "/v1/groups", &[Dispatcher], Reach::Narrowed),
+    rule("GET", "/v1/groups/{id}", &[Dispatcher, Analyst, Driver, DeviceAdmin], Reach::Of(Thing::Group)),
+    rule("PATCH", "/v1/groups/{id}", &[Dispatcher], Reach::Of(Thing::Group)),
+    rule("DELETE", "/v1/groups/{id}", &[Dispatcher], Reach::Of(Thing::Group)),
+    rule(
+        "GET",
+        "/v1/groups/{id}/vehicles",
+        &[Dispatcher, Analyst, Driver, DeviceAdmin],
+        Reach::Of(Thing::Group),
+    ),
+    rule("POST", "/v1/groups/{id}/vehicles", &[Dispatcher], Reach::Of(Thing::Group)),
+    rule("PUT", "/v1/groups/{id}/vehicles/{vehicle_id}", &[Dispatcher], Reach::Of(Thing::Group)),
+    rule("DELETE", "/v1/groups/{id}/vehicles/{vehicle_id}", &[Dispatcher], Reach::Of(Thing::Group)),
     // agents
     rule("GET", "/v1/agents", &[Dispatcher, Analyst, DeviceAdmin], Reach::Narrowed),
     rule("GET", "/v1/vehicles/{id}/agent", &[Dispatcher, Analyst, DeviceAdmin], Reach::Of(Thing::Vehicle)),
@@ -168,6 +193,23 @@ pub(crate) const RULES: &[Rule] = &[
     rule("PATCH", "/v1/work-orders/{id}", &[Dispatcher], Reach::Of(Thing::WorkOrder)),
     rule("POST", "/v1/work-orders/{id}/complete", &[Dispatcher], Reach::Of(Thing::WorkOrder)),
     rule("POST", "/v1/work-orders/{id}/cancel", &[Dispatcher], Reach::Of(Thing::WorkOrder)),
+    // drivers
+    rule("GET", "/v1/drivers", &[Dispatcher, Analyst, Billing], Reach::Narrowed),
+    rule("POST", "/v1/drivers", &[Dispatcher], Reach::Narrowed),
+    rule("GET", "/v1/drivers/{id}", &[Dispatcher, Analyst, Billing], Reach::Of(Thing::Driver)),
+    rule("PATCH", "/v1/drivers/{id}", &[Dispatcher], Reach::Of(Thing::Driver)),
+    rule("GET", "/v1/drivers/{id}/summary", &[Dispatcher, Analyst, Billing], Reach::Of(Thing::Driver)),
+    rule("GET", "/v1/driver-assignments", &[Dispatcher, Analyst, Billing], Reach::Narrowed),
+    rule("POST", "/v1/driver-assignments", &[Dispatcher], Reach::Narrowed),
+    rule(
+        "GET",
+        "/v1/driver-assignments/{id}",
+        &[Dispatcher, Analyst, Billing],
+        Reach::Of(Thing::DriverAssignment),
+    ),
+    rule("PATCH", "/v1/driver-assignments/{id}", &[Dispatcher], Reach::Of(Thing::DriverAssignment)),
+    rule("DELETE", "/v1/driver-assignments/{id}", &[Dispatcher], Reach::Of(Thing::DriverAssignment)),
+    rule("POST", "/v1/driver-assignments/{id}/end", &[Dispatcher], Reach::Of(Thing::DriverAssignment)),
     // trips
     rule("GET", "/v1/trips", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
     rule("GET", "/v1/trips/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Trip)),
@@ -247,6 +289,9 @@ pub(crate) const RULES: &[Rule] = &[
 /// Asks, but changes nothing: left out of the audit log.
 const READING_POSTS: &[&str] = &["/v1/sql", "/v1/tariff-previews", "/v1/campaign-sets/{id}/check"];
 
+/// A browser is sent there, and comes in: kept in the audit log.
+const WRITING_GETS: &[&str] = &["/v1/sign-in/callback"];
+
 impl Rule {
     /// Whether a role may.
     pub(crate) fn allows(&self, role: Role) -> bool {
@@ -255,7 +300,10 @@ impl Rule {
 
     /// Whether it changes something.
     pub(crate) fn writes(&self) -> bool {
-        self.method != "GET" && !READING_POSTS.contains(&self.route)
+        match self.method {
+            "GET" => WRITING_GETS.contains(&self.route),
+            _ => !READING_POSTS.contains(&self.route),
+        }
     }
 }
 
@@ -317,12 +365,15 @@ mod tests {
 
     /// What needs no key below /v1, all of it: another is a decision.
     #[test]
-    fn units_and_lists_of_revoked_certificates_alone_need_no_key() {
+    fn units_lists_of_revoked_certificates_and_who_signs_in_alone_need_no_key() {
         let open = RULES.iter().filter(|rule| rule.reach == Reach::Open && rule.route.starts_with("/v1/"));
         let open: BTreeSet<String> = open.map(|rule| format!("{} {}", rule.method, rule.route)).collect();
         let meant = [
             "GET /v1/certificate-authority/crl.der",
             "GET /v1/certificate-authority/crl.pem",
+            "GET /v1/sign-in",
+            "GET /v1/sign-in/callback",
+            "GET /v1/sign-in/start",
             "POST /v1/enrolments",
             "POST /v1/enrolments/renew",
         ];

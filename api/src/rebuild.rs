@@ -13,11 +13,11 @@ use std::{fmt, str::FromStr};
 use crate::{
     agents, billing, bookings,
     db::{Conn, Db},
-    devices,
+    devices, drivers,
     events::{self, Event},
     fault::DomainError,
     maintenance, trips, users,
-    vehicles::{self, geofences},
+    vehicles::{self, geofences, groups},
 };
 
 /// What is made of events.
@@ -29,6 +29,8 @@ pub enum Projection {
     Vehicles,
     /// `geofences` and `geofence_presences`.
     Geofences,
+    /// `vehicle_groups` and `group_vehicles`.
+    Groups,
     /// `trip_revisions`, `trips`, and `vehicle_mileage`, which trips make.
     Trips,
     /// `planned_trips`.
@@ -51,14 +53,17 @@ pub enum Projection {
     Devices,
     /// `maintenance_schedules`, `maintenance_items` and `work_orders`.
     Maintenance,
+    /// `drivers` and `driver_assignments`.
+    Drivers,
 }
 
 impl Projection {
     /// Each, those first that others are made with.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Organizations,
         Self::Vehicles,
         Self::Geofences,
+        Self::Groups,
         Self::Trips,
         Self::PlannedTrips,
         Self::Tariffs,
@@ -70,6 +75,7 @@ impl Projection {
         Self::Commands,
         Self::Devices,
         Self::Maintenance,
+        Self::Drivers,
     ];
 
     /// As it is asked for.
@@ -78,6 +84,7 @@ impl Projection {
             Self::Organizations => "organizations",
             Self::Vehicles => "vehicles",
             Self::Geofences => "geofences",
+            Self::Groups => "groups",
             Self::Trips => "trips",
             Self::PlannedTrips => "planned-trips",
             Self::Tariffs => "tariffs",
@@ -89,6 +96,7 @@ impl Projection {
             Self::Commands => "commands",
             Self::Devices => "devices",
             Self::Maintenance => "maintenance",
+            Self::Drivers => "drivers",
         }
     }
 
@@ -97,6 +105,7 @@ impl Projection {
             Self::Organizations => users::rebuild::clear(conn).await,
             Self::Vehicles => vehicles::rebuild::clear(conn).await,
             Self::Geofences => geofences::rebuild::clear(conn).await,
+            Self::Groups => groups::rebuild::clear(conn).await,
             Self::Trips => trips::rebuild::clear(conn).await,
             Self::PlannedTrips => trips::planned::clear(conn).await,
             Self::Tariffs => billing::rebuild::clear_tariffs(conn).await,
@@ -108,6 +117,7 @@ impl Projection {
             Self::Commands => agents::rebuild::clear_commands(conn).await,
             Self::Devices => devices::rebuild::clear(conn).await,
             Self::Maintenance => maintenance::rebuild::clear(conn).await,
+            Self::Drivers => drivers::rebuild::clear(conn).await,
         }
     }
 
@@ -117,6 +127,7 @@ impl Projection {
             Self::Organizations => users::rebuild::replay(conn, event).await,
             Self::Vehicles => vehicles::rebuild::replay(conn, event).await,
             Self::Geofences => geofences::rebuild::replay(conn, event).await,
+            Self::Groups => groups::rebuild::replay(conn, event).await,
             Self::Trips => trips::rebuild::replay(conn, event).await,
             Self::PlannedTrips => trips::planned::replay(conn, event).await,
             Self::Tariffs => billing::rebuild::replay_tariff(conn, event).await,
@@ -128,6 +139,7 @@ impl Projection {
             Self::Commands => agents::rebuild::replay_commands(conn, event).await,
             Self::Devices => devices::rebuild::replay(conn, event).await,
             Self::Maintenance => maintenance::rebuild::replay(conn, event).await,
+            Self::Drivers => drivers::rebuild::replay(conn, event).await,
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::{
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::{
     Components, Content, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
-    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_axum::router::OpenApiRouter;
 
@@ -33,6 +33,7 @@ use crate::{
     console,
     db::{Db, DbError},
     devices::{self, keeper::Keeper},
+    drivers::{self, observer::EndsAssignments},
     entry,
     error::ApiError,
     fault::DomainError,
@@ -40,6 +41,7 @@ use crate::{
     maintenance::{self, inspector::Inspector},
     manners, platform,
     rate::Rates,
+    sign_in::{self, SignIn, SignInError, checks::Checker},
     sql,
     ticks::Ticks,
     trips::{
@@ -87,6 +89,9 @@ pub enum StartError {
     /// Webhooks cannot be sent.
     #[error("cannot make a client for webhooks; check the machine's root certificates")]
     Webhooks(#[from] reqwest::Error),
+    /// People cannot sign in.
+    #[error("cannot have people sign in at the identity provider")]
+    SignIn(#[from] SignInError),
 }
 
 /// A running api.
@@ -239,6 +244,27 @@ pub async fn start(
         Ok(())
     });
 
+    let sign_in = match settings.oidc.clone() {
+        Some(oidc) => {
+            let (sign_in, asked) = SignIn::new(oidc, Arc::clone(&clock))?;
+            let checker =
+                Checker { sign_in: Arc::clone(&sign_in), db: db.clone(), clock: Arc::clone(&clock) };
+            let checker = Arc::new(checker);
+            let (keeper, ticks) = (Arc::clone(&checker), Ticks::every(interval, tasks.stop_token()));
+            tasks.spawn("api sessions", async move {
+                keeper.keep_up(ticks).await;
+                Ok(())
+            });
+            let stop = tasks.stop_token();
+            tasks.spawn("api session checks", async move {
+                checker.run(asked, stop).await;
+                Ok(())
+            });
+            Some(sign_in)
+        }
+        None => None,
+    };
+
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -252,6 +278,8 @@ pub async fn start(
         attempts: Rates::new(ATTEMPTS_PER_SECOND_MAX),
         openly: Rates::new(OPENLY_PER_SECOND_MAX),
         gateway,
+        vehicle_observer: Arc::new(EndsAssignments),
+        sign_in,
     });
     let stop = tasks.stop_token();
     tasks.spawn("api http", async move {
@@ -294,14 +322,18 @@ fn described_routes() -> OpenApiRouter<App> {
     let mut components = Components::new();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let cookie = ApiKey::Cookie(ApiKeyValue::new("__Host-roadlake-session"));
+    components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     description.components = Some(components);
     OpenApiRouter::with_openapi(description)
         .merge(users::http::routes())
+        .merge(sign_in::http::routes())
         .merge(audit::routes())
         .merge(vehicles::http::routes())
         .merge(agents::http::routes())
         .merge(devices::http::routes())
         .merge(maintenance::http::routes())
+        .merge(drivers::http::routes())
         .merge(trips::http::routes())
         .merge(billing::http::routes())
         .merge(bookings::http::routes())
@@ -318,8 +350,8 @@ pub fn openapi_json() -> String {
 /// Adds what `entry.rs` and `manners.rs` may answer whatever the route.
 fn with_answers_of_entry(mut description: OpenApi) -> OpenApi {
     const ANSWERS: [(&str, &str); 4] = [
-        ("401", "No key, or one that is not valid"),
-        ("403", "The caller's role may not"),
+        ("401", "No key or session, or one that is not valid"),
+        ("403", "The caller's role may not, or a session's request is from no page of the console"),
         ("429", "More requests than the key may send; `Retry-After` says when to go on"),
         ("503", "The database is busy or away, or it took too long; `Retry-After` says when to repeat"),
     ];

@@ -1,15 +1,18 @@
 //! Trips: every revision the lake brought, and the latest of each; and trips that are planned.
 //!
 //! *Owns* the tables `trip_revisions`, `trips`, `lake_followers` and `planned_trips`, and their events. *Does
-//! not own* how trips are derived (analytics) nor what they cost (billing, which listens through
-//! [`TripObserver`]). It calls the vehicles domain.
+//! not own* how trips are derived (analytics), who drove (it asks drivers: `driven`) nor what they cost (billing, which
+//! listens through [`TripObserver`]). It calls the vehicles and drivers domains.
 
+mod driven;
 pub mod follow;
 pub(crate) mod http;
 pub mod planned;
 pub(crate) mod rebuild;
 mod store;
 pub mod types;
+
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use wire::{ids::VehicleId, time::Timestamp};
@@ -21,9 +24,10 @@ use crate::{
     fault::{DomainError, Faults},
     ids::TripId,
     page::{Cursor, Page, limit_of},
-    vehicles::{self, MileageChange},
+    vehicles::{self, MileageChange, groups},
 };
-use types::{Trip, TripQuery, TripState};
+pub(crate) use driven::{summary, with_drivers};
+use types::{Trip, TripItem, TripQuery, TripState};
 
 /// Who wants to know of trips, in the transaction that stores them. Billing does; it is to the
 /// right of trips, so trips cannot call it by name.
@@ -114,9 +118,13 @@ pub async fn revisions(conn: &mut Conn, id: &TripId) -> Result<Vec<Trip>, Domain
     if found.is_empty() { Err(DomainError::not_found("trip", id.as_str())) } else { Ok(found) }
 }
 
-/// Trips that took place, newest start first; for a caller who is of an organization, those of its
+/// Trips that took place, newest start first, with who drove; for a caller who is of an organization, those of its
 /// vehicles.
-pub async fn list(conn: &mut Conn, caller: &Caller, query: &TripQuery) -> Result<Page<Trip>, DomainError> {
+pub async fn list(
+    conn: &mut Conn,
+    caller: &Caller,
+    query: &TripQuery,
+) -> Result<Page<TripItem>, DomainError> {
     let limit = limit_of(query.limit)?;
     let mut faults = Faults::default();
     if let Some(id) = &query.vehicle_id
@@ -129,15 +137,39 @@ pub async fn list(conn: &mut Conn, caller: &Caller, query: &TripQuery) -> Result
     let before = Cursor::before(query.cursor.as_deref())?;
     let vehicle = query.vehicle_id.clone().unwrap_or_default();
     let place = ((from_us, to_us), (before, limit + 1));
-    let found = match caller.organization() {
-        None => store::newest(conn, &vehicle, place).await?,
-        Some(own) => {
-            let mut ids: Vec<VehicleId> = vehicles::names(conn, Some(own)).await?.into_keys().collect();
-            ids.retain(|id| vehicle.is_empty() || id.as_str() == vehicle);
-            store::newest_of(conn, &ids, place).await?
+    let ids = reached(conn, caller, (&vehicle, query.group_id.as_deref())).await?;
+    let found = match (&query.driver_id, ids) {
+        (Some(driver), ids) => driven::list(conn, (caller, driver), (ids, place)).await?,
+        (None, ids) => {
+            let found = match ids {
+                None => store::newest(conn, place).await?,
+                Some(ids) => {
+                    let ids: Vec<VehicleId> = ids.into_iter().collect();
+                    store::newest_of(conn, &ids, place).await?
+                }
+            };
+            with_drivers(conn, caller, found).await?
         }
     };
-    Ok(Page::of(found, limit, |t| Cursor { key: t.start_time.0.to_string(), id: t.id.to_string() }))
+    Ok(Page::of(found, limit, |item| Cursor {
+        key: item.trip.start_time.0.to_string(),
+        id: item.trip.id.to_string(),
+    }))
+}
+
+/// The vehicles whose trips a list is narrowed to: the caller's, a group's, one. None where it is all of them.
+async fn reached(
+    conn: &mut Conn,
+    caller: &Caller,
+    (vehicle, group): (&str, Option<&str>),
+) -> Result<Option<HashSet<VehicleId>>, DomainError> {
+    let names = match (groups::asked(conn, caller, group).await?, caller.organization()) {
+        (Some(group), _) => vehicles::names_in(conn, &group).await?,
+        (None, Some(own)) => vehicles::names(conn, Some(own)).await?,
+        (None, None) => return Ok(vehicle.parse().ok().map(|id| HashSet::from([id]))),
+    };
+    let ids = names.into_keys().filter(|id| vehicle.is_empty() || id.as_str() == vehicle);
+    Ok(Some(ids.collect()))
 }
 
 /// The version of the lake's `trips` up to which trips are stored here; -1 before the first.

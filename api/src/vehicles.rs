@@ -1,16 +1,18 @@
 //! Vehicles: the registry, mileage from trips, where the fleet is now, and the places that are watched.
 //!
-//! *Owns* the tables `vehicles` and `vehicle_mileage` and the vehicles' events; [`geofences`] has its own. *Does not own*
-//! trips (it is told their distance) nor the last readings (it asks the lake port). It calls the
-//! users domain.
+//! *Owns* the tables `vehicles` and `vehicle_mileage` and the vehicles' events; [`geofences`] and [`groups`] have their
+//! own. *Does not own* trips (it is told their distance), drivers (who listen through [`VehicleObserver`]) nor the last
+//! readings (it asks the lake port). It calls the users domain.
 
 pub(crate) mod fleet;
 pub mod geofences;
+pub mod groups;
 pub(crate) mod http;
 pub(crate) mod rebuild;
 mod store;
 pub mod types;
 
+use async_trait::async_trait;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{
@@ -18,11 +20,24 @@ use crate::{
     db::Conn,
     events::{self, NewEvent, json_of},
     fault::{DomainError, Faults},
-    ids::{OrganizationId, RegistryId},
+    ids::{GroupId, OrganizationId, RegistryId},
     page::{Cursor, Page, limit_of},
     users,
 };
 use types::{NewVehicle, Vehicle, VehiclePatch, VehicleQuery};
+
+/// Who wants to know of vehicles, in the transaction that changes them. Drivers do; they are to the right of vehicles,
+/// so vehicles cannot call them by name.
+#[async_trait]
+pub trait VehicleObserver: Send + Sync + std::fmt::Debug {
+    /// The vehicle, as it is yet, becomes another organization's.
+    async fn organization_changes(
+        &self,
+        conn: &mut Conn,
+        now: Timestamp,
+        vehicle: &Vehicle,
+    ) -> Result<(), DomainError>;
+}
 
 /// What a trip changes in a vehicle's mileage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,13 +121,13 @@ async fn insert(
     get(conn, id.as_str()).await
 }
 
-/// Changes name or organization of a vehicle that is at `expected_version`.
+/// Changes name or organization of a vehicle that is at `expected_version`. In another organization it is in no group
+/// of the one before.
 pub async fn change(
     conn: &mut Conn,
     now: Timestamp,
-    id: &str,
-    expected_version: i64,
-    patch: VehiclePatch,
+    (id, expected_version): (&str, i64),
+    (patch, observer): (VehiclePatch, &dyn VehicleObserver),
 ) -> Result<Vehicle, DomainError> {
     let vehicle = get(conn, id).await?;
     if vehicle.version != expected_version {
@@ -131,6 +146,10 @@ pub async fn change(
     let organization_id = asked.or_else(|| vehicle.organization_id.clone());
     if name == vehicle.name && organization_id == vehicle.organization_id {
         return Ok(vehicle);
+    }
+    if organization_id != vehicle.organization_id {
+        groups::leave_all(conn, now, &vehicle).await?;
+        observer.organization_changes(conn, now, &vehicle).await?;
     }
     let event = NewEvent {
         aggregate_type: "vehicle",
@@ -185,13 +204,14 @@ pub(crate) async fn driven_one(conn: &mut Conn, id: &RegistryId) -> Result<Optio
     Ok(store::driven(conn, ("", id.as_str())).await?.pop())
 }
 
-/// Vehicles by telemetry id, without their live state.
+/// Vehicles by telemetry id, without their live state and groups.
 pub async fn list(conn: &mut Conn, query: &VehicleQuery) -> Result<Page<Vehicle>, DomainError> {
     let limit = limit_of(query.limit)?;
     let after = Cursor::decode(query.cursor.as_deref())?.map(|c| c.key).unwrap_or_default();
     let part = query.q.as_deref().unwrap_or_default().trim().to_lowercase();
     let organization = query.organization_id.clone().unwrap_or_default();
-    let found = store::search(conn, &part, &organization, (&after, limit + 1)).await?;
+    let group = query.group_id.as_deref().unwrap_or_default();
+    let found = store::search(conn, (&part, &organization, group), (&after, limit + 1)).await?;
     Ok(Page::of(found, limit, |v| Cursor { key: v.vehicle_id.to_string(), id: v.id.to_string() }))
 }
 
@@ -217,5 +237,13 @@ pub(crate) async fn names(
     conn: &mut Conn,
     organization: Option<&OrganizationId>,
 ) -> Result<std::collections::HashMap<VehicleId, String>, DomainError> {
-    store::names(conn, organization).await
+    store::names(conn, (organization, None)).await
+}
+
+/// The same of the vehicles of a group.
+pub(crate) async fn names_in(
+    conn: &mut Conn,
+    group: &GroupId,
+) -> Result<std::collections::HashMap<VehicleId, String>, DomainError> {
+    store::names(conn, (None, Some(group))).await
 }

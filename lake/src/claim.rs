@@ -107,7 +107,7 @@ impl LakeTable {
     }
 
     /// The newest whole checkpoint that is not above the loaded version: its files.
-    async fn newest_checkpoint(&self) -> Result<Option<(i64, Vec<Path>)>, DeltaTableError> {
+    pub(crate) async fn newest_checkpoint(&self) -> Result<Option<(i64, Vec<Path>)>, DeltaTableError> {
         let store = self.table.object_store();
         let log = Path::from(LOG);
         // A log keeps a month of entries: what is older than the hint need not be listed.

@@ -6,7 +6,7 @@
 //! in ([`watermark`]), naming some vehicles of a fleet ([`whose`]), the files of a commit (`files`) and
 //! what of them a power cut spares (`durable`), taking a share over from another writer ([`claim`]), keeping tables in order
 //! ([`maintenance`]), proving that every batch is in once
-//! ([`audit`]), and the stored signal catalogues ([`catalogs`]). It is the only crate that names `deltalake`. It does not
+//! ([`audit`]), the stored signal catalogues ([`catalogs`]), and copies of all of it ([`backup`]). It is the only crate that names `deltalake`. It does not
 //! decode batches (ingest) nor derive anything (analytics).
 //!
 //! A write goes [`table::LakeTable::append`]: one Delta commit with an application transaction,
@@ -18,6 +18,7 @@
 //! under the root, partitioned by `date`, and `catalogs/`.
 
 pub mod audit;
+pub mod backup;
 pub mod catalogs;
 pub mod claim;
 mod durable;

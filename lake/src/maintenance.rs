@@ -217,7 +217,7 @@ impl LakeTable {
     }
 
     /// The files of the loaded version.
-    fn data_files(&self) -> Result<Vec<plan::DataFile>, MaintenanceError> {
+    pub(crate) fn data_files(&self) -> Result<Vec<plan::DataFile>, MaintenanceError> {
         let unreadable = MaintenanceError::delta("list files of", self.kind());
         let state = self.table.snapshot().map_err(unreadable)?;
         let order = rewrite::order_tag(self.kind());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
-use object_store::{ObjectStore, path::Path as Key};
+use object_store::{ObjectStore, local::LocalFileSystem, path::Path as Key, prefix::PrefixStore};
 
 use crate::{
     durable::{self, LOG},
@@ -144,6 +144,19 @@ impl Lake {
 
     pub(crate) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Its files, by their names from its root.
+    pub(crate) fn root_store(&self) -> Result<Arc<dyn ObjectStore>, OpenLakeError> {
+        match &self.place {
+            Place::Folder(root) => {
+                let store = LocalFileSystem::new_with_prefix(root).map_err(|source| {
+                    OpenLakeError::Folder { path: root.clone(), source: io::Error::other(source) }
+                })?;
+                Ok(Arc::new(store))
+            }
+            Place::Bucket(store, prefix) => Ok(Arc::new(PrefixStore::new(Arc::clone(store), prefix.clone()))),
+        }
     }
 
     /// Whether the table has been created.

@@ -12,7 +12,7 @@ use std::{
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
-    EnvFilter,
+    filter::Targets,
     fmt::{FmtContext, FormatEvent, FormatFields, format},
     layer::SubscriberExt,
     registry::LookupSpan,
@@ -36,12 +36,13 @@ pub enum LogFormat {
 pub const DEFAULT_FILTER: &str = "info,rumqttd=warn,rumqttc=warn,buoyant_kernel=warn,\
     buoyant_kernel_engine=warn,deltalake_core=warn,datafusion=warn,sqlx=warn";
 
-/// Starts logging to standard error. `ROADLAKE_LOG` (as `RUST_LOG`) overrides `default_filter`.
+/// Starts logging to standard error. `ROADLAKE_LOG` overrides `default_filter`: as `RUST_LOG`, levels by target, without
+/// spans and their fields, for which the agent would carry an engine of regular expressions.
 /// A second call does nothing. Where standard error is the journal of systemd, events are records
 /// with their fields (`journal.rs`); where its socket is not to be found, every line begins with its
 /// priority (`<3>`, sd-daemon(3)) and has neither time nor colour: the journal has both.
 pub fn init(default_filter: &str, format: LogFormat) {
-    let filter = EnvFilter::try_from_env("ROADLAKE_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter));
+    let filter = filter(std::env::var("ROADLAKE_LOG").ok().as_deref(), default_filter);
     let is_for_journal = format == LogFormat::Text && is_journal();
     if is_for_journal && let Ok(journal) = Journal::open(Path::new(journal::SOCKET), Box::new(io::stderr())) {
         // A test process starts it more than once.
@@ -49,20 +50,27 @@ pub fn init(default_filter: &str, format: LogFormat) {
         return;
     }
     let has_colour = io::stderr().is_terminal() && RECENT.get().is_none();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(has_colour).with_writer(|| Output);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(has_colour).with_writer(|| Output);
+    let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
-        LogFormat::Text if is_for_journal => builder
-            .event_format(Prioritized(format::Format::default().without_time().with_level(false)))
-            .try_init(),
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text if is_for_journal => {
+            let plain = format::Format::default().without_time().with_level(false);
+            registry.with(lines.event_format(Prioritized(plain))).try_init()
+        }
+        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json()).try_init(),
     };
     drop(started);
 }
 
+/// What is logged: as asked for, where that can be read.
+fn filter(asked: Option<&str>, default_filter: &str) -> Targets {
+    let asked = asked.filter(|text| !text.trim().is_empty()).and_then(|text| text.parse().ok());
+    asked.or_else(|| default_filter.parse().ok()).unwrap_or_else(|| Targets::new().with_default(Level::INFO))
+}
+
 /// Events to the journal, and as lines into what is kept.
-fn journaled(journal: Journal, filter: EnvFilter) -> impl Subscriber + Send + Sync {
+fn journaled(journal: Journal, filter: Targets) -> impl Subscriber + Send + Sync {
     let kept = RECENT
         .get()
         .map(|recent| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || recent));
@@ -199,6 +207,20 @@ mod tests {
         assert_eq!(tail(log.iter().copied(), log.len(), 12), "third\n");
         assert_eq!(tail(log.iter().copied(), log.len(), 1000), "first line\nsecond line\nthird\n");
         assert_eq!(tail(std::iter::empty(), 0, 10), "");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_logged_and_the_default_otherwise() {
+        let asked = filter(Some("warn,ingest::commit=trace,rumqttc=off"), DEFAULT_FILTER);
+        assert!(asked.would_enable("ingest::commit", &Level::TRACE));
+        assert!(!asked.would_enable("ingest", &Level::INFO) && !asked.would_enable("rumqttc", &Level::ERROR));
+        for asked in [None, Some(""), Some(" "), Some("ingest=loud")] {
+            let filter = filter(asked, DEFAULT_FILTER);
+            assert!(
+                filter.would_enable("ingest", &Level::INFO) && !filter.would_enable("ingest", &Level::DEBUG)
+            );
+            assert!(filter.would_enable("sqlx", &Level::WARN) && !filter.would_enable("sqlx", &Level::INFO));
+        }
     }
 
     #[test]

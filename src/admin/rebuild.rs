@@ -14,8 +14,9 @@ use crate::{place::PlaceArguments, terminal};
 pub(super) struct Arguments {
     #[command(flatten)]
     place: PlaceArguments,
-    /// Only these rows; can be given more than once: organizations, vehicles, geofences, trips,
-    /// planned-trips, tariffs, invoices, wallets, bookings, dunning
+    /// Only these rows; can be given more than once: organizations, vehicles, geofences, groups,
+    /// trips, planned-trips, tariffs, invoices, wallets, bookings, dunning, campaigns, commands, devices, maintenance,
+    /// drivers
     #[arg(long, value_name = "ROWS")]
     only: Vec<Projection>,
     /// Answer in JSON

@@ -102,7 +102,7 @@ pub(super) fn replayed(done: &Replayed) -> anyhow::Result<()> {
     ))
 }
 
-fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, shift)| n >> shift > 0) {
         Some((unit, shift)) => {

@@ -149,6 +149,9 @@ pub(super) async fn results(
     if let Some(address) = stack.postgres {
         println!("sql      psql postgresql://me@{address}/roadlake");
     }
+    if let Some(address) = stack.flight {
+        println!("flight   grpc://{address} (Arrow Flight SQL: ADBC, JDBC)");
+    }
     println!("lake     {}", data_dir.join("lake").display());
     Ok(())
 }

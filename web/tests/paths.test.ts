@@ -22,14 +22,20 @@ describe('addresses', () => {
     expect(parse(paths.billing('wallets'))).toEqual({ page: 'billing', part: 'wallets' });
     expect(parse(paths.billing('dunning'))).toEqual({ page: 'billing', part: 'dunning' });
     expect(parse(paths.admin())).toEqual({ page: 'admin', part: 'organizations' });
+    expect(parse(paths.admin('sessions'))).toEqual({ page: 'admin', part: 'sessions' });
     expect(parse(paths.admin('webhooks'))).toEqual({ page: 'admin', part: 'webhooks' });
     expect(parse(new URL(paths.admin('devices', { device: 'dev_1' }), 'http://x').pathname)).toEqual({ page: 'admin', part: 'devices' });
     expect(parse(paths.admin('audit'))).toEqual({ page: 'admin', part: 'audit' });
     expect(parse(paths.reports('faults'))).toEqual({ page: 'reports', board: 'faults' });
     expect(new URL(paths.trips('a&b'), 'http://x').searchParams.get('vehicle')).toBe('a&b');
+    expect(parse(paths.fleet('drivers'))).toEqual({ page: 'fleet', part: 'drivers' });
+    expect(parse(new URL(paths.fleet('groups', { group: 'grp_1' }), 'http://x').pathname)).toEqual({ page: 'fleet', part: 'groups' });
+    expect(parse('/fleet')).toEqual({ page: 'fleet', part: 'drivers' });
+    expect(paths.trips(undefined, { driver: 'drv_1', from: '2026-11-01' })).toBe('/trips?driver=drv_1&from=2026-11-01');
+    expect(paths.live(undefined, { group: 'grp_1' })).toBe('/?group=grp_1');
   });
   it('that are none are missing, and end nothing', () => {
-    for (const path of ['/nowhere', '/trips/a/b', '/vehicles', '/campaign-deployments', '/billing', '/billing/x', '/admin/x', '/trips/%E0%A4%A']) expect(parse(path)).toEqual({ page: 'missing', path });
+    for (const path of ['/nowhere', '/trips/a/b', '/vehicles', '/campaign-deployments', '/fleet/x', '/billing', '/billing/x', '/admin/x', '/trips/%E0%A4%A']) expect(parse(path)).toEqual({ page: 'missing', path });
   });
 });
 

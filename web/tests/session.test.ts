@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { api, ApiError, Cancelled, post } from '../src/lib/api';
 import { allows, door, routeOf } from '../src/lib/door';
 import { KeyBox, readKey } from '../src/lib/key';
-import { type Me, Session, wordsOf } from '../src/lib/session.svelte';
+import { type Me, wordsOf } from '../src/lib/caller';
+import { Session } from '../src/lib/session.svelte';
 
 const KEY = `rlk_${'a'.repeat(12)}_${'0'.repeat(64)}`;
 const NEXT = `rlk_${'b'.repeat(12)}_${'1'.repeat(64)}`;

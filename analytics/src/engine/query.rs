@@ -4,13 +4,14 @@ use arrow::array::RecordBatch;
 use datafusion::{
     execution::{SendableRecordBatchStream, context::SQLOptions},
     logical_expr::LogicalPlan,
+    prelude::SessionContext,
 };
 use futures::StreamExt;
 use lake::Whose;
 use service::SharedClock;
 use wire::time::Timestamp;
 
-use super::{Shared, SqlError, elapsed_ms, json, session, snapshot::Snapshot};
+use super::{Shared, SqlError, elapsed_ms, json, prepared, session, snapshot::Snapshot};
 use crate::row::{ColumnInfo, QueryResult};
 
 /// Rows as they come.
@@ -33,10 +34,21 @@ pub(super) async fn stream(
     snapshot: Snapshot,
     (query, whose): (&str, Option<&Whose>),
 ) -> Result<Stream, SqlError> {
-    let context = session::over(&shared.base, &shared.tables, snapshot, whose).await?;
-    let plan = context.state().create_logical_plan(query).await?;
-    check_only_reads(&plan)?;
+    let (context, plan) = planned(shared, snapshot, (query, whose)).await?;
     Ok(context.execute_logical_plan(plan).await?.execute_stream().await?)
+}
+
+/// Plans a statement that only reads.
+pub(super) async fn planned(
+    shared: &Shared,
+    snapshot: Snapshot,
+    (query, whose): (&str, Option<&Whose>),
+) -> Result<(SessionContext, LogicalPlan), SqlError> {
+    let context = session::over(&shared.base, &shared.tables, snapshot, whose).await?;
+    let state = context.state();
+    let plan = state.statement_to_plan(prepared::parsed(&state, query)?).await?;
+    check_only_reads(&plan)?;
+    Ok((context, plan))
 }
 
 pub(crate) fn check_only_reads(plan: &LogicalPlan) -> Result<(), SqlError> {

@@ -32,7 +32,8 @@ use super::{
 
 /// Where queries find the tables.
 pub(crate) const CATALOG: &str = "roadlake";
-const SCHEMA: &str = "lake";
+/// The schema they are in.
+pub(crate) const SCHEMA: &str = "lake";
 
 /// A session without tables, within limits.
 pub(super) fn base(limits: &Limits) -> Result<SessionState> {

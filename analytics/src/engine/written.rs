@@ -1,22 +1,14 @@
 //! Rows as bytes, batch by batch: CSV, or a stream of Arrow IPC.
 
-use std::{fmt::Write, sync::Arc};
+use std::fmt::Write;
 
-use arrow::{
-    array::RecordBatch,
-    compute::cast,
-    datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef},
-    error::ArrowError,
-    ipc::writer::StreamWriter,
-};
+use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError, ipc::writer::StreamWriter};
 use serde_json::Value;
 
-use super::{SqlError, Versions, json};
+use super::{SqlError, Versions, json, plain, streamed::Sink};
 
 /// Rows that are written at once, so that no piece is large.
-const PIECE_ROWS_MAX: usize = 1024;
-/// Key of the versions in the metadata of an Arrow schema.
-const VERSIONS_KEY: &str = "roadlake.lake_versions";
+pub(super) const PIECE_ROWS_MAX: usize = 1024;
 
 /// How a streamed answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +39,6 @@ impl StreamFormat {
     }
 }
 
-/// The parts of a batch that are written one by one.
-pub(super) fn parts(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + '_ {
-    (0..batch.num_rows())
-        .step_by(PIECE_ROWS_MAX)
-        .map(move |from| batch.slice(from, PIECE_ROWS_MAX.min(batch.num_rows() - from)))
-}
-
 /// A writer of one answer.
 pub(super) enum Writer {
     Csv { text: String },
@@ -75,17 +60,14 @@ impl Writer {
                 Ok(Self::Csv { text })
             }
             StreamFormat::Arrow => {
-                let mut metadata = schema.metadata().clone();
-                let versions = serde_json::to_string(versions).unwrap_or_default();
-                metadata.insert(VERSIONS_KEY.to_owned(), versions);
-                let schema = Arc::new(Schema::new_with_metadata(plain_fields(schema.fields()), metadata));
+                let schema = plain::schema(schema, versions);
                 let bytes = StreamWriter::try_new(Vec::new(), &schema).map_err(|e| SqlError::internal(&e))?;
                 Ok(Self::Arrow { schema, bytes: Box::new(bytes) })
             }
         }
     }
 
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), SqlError> {
+    fn add(&mut self, batch: &RecordBatch) -> Result<(), SqlError> {
         let failed = |e: ArrowError| SqlError::internal(&e);
         match self {
             Self::Csv { text } => {
@@ -96,30 +78,36 @@ impl Writer {
                 }
             }
             Self::Arrow { schema, bytes } => {
-                let columns = batch.columns().iter().zip(schema.fields());
-                let columns = columns.map(|(column, field)| cast(column, field.data_type()));
-                let columns = columns.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-                let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(failed)?;
+                let batch = plain::rows(batch, schema).map_err(failed)?;
                 bytes.write(&batch).map_err(failed)?;
             }
         }
         Ok(())
     }
 
-    /// Ends the answer.
-    pub(super) fn finish(&mut self) -> Result<(), SqlError> {
-        match self {
-            Self::Csv { .. } => Ok(()),
-            Self::Arrow { bytes, .. } => bytes.finish().map_err(|e| SqlError::internal(&e)),
-        }
-    }
-
-    /// What was written since it was taken last.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        match self {
+    /// What was written since it was taken last, if anything.
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let bytes = match self {
             Self::Csv { text } => std::mem::take(text).into_bytes(),
             Self::Arrow { bytes, .. } => std::mem::take(bytes.get_mut()),
+        };
+        (!bytes.is_empty()).then_some(bytes)
+    }
+}
+
+impl Sink for Writer {
+    type Piece = Vec<u8>;
+
+    fn write(&mut self, rows: RecordBatch) -> Result<Option<Vec<u8>>, SqlError> {
+        self.add(&rows)?;
+        Ok(self.take())
+    }
+
+    fn finish(&mut self) -> Result<Option<Vec<u8>>, SqlError> {
+        if let Self::Arrow { bytes, .. } = self {
+            bytes.finish().map_err(|e| SqlError::internal(&e))?;
         }
+        Ok(self.take())
     }
 }
 
@@ -151,26 +139,4 @@ fn line(text: &mut String, cells: &[String]) {
         }
     }
     text.push_str("\r\n");
-}
-
-fn plain_fields(fields: &Fields) -> Fields {
-    fields.iter().map(plain_field).collect()
-}
-
-fn plain_field(field: &FieldRef) -> FieldRef {
-    let data_type = plain(field.data_type());
-    Arc::new(Field::new(field.name(), data_type, field.is_nullable()).with_metadata(field.metadata().clone()))
-}
-
-/// The type without what only some readers know: views of text, and dictionaries that change on the way.
-fn plain(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Utf8View => DataType::Utf8,
-        DataType::BinaryView => DataType::Binary,
-        DataType::Dictionary(_, value) => plain(value),
-        DataType::List(item) => DataType::List(plain_field(item)),
-        DataType::LargeList(item) => DataType::LargeList(plain_field(item)),
-        DataType::Struct(fields) => DataType::Struct(plain_fields(fields)),
-        other => other.clone(),
-    }
 }

@@ -28,7 +28,6 @@ use futures::Sink;
 use tokio::sync::OnceCell;
 
 use super::{
-    PostgresSettings,
     bounds::{Pending, Running, bounded, told},
     cancel::Cancels,
     guard::OnlyReads,
@@ -37,6 +36,7 @@ use super::{
 };
 use crate::{
     Analytics,
+    doors::DoorSettings,
     engine::{SqlError, SqlErrorKind},
 };
 
@@ -53,7 +53,7 @@ pub(super) struct Connection {
 /// Its statements.
 pub(super) struct Statements {
     analytics: Analytics,
-    settings: Arc<PostgresSettings>,
+    settings: Arc<DoorSettings>,
     tables: Arc<StatementTables>,
     service: OnceCell<DfSessionService>,
     pending: Arc<Pending>,
@@ -63,7 +63,7 @@ pub(super) struct Statements {
 impl Connection {
     pub(super) fn new(
         analytics: &Analytics,
-        settings: &Arc<PostgresSettings>,
+        settings: &Arc<DoorSettings>,
         connections: &Arc<ConnectionManager>,
         cancels: &Arc<Cancels>,
     ) -> Self {

@@ -21,7 +21,7 @@ use futures::Sink;
 use service::config::Secret;
 use uuid::Uuid;
 
-use super::PostgresSettings;
+use crate::doors::DoorSettings;
 
 /// What a connection begins with.
 pub(super) struct Login {
@@ -43,20 +43,20 @@ impl NoopStartupHandler for Anybody {
 }
 
 impl Login {
-    pub(super) fn new(settings: &Arc<PostgresSettings>, connections: &Arc<ConnectionManager>) -> Self {
+    pub(super) fn new(settings: &Arc<DoorSettings>, connections: &Arc<ConnectionManager>) -> Self {
         Self { who: Who::new(settings, connections), is_tls_only: settings.tls.is_some() }
     }
 }
 
 impl Who {
-    fn new(settings: &Arc<PostgresSettings>, connections: &Arc<ConnectionManager>) -> Self {
+    fn new(settings: &Arc<DoorSettings>, connections: &Arc<ConnectionManager>) -> Self {
         if settings.users.is_empty() {
             return Self::Anybody(Anybody(Arc::clone(connections)));
         }
         let mut scram = ScramAuth::new(Arc::new(Users(Arc::clone(settings))));
         scram.set_iterations(SCRAM_ITERATIONS);
-        if let Some(pem) = &settings.certificate_pem
-            && let Err(error) = scram.configure_certificate(pem)
+        if let Some(tls) = &settings.tls
+            && let Err(error) = scram.configure_certificate(&tls.certificate_pem)
         {
             // A certificate of a kind it does not know is no reason to lock everybody out.
             tracing::warn!(%error, "no channel binding with this certificate");
@@ -94,7 +94,7 @@ impl StartupHandler for Login {
     }
 }
 
-struct Users(Arc<PostgresSettings>);
+struct Users(Arc<DoorSettings>);
 
 impl Debug for Users {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

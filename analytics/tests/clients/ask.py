@@ -1,9 +1,11 @@
-"""Asks a Postgres server by clients that no one here wrote: ask.py DRIVER, psycopg or jdbc.
+"""Asks an SQL door by clients that no one here wrote: ask.py DRIVER, psycopg or jdbc (Postgres), adbc (Flight SQL).
 
 Standard input: {"host", "port", "user", "password", "sslmode", "ask": [[sql, parameters or null, how], ...]},
 how being "simple", "extended" (a prepared statement, as JDBC always has) or "cursor". All of it is asked on one
 connection, each in a transaction of its own that ends with it. Prints a list of {"columns", "rows"} or
-{"error", "sqlstate"}, with everything as text but null, numbers and booleans.
+{"error", "sqlstate"}, with everything as text but null, numbers and booleans. By ADBC the code of an error stands
+for the SQLSTATE, "arrow" as how gives the types of the columns in place of the rows, and "objects", "info" and
+"ingest" are ADBC's own calls.
 """
 import json
 import sys
@@ -82,4 +84,57 @@ def by_jdbc(given):
     return answers
 
 
-print(json.dumps({"psycopg": by_psycopg, "jdbc": by_jdbc}[sys.argv[1]](json.load(sys.stdin))))
+def by_adbc(given):
+    import adbc_driver_flightsql.dbapi as flight
+    from adbc_driver_flightsql import DatabaseOptions
+    from adbc_driver_manager import dbapi
+
+    scheme = {"disable": "grpc+tcp", "require": "grpc+tls"}[given["sslmode"]]
+    options = {}
+    if given["user"]:
+        options = {"username": given["user"], "password": given["password"]}
+    if given["sslmode"] == "require":
+        options[DatabaseOptions.TLS_SKIP_VERIFY.value] = "true"
+    connection = flight.connect(f"{scheme}://{given['host']}:{given['port']}", db_kwargs=options, autocommit=True)
+    answers = []
+    for sql, parameters, how in given["ask"]:
+        try:
+            with connection.cursor() as cursor:
+                if how == "objects":
+                    found = connection.adbc_get_objects(depth="all", table_name_filter=sql).read_all().to_pylist()
+                    tables = [
+                        [catalog["catalog_name"], schema["db_schema_name"], table["table_name"], table["table_type"],
+                         [column["column_name"] for column in table["table_columns"]]]
+                        for catalog in found for schema in catalog["catalog_db_schemas"]
+                        for table in schema["db_schema_tables"]]
+                    answers.append({"columns": [], "rows": tables})
+                elif how == "info":
+                    info = connection.adbc_get_info()
+                    kinds = connection.adbc_get_table_types()
+                    answers.append({"columns": [], "rows": [[info["vendor_name"], kinds]]})
+                elif how == "schema":
+                    schema = connection.adbc_get_table_schema(sql)
+                    answers.append({"columns": schema.names, "rows": [[str(field.type) for field in schema]]})
+                elif how == "ingest":
+                    import pyarrow
+                    cursor.adbc_ingest(sql, pyarrow.table({"a": [1]}), mode="create")
+                    answers.append({"columns": [], "rows": []})
+                elif how == "update":
+                    cursor.executescript(sql)
+                    answers.append({"columns": [], "rows": []})
+                elif how == "arrow":
+                    cursor.execute(sql, parameters)
+                    table = cursor.fetch_arrow_table()
+                    versions = (table.schema.metadata or {}).get(b"roadlake.lake_versions", b"").decode()
+                    kinds = [str(field.type) for field in table.schema]
+                    answers.append({"columns": table.schema.names, "rows": [kinds, [table.num_rows, versions]]})
+                else:
+                    cursor.execute(sql, parameters)
+                    answers.append(answer(cursor))
+        except dbapi.Error as error:
+            answers.append({"error": str(error), "sqlstate": error.status_code.name})
+    connection.close()
+    return answers
+
+
+print(json.dumps({"psycopg": by_psycopg, "jdbc": by_jdbc, "adbc": by_adbc}[sys.argv[1]](json.load(sys.stdin))))

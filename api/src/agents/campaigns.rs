@@ -32,7 +32,7 @@ use crate::{
     fault::{DomainError, Faults},
     ids::{CampaignSetId, DeploymentId},
     page::{Cursor, Page, limit_of},
-    vehicles,
+    vehicles::{self, groups},
 };
 
 pub(crate) const SET_AGGREGATE: &str = "campaign-set";
@@ -195,8 +195,8 @@ async fn targets(
     faults: &mut Faults,
 ) -> Result<Vec<VehicleId>, DomainError> {
     let own = vehicles::names(conn, caller.organization()).await?;
-    let mut ids: Vec<VehicleId> = match (&new.vehicle_ids, new.all_vehicles) {
-        (Some(asked), false) => {
+    let mut ids: Vec<VehicleId> = match (&new.vehicle_ids, new.all_vehicles, &new.group_id) {
+        (Some(asked), false, None) => {
             let known = |id: &String| id.parse::<VehicleId>().ok().filter(|id| own.contains_key(id));
             for (at, id) in asked.iter().enumerate().filter(|(_, id)| known(id).is_none()) {
                 faults.add(
@@ -206,9 +206,19 @@ async fn targets(
             }
             asked.iter().filter_map(known).collect()
         }
-        (None, true) => own.into_keys().collect(),
+        (None, true, None) => own.into_keys().collect(),
+        (None, false, Some(id)) => match groups::asked(conn, caller, Some(id)).await {
+            Ok(Some(group)) => vehicles::names_in(conn, &group).await?.into_keys().collect(),
+            Ok(None) | Err(DomainError::NotFound { .. }) => {
+                faults.add("group_id", format!("there is no group {id}; see /v1/groups"));
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        },
         _ => {
-            faults.add("vehicle_ids", "give the vehicles' ids, or \"all_vehicles\": true, and not both");
+            let message =
+                "give the vehicles' ids, or \"all_vehicles\": true, or a \"group_id\": one of them alone";
+            faults.add("vehicle_ids", message);
             return Ok(Vec::new());
         }
     };

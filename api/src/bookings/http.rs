@@ -22,7 +22,7 @@ use crate::{
     ids::BookingId,
     keyed::{answer_of, answered, once, replay_of},
     page::Page,
-    vehicles::types::Vehicle,
+    vehicles::{groups, types::Vehicle},
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -47,7 +47,9 @@ async fn available(
 ) -> Result<Json<Page<Vehicle>>, ApiError> {
     query.organization_id = caller.narrowed(query.organization_id)?;
     let mut conn = app.db().read().await?;
-    Ok(Json(super::available(&mut conn, app.now(), query).await?))
+    let mut page = super::available(&mut conn, app.now(), query).await?;
+    groups::with_groups(&mut conn, &mut page.data).await?;
+    Ok(Json(page))
 }
 
 /// Bookings, latest start first.

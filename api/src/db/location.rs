@@ -125,7 +125,7 @@ impl fmt::Debug for DatabaseLocation {
 }
 
 /// A path as the part of a URL: everything but plain characters as `%XX`.
-fn percent_encoded(path: &str) -> String {
+pub(super) fn percent_encoded(path: &str) -> String {
     let mut encoded = String::with_capacity(path.len());
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {

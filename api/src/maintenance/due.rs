@@ -15,7 +15,7 @@ use crate::{
     fault::DomainError,
     ids::WorkOrderId,
     page::{Cursor, Page, limit_of},
-    vehicles::{self, Driven},
+    vehicles::{self, Driven, groups},
 };
 
 /// The order of the list: by status, then by how much of the interval is left, then by ids. An item's place moves while
@@ -38,6 +38,10 @@ pub async fn list(
         let vehicle = vehicles::reached(conn, caller, &id).await?;
         scope.vehicle = Some(vehicle.ok_or_else(|| DomainError::not_found("vehicle", id))?.id);
     }
+    let in_group = match groups::asked(conn, caller, query.group_id.as_deref()).await? {
+        Some(group) => Some(groups::ids_in(conn, &group).await?),
+        None => None,
+    };
     if let Some(id) = query.schedule_id {
         let found = match id.parse() {
             Ok(parsed) => store::schedule(conn, &parsed).await?,
@@ -53,6 +57,7 @@ pub async fn list(
     let mut orders = store::open_orders(conn, &scope.organization).await?;
     let mut found: Vec<(Place, Standing, _)> = survey
         .pairs()
+        .filter(|(_, vehicle, _)| in_group.as_ref().is_none_or(|ids| ids.contains(&vehicle.id)))
         .map(|(schedule, vehicle, item)| {
             let standing = items::standing_of((schedule, vehicle), item, now);
             let place = place(&standing, format!("{}:{}", schedule.id, vehicle.id));

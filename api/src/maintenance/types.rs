@@ -247,6 +247,8 @@ pub struct MaintenanceDueQuery {
     pub organization_id: Option<String>,
     /// Only of this vehicle, `veh_…` or telemetry id.
     pub vehicle_id: Option<String>,
+    /// Only of vehicles in this group.
+    pub group_id: Option<String>,
     /// Only of this schedule.
     pub schedule_id: Option<String>,
     /// Only those of this status.

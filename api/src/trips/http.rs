@@ -10,14 +10,16 @@ use axum::{
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::types::{Position, PositionQuery, Positions, Revisions, Trip, TripQuery};
+use super::types::{
+    DriverSummary, Position, PositionQuery, Positions, Revisions, SummaryQuery, TripItem, TripQuery,
+};
 use crate::{
     app::App,
     caller::Caller,
     error::{ApiError, Problem},
     extract::{ApiPath, ApiQuery, tagged},
     fault::DomainError,
-    ids::TripId,
+    ids::{DriverId, TripId},
     page::Page,
 };
 
@@ -30,31 +32,48 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get))
         .routes(routes!(revisions))
         .routes(routes!(positions))
+        .routes(routes!(summary))
 }
 
-/// Trips that took place, newest start first.
+/// Trips that took place, newest start first, with who drove.
 #[utoipa::path(get, path = "/v1/trips", tag = "trips", params(TripQuery),
-    responses((status = 200, body = Page<Trip>), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<TripItem>), (status = 404, body = Problem), (status = 422, body = Problem)))]
 async fn list(
     State(app): State<App>,
     caller: Caller,
     ApiQuery(query): ApiQuery<TripQuery>,
-) -> Result<Json<Page<Trip>>, ApiError> {
+) -> Result<Json<Page<TripItem>>, ApiError> {
     let mut conn = app.db().read().await?;
     Ok(Json(super::list(&mut conn, &caller, &query).await?))
 }
 
-/// The latest revision of a trip.
+/// The latest revision of a trip, with who drove: that is not part of its ETag, so the whole answer is always sent.
 #[utoipa::path(get, path = "/v1/trips/{id}", tag = "trips", params(("id" = String, Path)),
-    responses((status = 200, body = Trip), (status = 404, body = Problem)))]
+    responses((status = 200, body = TripItem), (status = 404, body = Problem)))]
 async fn get(
     State(app): State<App>,
-    headers: HeaderMap,
+    caller: Caller,
     ApiPath(id): ApiPath<TripId>,
 ) -> Result<Response, ApiError> {
     let mut conn = app.db().read().await?;
     let trip = super::get(&mut conn, &id).await?;
-    Ok(tagged(StatusCode::OK, trip.revision, &trip, &headers))
+    let revision = trip.revision;
+    let item = super::with_drivers(&mut conn, &caller, vec![trip]).await?.pop();
+    Ok(tagged(StatusCode::OK, revision, &item, &HeaderMap::new()))
+}
+
+/// What a driver drove in a period, by the trips that started in it.
+#[utoipa::path(get, path = "/v1/drivers/{id}/summary", tag = "drivers", operation_id = "get_driver_summary",
+    params(("id" = String, Path), SummaryQuery),
+    responses((status = 200, body = DriverSummary), (status = 404, body = Problem), (status = 422, body = Problem)))]
+async fn summary(
+    State(app): State<App>,
+    caller: Caller,
+    ApiPath(id): ApiPath<DriverId>,
+    ApiQuery(query): ApiQuery<SummaryQuery>,
+) -> Result<Json<DriverSummary>, ApiError> {
+    let mut conn = app.db().read().await?;
+    Ok(Json(super::summary(&mut conn, (app.now(), &caller), (&id, &query)).await?))
 }
 
 /// Every revision of a trip, oldest first.

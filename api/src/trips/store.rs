@@ -6,6 +6,7 @@ use wire::ids::VehicleId;
 use super::{planned::PlannedTrip, types::Trip};
 use crate::{
     db::Conn,
+    drivers::driving::{SPAN_US_MAX, Window},
     events::json_of,
     fault::DomainError,
     ids::{PlannedTripId, TripId},
@@ -32,7 +33,7 @@ pub(super) async fn revisions(conn: &mut Conn, id: &TripId) -> Result<Vec<Trip>,
 const VEHICLES_MAX: usize = 10_000;
 
 /// Where a page of trips is: overlapping `[from, to)`, before a cursor, so many.
-type PagePlace = ((i64, i64), ((i64, String), i64));
+pub(super) type PagePlace = ((i64, i64), ((i64, String), i64));
 
 /// Trips of these vehicles, as [`newest`] has them.
 pub(super) async fn newest_of(
@@ -71,19 +72,16 @@ pub(super) async fn newest_of(
     Ok(found)
 }
 
-/// Trips of a vehicle (any when empty) that overlap `[from, to)`, newest first, before a cursor.
+/// Trips that overlap `[from, to)`, newest first, before a cursor.
 pub(super) async fn newest(
     conn: &mut Conn,
-    vehicle: &str,
     ((from_us, to_us), ((before_us, before_id), limit)): PagePlace,
 ) -> Result<Vec<Trip>, DomainError> {
     let rows = sqlx::query(
-        "SELECT data FROM trips WHERE status = 'completed' AND ($1 = '' OR vehicle_id = $1) \
-         AND end_us >= $2 AND start_us < $3 \
-         AND (start_us < $4 OR (start_us = $4 AND trip_id < $5)) \
-         ORDER BY start_us DESC, trip_id DESC LIMIT $6",
+        "SELECT data FROM trips WHERE status = 'completed' AND end_us >= $1 AND start_us < $2 \
+         AND (start_us < $3 OR (start_us = $3 AND trip_id < $4)) \
+         ORDER BY start_us DESC, trip_id DESC LIMIT $5",
     )
-    .bind(vehicle.to_owned())
     .bind(from_us)
     .bind(to_us)
     .bind(before_us)
@@ -91,6 +89,43 @@ pub(super) async fn newest(
     .bind(limit)
     .fetch_all(conn)
     .await?;
+    rows.iter().map(trip).collect()
+}
+
+/// Trips that took place in windows of time with a vehicle, at least in part, as [`newest`] has them.
+pub(super) async fn newest_within(
+    conn: &mut Conn,
+    windows: &[Window],
+    ((from_us, to_us), ((before_us, before_id), limit)): PagePlace,
+) -> Result<Vec<Trip>, DomainError> {
+    if windows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let conditions: Vec<String> = (0..windows.len())
+        .map(|i| {
+            let (name, earliest, from, to) = (4 * i + 6, 4 * i + 7, 4 * i + 8, 4 * i + 9);
+            format!(
+                "(vehicle_id = ${name} AND start_us >= ${earliest} AND start_us < ${to} AND end_us >= ${from})"
+            )
+        })
+        .collect();
+    // Numbers of parameters alone are put into the text.
+    let sql = format!(
+        "SELECT data FROM trips WHERE status = 'completed' AND end_us >= $1 AND start_us < $2 \
+         AND (start_us < $3 OR (start_us = $3 AND trip_id < $4)) AND ({}) \
+         ORDER BY start_us DESC, trip_id DESC LIMIT $5",
+        conditions.join(" OR ")
+    );
+    let mut query =
+        sqlx::query(AssertSqlSafe(sql)).bind(from_us).bind(to_us).bind(before_us).bind(before_id).bind(limit);
+    for window in windows {
+        query = query
+            .bind(window.vehicle_id.to_string())
+            .bind(window.from.0.saturating_sub(SPAN_US_MAX))
+            .bind(window.from.0)
+            .bind(window.to.0);
+    }
+    let rows = query.fetch_all(conn).await?;
     rows.iter().map(trip).collect()
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::{ids::VehicleId, time::Timestamp};
 
-use crate::ids::TripId;
+use crate::ids::{DriverId, RegistryId, TripId};
 
 /// One revision of a trip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -79,6 +79,70 @@ pub struct Trip {
     pub lake_version: i64,
 }
 
+/// A trip, and who drove.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct TripItem {
+    /// Its latest revision.
+    #[serde(flatten)]
+    pub trip: Trip,
+    /// Whose assignment covers most of its time, at least half; null when nobody's does, and for whoever may not see
+    /// drivers. It is worked out now: a correction of the assignment corrects it.
+    #[schema(value_type = Option<String>)]
+    pub driver_id: Option<DriverId>,
+    /// The driver's name.
+    pub driver_name: Option<String>,
+}
+
+/// What a driver drove in a period.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct DriverSummary {
+    /// `drv_…`
+    #[schema(value_type = String)]
+    pub driver_id: DriverId,
+    /// When the period begins.
+    #[schema(value_type = String, format = DateTime)]
+    pub from: Timestamp,
+    /// When it is over.
+    #[schema(value_type = String, format = DateTime)]
+    pub to: Timestamp,
+    /// Trips that started in it.
+    pub trips: i64,
+    /// Their distance.
+    pub distance_km: f64,
+    /// Their time from start to end, without idling.
+    pub driving_duration_s: i64,
+    /// Time idling.
+    pub idle_duration_s: i64,
+    /// The vehicles, most driven first.
+    pub vehicles: Vec<DrivenVehicle>,
+}
+
+/// A vehicle that a driver drove.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct DrivenVehicle {
+    /// `veh_…`; null when it is not registered.
+    #[schema(value_type = Option<String>)]
+    pub vehicle_id: Option<RegistryId>,
+    /// Telemetry id.
+    #[schema(value_type = String)]
+    pub vehicle_name: VehicleId,
+    /// Trips with it.
+    pub trips: i64,
+    /// Their distance.
+    pub distance_km: f64,
+}
+
+/// Which period to sum up.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct SummaryQuery {
+    /// RFC 3339; 30 days before `to` when absent.
+    pub from: Option<String>,
+    /// RFC 3339; now when absent. At most 366 days after `from`.
+    pub to: Option<String>,
+}
+
 /// What a revision says of its trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +212,10 @@ impl Trip {
 pub struct TripQuery {
     /// Only this vehicle's: telemetry id.
     pub vehicle_id: Option<String>,
+    /// Only those of vehicles in this group.
+    pub group_id: Option<String>,
+    /// Only what this driver drove.
+    pub driver_id: Option<String>,
     /// Only trips that end at or after this RFC 3339 time.
     pub from: Option<String>,
     /// Only trips that start before this RFC 3339 time.

@@ -20,16 +20,23 @@ use crate::{
 /// The caller.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Me {
-    /// As in the audit log: the id of a key, `operator`, or `local` for who needs none.
+    /// As in the audit log: the id of a key or of a person who signed in, `operator`, or `local` for who needs none.
     pub actor: String,
     /// The key's name; null where it is none of ours.
     pub key_name: Option<String>,
-    /// The person whose key it is, if it is one's.
+    /// The person who signed in, or whose key it is, if it is one's.
     #[schema(value_type = Option<String>)]
     pub user_id: Option<UserId>,
     /// Their name.
     pub person_name: Option<String>,
-    /// The key's role; a person's own may let it do less.
+    /// Their address.
+    pub email: Option<String>,
+    /// `oidc` for who signed in at the identity provider; null for keys.
+    pub signed_in_by: Option<&'static str>,
+    /// When who signed in has to do so again.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ends_at: Option<Timestamp>,
+    /// The role of the key, or of who signed in; of a key a person's own may let it do less.
     pub role: Role,
     /// Whose data alone the key reaches; null for everybody's.
     #[schema(value_type = Option<String>)]
@@ -49,10 +56,11 @@ pub(crate) async fn me(conn: &mut Conn, caller: &Caller) -> Result<Me, DomainErr
         Ok(id) => Some(keys::get(conn, &id).await?),
         Err(_) => None,
     };
-    let person_name = match caller.user() {
-        Some(id) => Some(people::get(conn, id).await?.name),
+    let person = match caller.user() {
+        Some(id) => Some(people::get(conn, id).await?),
         None => None,
     };
+    let (person_name, email) = person.map(|person| (person.name, person.email)).unzip();
     let organization_name = match caller.organization() {
         Some(id) => Some(super::get(conn, id).await?.name),
         None => None,
@@ -63,6 +71,9 @@ pub(crate) async fn me(conn: &mut Conn, caller: &Caller) -> Result<Me, DomainErr
         key_name: key.map(|key| key.name),
         user_id: caller.user().cloned(),
         person_name,
+        email,
+        signed_in_by: caller.signed_in_as().map(|_| "oidc"),
+        ends_at: caller.ends_at(),
         role: caller.role(),
         organization_id: caller.organization().cloned(),
         organization_name,

@@ -29,7 +29,7 @@ pub struct User {
     pub organization_id: Option<OrganizationId>,
     /// What they may do there.
     pub role: Role,
-    /// When false, their keys are refused.
+    /// When false, their keys and sessions are refused.
     pub is_active: bool,
     /// Rises by one with each change; also the ETag.
     pub version: i64,
@@ -63,7 +63,7 @@ pub struct UserPatch {
     /// What they may do.
     #[serde(default)]
     pub role: Option<Role>,
-    /// Whether their keys are taken.
+    /// Whether their keys and sessions are taken.
     #[serde(default)]
     pub is_active: Option<bool>,
 }
@@ -177,6 +177,11 @@ pub(super) fn checked_name(name: &str, faults: &mut Faults) -> String {
 /// The person of an id.
 pub async fn get(conn: &mut Conn, id: &UserId) -> Result<User, DomainError> {
     store::people::by_id(conn, id).await?.ok_or_else(|| DomainError::not_found("user", id.as_str()))
+}
+
+/// The person of an address in lower case, if it is one's.
+pub(crate) async fn by_email(conn: &mut Conn, email: &str) -> Result<Option<User>, DomainError> {
+    store::people::by_email(conn, email).await
 }
 
 /// People, oldest first.

@@ -1,4 +1,4 @@
-//! SQL on `vehicles` and `vehicle_mileage`.
+//! SQL on `vehicles` and `vehicle_mileage`, narrowed by `group_vehicles`.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::{Driven, MileageChange, types::Vehicle};
 use crate::{
     db::Conn,
     fault::DomainError,
-    ids::{OrganizationId, RegistryId},
+    ids::{GroupId, OrganizationId, RegistryId},
     rows::{optional, parsed},
 };
 
@@ -85,11 +85,10 @@ pub(super) async fn by_vehicle_id(conn: &mut Conn, id: &VehicleId) -> Result<Opt
     row.as_ref().map(vehicle).transpose()
 }
 
-/// Vehicles whose name or id contains `part` (lower case), of an organization unless empty.
+/// Vehicles whose name or id contains `part` (lower case), of an organization and a group unless empty.
 pub(super) async fn search(
     conn: &mut Conn,
-    part: &str,
-    organization: &str,
+    (part, organization, group): (&str, &str, &str),
     (after, limit): (&str, i64),
 ) -> Result<Vec<Vehicle>, DomainError> {
     let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
@@ -100,11 +99,13 @@ pub(super) async fn search(
          WHERE v.vehicle_id > $1 \
          AND (LOWER(v.name) LIKE $2 ESCAPE '\\' OR v.vehicle_id LIKE $2 ESCAPE '\\') \
          AND ($3 = '' OR v.organization_id = $3) \
-         ORDER BY v.vehicle_id LIMIT $4",
+         AND ($4 = '' OR v.id IN (SELECT g.vehicle_id FROM group_vehicles g WHERE g.group_id = $4)) \
+         ORDER BY v.vehicle_id LIMIT $5",
     )
     .bind(after.to_owned())
     .bind(format!("%{escaped}%"))
     .bind(organization.to_owned())
+    .bind(group.to_owned())
     .bind(limit)
     .fetch_all(conn)
     .await?;
@@ -113,12 +114,16 @@ pub(super) async fn search(
 
 pub(super) async fn names(
     conn: &mut Conn,
-    organization: Option<&OrganizationId>,
+    (organization, group): (Option<&OrganizationId>, Option<&GroupId>),
 ) -> Result<HashMap<VehicleId, String>, DomainError> {
-    let rows = sqlx::query("SELECT vehicle_id, name FROM vehicles WHERE ($1 = '' OR organization_id = $1)")
-        .bind(organization.map(ToString::to_string).unwrap_or_default())
-        .fetch_all(conn)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT vehicle_id, name FROM vehicles WHERE ($1 = '' OR organization_id = $1) \
+         AND ($2 = '' OR id IN (SELECT g.vehicle_id FROM group_vehicles g WHERE g.group_id = $2))",
+    )
+    .bind(organization.map(ToString::to_string).unwrap_or_default())
+    .bind(group.map(ToString::to_string).unwrap_or_default())
+    .fetch_all(conn)
+    .await?;
     rows.iter()
         .map(|row| Ok((parsed(row.try_get("vehicle_id")?, "vehicle")?, row.try_get("name")?)))
         .collect()
@@ -212,6 +217,7 @@ fn vehicle(row: &AnyRow) -> Result<Vehicle, DomainError> {
         distance_m: row.try_get::<Option<i64>, _>("distance_m")?.unwrap_or(0),
         last_seen: None,
         state: None,
+        group_ids: Vec::new(),
         version: row.try_get("version")?,
         created_at: Timestamp(row.try_get("created_us")?),
     })

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::{ids::VehicleId, time::Timestamp};
 
-use crate::ids::{OrganizationId, RegistryId};
+use crate::ids::{GroupId, OrganizationId, RegistryId};
 
 /// A vehicle of the registry, with its mileage from trips.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -31,6 +31,9 @@ pub struct Vehicle {
     pub last_seen: Option<Timestamp>,
     /// What it does now; absent before its first reading.
     pub state: Option<MotionState>,
+    /// The groups it is in, `grp_…`.
+    #[schema(value_type = Vec<String>)]
+    pub group_ids: Vec<GroupId>,
     /// Rises by one with each change; also its ETag.
     pub version: i64,
     /// When it was registered.
@@ -73,10 +76,21 @@ pub struct VehicleQuery {
     pub q: Option<String>,
     /// Only this organization's.
     pub organization_id: Option<String>,
+    /// Only those in this group.
+    pub group_id: Option<String>,
     /// At most so many, 1 to 200 (default 50).
     pub limit: Option<i64>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
+}
+
+/// Which part of the fleet to show.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct FleetQuery {
+    /// Only vehicles in this group.
+    pub group_id: Option<String>,
 }
 
 /// What a vehicle does now.

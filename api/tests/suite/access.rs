@@ -202,7 +202,8 @@ async fn who_asks_is_told_whose_key_it_is() {
     let may = hers["may"].take();
     assert_eq!(
         hers,
-        json!({ "actor": key["id"], "key_name": "hers", "user_id": ana, "person_name": "Ana", "role": "dispatcher", "may": null,
+        json!({ "actor": key["id"], "key_name": "hers", "user_id": ana, "person_name": "Ana", "email": "ana@x.example",
+            "signed_in_by": null, "ends_at": null, "role": "dispatcher", "may": null,
             "organization_id": acme, "organization_name": "Acme", "expires_at": "2026-11-24T12:00:00Z" })
     );
     let may = may.as_array().unwrap();

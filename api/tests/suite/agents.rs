@@ -321,9 +321,26 @@ async fn what_a_vehicle_would_refuse_is_told_before_it_is_sent() {
     assert_eq!(refused.json()["errors"][0]["field"], "vehicle van-2");
     let new = json!({ "campaign_set_id": set["id"], "vehicle_ids": ["van-1", "van-3"] });
     assert_eq!(keyed(&server, "two", "/v1/campaign-deployments", &new).await.status, 201);
+    // Those of a group, as it is now.
+    let group = server.post("/v1/groups", json!({ "name": "North" })).await.json()["id"].clone();
+    let members = format!("/v1/groups/{}/vehicles", group.as_str().unwrap());
+    assert_eq!(server.post(&members, json!({ "add": ["van-1", "van-3"] })).await.status, 200);
+    let found = server.post(&check, json!({ "group_id": group })).await.json();
+    let ids: Vec<&Value> = found["data"].as_array().unwrap().iter().map(|item| &item["vehicle_id"]).collect();
+    assert_eq!(ids, [&json!("van-1"), &json!("van-3")], "{found}");
+    let new = json!({ "campaign_set_id": set["id"], "group_id": group });
+    let deployed = keyed(&server, "three", "/v1/campaign-deployments", &new).await;
+    assert_eq!(
+        (deployed.status, &deployed.json()["uptake"]["pending"]),
+        (201, &json!(2)),
+        "{}",
+        deployed.body
+    );
     for (new, part) in [
-        (json!({ "campaign_set_id": set["id"] }), "not both"),
-        (json!({ "vehicle_ids": ["van-1"], "all_vehicles": true }), "not both"),
+        (json!({ "campaign_set_id": set["id"] }), "one of them alone"),
+        (json!({ "vehicle_ids": ["van-1"], "all_vehicles": true }), "one of them alone"),
+        (json!({ "vehicle_ids": ["van-1"], "group_id": group }), "one of them alone"),
+        (json!({ "group_id": "grp_none" }), "no group"),
         (json!({ "vehicle_ids": ["van-1", "van-9"] }), "vehicle_ids[1]"),
         (json!({ "vehicle_ids": [] }), "1 to 10000"),
         (json!({ "campaign_set_id": "cst_none", "all_vehicles": true }), "no campaign set"),

@@ -184,8 +184,13 @@ async fn the_demo_seed_is_the_same_after_a_second_call() {
         "of the first organization"
     );
     assert_eq!(server.json("/v1/events?limit=200").await["next_after"], position);
+    let groups = server.json("/v1/groups").await;
+    let groups = groups["data"].as_array().unwrap().iter().map(|g| (&g["name"], &g["vehicle_count"]));
+    let one = json!(1);
+    assert_eq!(groups.collect::<Vec<_>>(), [(&json!("North depot"), &one), (&json!("South depot"), &one)]);
     server.lake.commit(vec![trip("a", "sim-3", "2026-11-02T08:00:00Z", (10_000, 3_600, 0))]);
     let invoice = only_invoice(&server, |i| i["line_count"] == 3).await;
+    assert_eq!(server.json("/v1/trips/trp_a").await["driver_name"], "Jonas Friis");
     assert_eq!(invoice["organization_name"], "Harbour Deliveries");
     assert_eq!(invoice["subtotal_minor"], 870);
 }

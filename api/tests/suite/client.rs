@@ -26,6 +26,11 @@ impl Answer {
     }
 }
 
+/// The id of what an answer tells of.
+pub(crate) fn id(thing: &Value) -> &str {
+    thing["id"].as_str().unwrap()
+}
+
 /// Sends a request and reads its answer to the end.
 pub(crate) async fn send(
     addr: SocketAddr,
@@ -55,11 +60,11 @@ pub(crate) async fn bytes_of(
     body: &[u8],
 ) -> Vec<u8> {
     let mut stream = TcpStream::connect(addr).await.unwrap();
-    let mut head = format!(
-        "{method_and_path} HTTP/1.1\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n",
-        body.len()
-    );
+    let mut head =
+        format!("{method_and_path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    if !headers.iter().any(|(name, _)| *name == "content-type") {
+        head.push_str("content-type: application/json\r\n");
+    }
     if !headers.iter().any(|(name, _)| *name == "host") {
         head.push_str(&format!("host: {addr}\r\n"));
     }

@@ -1,5 +1,8 @@
 //! Invoices that are not paid when they are due: reminders, retries, late fees, suspension, and their end.
 
+mod killed;
+mod stage;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -34,168 +37,7 @@ use super::{
     rebuild::rows,
 };
 use crate::{fake_lake::trip, place::Place};
-
-/// Points at which a dunner is killed.
-const KILLS: usize = 30;
-const DAY_S: u64 = 86_400;
-/// From noon of the 23rd to the end of a day 14 days later, in Copenhagen.
-const TO_DUE_S: u64 = 14 * DAY_S + 11 * 3_600;
-
-/// A gateway that answers as it is told, in turn, and remembers what it was asked to charge.
-#[derive(Debug, Default)]
-struct Scripted {
-    answers: Mutex<Vec<Result<Outcome, NoAnswer>>>,
-    charged: Mutex<Vec<Charge>>,
-}
-
-impl Scripted {
-    fn of(answers: &[Result<Outcome, NoAnswer>]) -> Arc<Self> {
-        let answers = answers.iter().rev().cloned().collect();
-        Arc::new(Self { answers: Mutex::new(answers), charged: Mutex::default() })
-    }
-
-    fn charged(&self) -> Vec<Charge> {
-        self.charged.lock().unwrap().clone()
-    }
-}
-
-#[async_trait]
-impl Gateway for Scripted {
-    async fn charge(&self, charge: &Charge) -> Result<Outcome, NoAnswer> {
-        self.charged.lock().unwrap().push(charge.clone());
-        self.answers.lock().unwrap().pop().expect("nobody said that a card is charged")
-    }
-
-    async fn confirm(&self, _: &Charge) -> Result<Outcome, NoAnswer> {
-        Ok(Outcome::Succeeded)
-    }
-
-    async fn cancel(&self, _: &Charge) -> Result<Outcome, NoAnswer> {
-        Ok(Outcome::Failed(ErrorType::ActionExpired))
-    }
-
-    async fn look_up(&self, charge: &Charge) -> Result<Outcome, NoAnswer> {
-        let is_known = self.charged().iter().any(|known| known.payment_id == charge.payment_id);
-        Ok(if is_known { Outcome::Failed(ErrorType::Declined) } else { Outcome::Unknown })
-    }
-
-    async fn refund(&self, _: &str, _: &Charge) -> Result<Outcome, NoAnswer> {
-        Ok(Outcome::Succeeded)
-    }
-}
-
-async fn post(server: &Server, path: &str, key: &str, body: Value) -> (u16, Value) {
-    let answer = server.send(&format!("POST {path}"), &[("idempotency-key", key)], Some(&body)).await;
-    (answer.status, answer.json())
-}
-
-async fn put_policy(server: &Server, path: &str, version: i64, terms: &Value) -> (u16, Value) {
-    let tag = format!("\"{version}\"");
-    let answer = server.send(&format!("PUT {path}"), &[("if-match", &tag)], Some(terms)).await;
-    (answer.status, answer.json())
-}
-
-/// A server, its customer, and an invoice of 10.88 that became final under these terms.
-async fn billed(terms: Option<Value>) -> (Server, String, String) {
-    let server = Server::start().await;
-    let organization = server.customer("car-1").await;
-    if let Some(terms) = terms {
-        let (status, answer) = put_policy(&server, "/v1/dunning-policy", 0, &terms).await;
-        assert_eq!(status, 200, "{answer}");
-    }
-    server.lake.commit(vec![trip("a", "car-1", "2026-11-02T08:00:00Z", (10_000, 3_600, 0))]);
-    let invoice = only_invoice(&server, |i| i["total_minor"] == 1_088).await;
-    let (status, done) = finalize(&server, &invoice, "finalize").await;
-    assert_eq!(status, 200, "{done}");
-    (server, organization, invoice["id"].as_str().unwrap().to_owned())
-}
-
-fn steps(steps: &[(i64, &[&str])]) -> Value {
-    let steps: Vec<Value> =
-        steps.iter().map(|(day, actions)| json!({ "after_days": day, "actions": actions })).collect();
-    json!({ "payment_terms_days": 14, "steps": steps })
-}
-
-/// The database of a server that has stopped, and time and cards in the test's hand.
-struct Stage {
-    place: Place,
-    db: Db,
-    clock: Arc<ManualClock>,
-    gateway: Arc<Scripted>,
-    invoice: String,
-}
-
-impl Stage {
-    async fn of(server: Server, invoice: &str, answers: &[Result<Outcome, NoAnswer>]) -> Self {
-        let clock = server.clock.clone();
-        Self::at(stopped(server).await, clock, (invoice, answers)).await
-    }
-
-    async fn at(
-        place: Place,
-        clock: Arc<ManualClock>,
-        (invoice, answers): (&str, &[Result<Outcome, NoAnswer>]),
-    ) -> Self {
-        let db = open(&place).await;
-        Self { place, db, clock, gateway: Scripted::of(answers), invoice: invoice.to_owned() }
-    }
-
-    fn dunner(&self) -> Dunner {
-        Dunner { db: self.db.clone(), gateway: self.gateway.clone(), clock: self.clock.clone() }
-    }
-
-    fn upkeep(&self) -> Upkeep {
-        Upkeep { db: self.db.clone(), gateway: self.gateway.clone(), clock: self.clock.clone() }
-    }
-
-    /// Looks until nothing is due any more.
-    async fn look(&self) {
-        let dunner = self.dunner();
-        let mut looks = 0;
-        while dunner.look().await.unwrap() > 0 {
-            looks += 1;
-            assert!(looks < 50, "it comes to no end");
-        }
-    }
-
-    fn wait(&self, seconds: u64) {
-        self.clock.advance(Duration::from_secs(seconds));
-    }
-
-    async fn case(&self) -> Dunning {
-        let mut conn = self.db.read().await.unwrap();
-        dunning::get(&mut conn, &self.invoice.parse().unwrap()).await.unwrap()
-    }
-
-    /// What became of the actions of each step.
-    async fn taken(&self) -> Vec<Vec<(&'static str, ActionOutcome)>> {
-        let taken = self.case().await.case.taken;
-        let actions = taken.iter().map(|step| step.actions.iter().map(|a| (a.action.as_str(), a.outcome)));
-        actions.map(Iterator::collect).collect()
-    }
-
-    /// Kind and text of what the organization is told.
-    async fn told(&self) -> Vec<(String, String)> {
-        let mut conn = self.db.read().await.unwrap();
-        let sql = "SELECT kind, body FROM notification_outbox ORDER BY created_us, subject_id";
-        let rows = sqlx::query(sql).fetch_all(&mut *conn).await.unwrap();
-        rows.iter().map(|r| (r.get("kind"), r.get("body"))).collect()
-    }
-
-    /// How often each type of event happened.
-    async fn events(&self) -> BTreeMap<String, usize> {
-        let mut conn = self.db.read().await.unwrap();
-        let mut counts = BTreeMap::new();
-        for event in api::events::after(&mut conn, 0, 10_000).await.unwrap() {
-            *counts.entry(event.event_type).or_default() += 1;
-        }
-        counts
-    }
-}
-
-fn kinds(told: &[(String, String)]) -> Vec<&str> {
-    told.iter().map(|(kind, _)| kind.as_str()).collect()
-}
+use stage::{DAY_S, Stage, TO_DUE_S, billed, hard_terms, kinds, post, put_policy, steps, tried};
 
 #[tokio::test]
 async fn an_invoice_comes_due_and_is_overdue_until_it_is_paid() {
@@ -270,18 +112,6 @@ async fn after_a_downtime_steps_come_one_at_a_time_in_their_distance() {
     let mut conn = stage.db.read().await.unwrap();
     let invoice = api::billing::invoicing::get(&mut conn, &id.parse().unwrap()).await.unwrap();
     assert!(invoice.is_overdue && invoice.uncollectible_at.is_some() && invoice.due_minor == 1_088);
-}
-
-/// A stage whose customer has tried a card, a day after the invoice was due.
-async fn tried(token: &str, answers: &[Result<Outcome, NoAnswer>]) -> Stage {
-    let terms = steps(&[(1, &["retry_payment", "reminder"]), (7, &["retry_payment"])]);
-    let (server, _, id) = billed(Some(terms)).await;
-    let card = json!({ "invoice_id": id, "method": { "type": "card", "token": token } });
-    let (status, failed) = post(&server, "/v1/payments", "p", card).await;
-    assert_eq!((status, &failed["status"]), (201, &json!("failed")), "{failed}");
-    let stage = Stage::of(server, &id, answers).await;
-    stage.wait(TO_DUE_S + DAY_S);
-    stage
 }
 
 #[tokio::test]
@@ -391,16 +221,6 @@ async fn a_wallet_with_enough_pays_and_nothing_else_of_the_step_is_done() {
     let case = stage.case().await.case;
     assert_eq!((case.end_reason, case.late_fee_minor), (Some(DunningEnd::Paid), None));
     assert!(!case.is_suspending_bookings && stage.told().await.is_empty());
-}
-
-/// Ten percent and no bookings at once, seven days later given up.
-fn hard_terms() -> Value {
-    json!({
-        "payment_terms_days": 14, "late_fee": { "type": "percent", "percent": "10" },
-        "steps": [
-            { "after_days": 0, "actions": ["late_fee", "suspend_bookings", "reminder"] },
-            { "after_days": 7, "actions": ["mark_uncollectible"] }],
-    })
 }
 
 #[tokio::test]
@@ -558,111 +378,4 @@ async fn policies_are_versioned_inherited_and_stay_with_what_is_final() {
     );
     assert_eq!(server.json(&own).await["terms"]["payment_terms_days"], 30);
     assert_eq!(server.get("/v1/organizations/org_none/dunning-policy").await.status, 404);
-}
-
-/// A final invoice whose card was declined, due for a step that does everything, its server stopped; its id.
-async fn prepared() -> (Place, Arc<ManualClock>, String) {
-    let terms = json!({
-        "payment_terms_days": 14, "late_fee": { "type": "fixed", "amount_minor": 500, "currency": "EUR" },
-        "steps": [
-            { "after_days": 1, "actions": ["retry_payment", "late_fee", "suspend_bookings", "reminder"] },
-            { "after_days": 3, "actions": ["reminder", "mark_uncollectible"] }],
-    });
-    let (server, _, id) = billed(Some(terms)).await;
-    let card = json!({ "invoice_id": id, "method": { "type": "card", "token": "tok_declined" } });
-    assert_eq!(post(&server, "/v1/payments", "p", card).await.1["status"], "failed");
-    let clock = server.clock.clone();
-    let place = stopped(server).await;
-    clock.advance(Duration::from_secs(TO_DUE_S + DAY_S));
-    (place, clock, id)
-}
-
-/// Each thing once, whatever came in between.
-async fn assert_once(stage: &Stage, what: &str) {
-    let events = stage.events().await;
-    for (event_type, count) in [
-        ("InvoiceOverdue", 1),
-        ("DunningStarted", 1),
-        ("DunningStepTaken", 1),
-        // That of the customer, and that of the step.
-        ("PaymentBegun", 2),
-        ("PaymentFailed", 2),
-        ("DunningRetryAnswered", 1),
-        ("InvoiceChargesChanged", 1),
-    ] {
-        assert_eq!(events.get(event_type), Some(&count), "{event_type}, {what}: {events:?}");
-    }
-    assert_eq!(kinds(&stage.told().await), ["invoice_reminder"], "{what}");
-    assert!(stage.gateway.charged().len() <= 1, "{what}");
-    let case = stage.case().await.case;
-    assert_eq!((case.late_fee_minor, case.notice_count), (Some(500), 1), "{what}");
-    assert!(case.is_suspending_bookings, "{what}");
-}
-
-#[tokio::test]
-async fn killed_at_any_await_a_step_is_taken_once() {
-    let (clean, clock, id) = prepared().await;
-    let start_us = service::clock::Clock::now_us(clock.as_ref());
-    let declined = [Ok(Outcome::Failed(ErrorType::Declined))];
-    killed_at(KILLS, async |polls| {
-        let clock = ManualClock::at(start_us);
-        let stage = Stage::at(clean.copy().await, clock, (&id, &declined)).await;
-        let cut = killed_after(polls, stage.dunner().look()).await;
-        let Stage { place, db, clock, gateway, invoice } = stage;
-        db.close().await;
-
-        let db = open(&place).await;
-        let stage = Stage { place, db, clock, gateway, invoice };
-        stage.look().await;
-        // What was left with the gateway is asked about.
-        stage.wait(61);
-        stage.upkeep().look().await.unwrap();
-        stage.look().await;
-        assert_once(&stage, &format!("killed after {polls} polls")).await;
-        stage.db.close().await;
-        cut
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn of_two_dunners_one_takes_the_step() {
-    let (place, clock, id) = prepared().await;
-    let declined = [Ok(Outcome::Failed(ErrorType::Declined))];
-    let other = open(&place).await;
-    let stage = Stage::at(place, clock, (&id, &declined)).await;
-    let one = stage.dunner();
-    let two = Dunner { db: other.clone(), gateway: stage.gateway.clone(), clock: stage.clock.clone() };
-    let (first, second) = tokio::join!(one.look(), two.look());
-    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
-    assert_once(&stage, "two at once").await;
-    assert_eq!(stage.gateway.charged().len(), 1);
-    other.close().await;
-}
-
-#[tokio::test]
-async fn cases_and_policies_are_made_anew_from_their_events() {
-    let (place, clock, id) = prepared().await;
-    let declined = [Ok(Outcome::Failed(ErrorType::Declined))];
-    let stage = Stage::at(place, clock, (&id, &declined)).await;
-    stage.look().await;
-    stage.wait(2 * DAY_S);
-    stage.look().await;
-    assert_eq!(stage.taken().await.len(), 2);
-    let before = rows(&stage.place).await;
-    assert!(!before["dunning_cases"].is_empty() && !before["dunning_policies"].is_empty());
-    let mut tx = stage.db.write().await.unwrap();
-    for spoil in [
-        "UPDATE dunning_cases SET next_us = 1, is_suspending = 0, data = '{}'",
-        "DELETE FROM dunning_policies",
-        "UPDATE invoices SET due_us = 5, overdue_us = NULL, uncollectible_us = NULL",
-    ] {
-        sqlx::query(spoil).execute(&mut *tx).await.unwrap();
-    }
-    tx.commit().await.unwrap();
-    assert_ne!(rows(&stage.place).await, before);
-    rebuild(&stage.db, &[Projection::Dunning, Projection::Invoices]).await.unwrap();
-    assert_eq!(rows(&stage.place).await, before);
-    stage.wait(1_000 * DAY_S);
-    assert_eq!(stage.dunner().look().await.unwrap(), 0);
 }

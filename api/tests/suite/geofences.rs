@@ -38,11 +38,6 @@ pub(super) fn reading(vehicle: &str, after_s: i64, latitude: f64) -> VehicleStat
     VehicleState { latitude: Some(latitude), ..state(vehicle, ts, 30.0) }
 }
 
-async fn patch(server: &Server, path: &str, version: i64, body: Value) -> crate::client::Answer {
-    let tag = format!("\"{version}\"");
-    server.send(&format!("PATCH {path}"), &[("if-match", &tag)], Some(&body)).await
-}
-
 /// Who has crossed what, oldest first.
 async fn crossings(server: &Server, vehicle: &str) -> Vec<(String, String)> {
     let events = server.json("/v1/events?limit=200").await;
@@ -132,10 +127,10 @@ async fn a_geofence_is_made_found_changed_and_taken_away() {
     let own = path(&made, "");
     let body = json!({ "name": "Depot", "tags": [] });
     assert_eq!(server.send(&format!("PATCH {own}"), &[], Some(&body)).await.status, 428);
-    let changed = patch(&server, &own, 1, body.clone()).await;
+    let changed = server.patch(&own, 1, body.clone()).await;
     assert_eq!((changed.status, changed.header("etag")), (200, Some("\"2\"")), "{}", changed.body);
-    assert_eq!(patch(&server, &own, 1, body.clone()).await.status, 412);
-    assert_eq!(patch(&server, &own, 2, body).await.json()["version"], 2, "nothing has changed");
+    assert_eq!(server.patch(&own, 1, body.clone()).await.status, 412);
+    assert_eq!(server.patch(&own, 2, body).await.json()["version"], 2, "nothing has changed");
     assert_eq!(server.json(&own).await["kind"], "depot");
     assert_eq!(server.send(&format!("GET {own}"), &[("if-none-match", "\"2\"")], None).await.status, 304);
     for status in [204, 404] {
@@ -171,7 +166,7 @@ async fn every_fault_of_a_geofence_is_told_at_its_place() {
     );
     let made = fence(&server, "Square", square(55.0), &Value::Null).await;
     let bow = json!({ "type": "Polygon", "coordinates": [[[0, 0], [4, 4], [4, 0], [0, 2], [0, 0]]] });
-    let refused = patch(&server, &path(&made, ""), 1, json!({ "geometry": bow })).await;
+    let refused = server.patch(&path(&made, ""), 1, json!({ "geometry": bow })).await;
     assert_eq!(refused.status, 422, "{}", refused.body);
     assert!(refused.body.contains("must not cross itself"), "{}", refused.body);
     let point = json!({ "name": "x", "geometry": { "type": "Point", "coordinates": [0, 0] } });
@@ -311,7 +306,7 @@ async fn an_organization_watches_its_own_vehicles_alone() {
     }
 
     // Another's now: it is in theirs no more, wherever it is.
-    let moved = patch(&server, "/v1/vehicles/car-a", 1, json!({ "organization_id": bolt })).await;
+    let moved = server.patch("/v1/vehicles/car-a", 1, json!({ "organization_id": bolt })).await;
     assert_eq!(moved.status, 200, "{}", moved.body);
     let gone = |page: &Value| {
         page["data"].as_array().unwrap().iter().any(|e| {

@@ -5,10 +5,12 @@
 #![allow(clippy::duplicate_mod, reason = "the same tests on either database")]
 
 mod broker;
+mod browser;
 mod client;
 mod fake_lake;
 mod place;
 mod postgres_server;
+mod provider;
 mod server;
 mod server_lost;
 
@@ -25,9 +27,11 @@ mod sqlite {
     mod certificates;
     mod commands;
     mod devices;
+    mod drivers;
     mod dunning;
     mod follow;
     mod geofences;
+    mod groups;
     mod maintenance;
     mod manners;
     mod notes;
@@ -35,6 +39,9 @@ mod sqlite {
     mod rebuild;
     mod resources;
     mod roles;
+    mod sign_in;
+    mod sign_in_bearer;
+    mod sign_in_sessions;
     mod tiers;
     mod two_writers;
     mod wallets;
@@ -54,9 +61,11 @@ mod postgres {
     mod certificates;
     mod commands;
     mod devices;
+    mod drivers;
     mod dunning;
     mod follow;
     mod geofences;
+    mod groups;
     mod maintenance;
     mod manners;
     mod notes;
@@ -64,6 +73,9 @@ mod postgres {
     mod rebuild;
     mod resources;
     mod roles;
+    mod sign_in;
+    mod sign_in_bearer;
+    mod sign_in_sessions;
     mod tiers;
     mod two_writers;
     mod wallets;

@@ -10,10 +10,10 @@ use super::{
     Server, agents,
     booking_saga::stopped,
     bookings::{Fleet, fleet_with, send, wish},
-    devices,
+    devices, drivers,
     follow::open,
     geofences::{fence, reading, square},
-    maintenance,
+    groups, maintenance,
 };
 use crate::{
     broker::Broker,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What is made of events, each table after those it points at, with its key.
-const TABLES: [(&str, &str); 31] = [
+const TABLES: [(&str, &str); 35] = [
     ("organizations", "id"),
     ("vehicles", "id"),
     ("geofences", "id"),
@@ -55,6 +55,10 @@ const TABLES: [(&str, &str); 31] = [
     ("maintenance_schedules", "id"),
     ("maintenance_items", "schedule_id, vehicle_id"),
     ("work_orders", "id"),
+    ("drivers", "id"),
+    ("driver_assignments", "id"),
+    ("vehicle_groups", "id"),
+    ("group_vehicles", "group_id, vehicle_id"),
 ];
 
 /// Every value of every row, but for when the broker was given something: it is given all of it again.
@@ -157,6 +161,8 @@ async fn story() -> Fleet {
     agents::story(server, &broker).await;
     devices::story(server).await;
     maintenance::story(server, &fleet.organization).await;
+    drivers::story(server, &fleet.organization).await;
+    groups::story(server, &fleet.organization).await;
     fleet
 }
 
@@ -237,6 +243,11 @@ async fn every_row_that_events_make_is_made_anew_as_it_was() {
             "UPDATE work_orders SET closed_us = 1, status = 'done', data = '{}'",
             "UPDATE maintenance_items SET since_us = 1, odometer_m = NULL, told = 'ok', told_limits = NULL, is_done = 0",
             "UPDATE maintenance_schedules SET is_enabled = 0, data = '{}'",
+            "DELETE FROM driver_assignments WHERE version = 2",
+            "UPDATE driver_assignments SET from_us = 1, to_us = 2, note = 'x', made_by = 'x', updated_us = 1",
+            "UPDATE drivers SET name = 'x', search = 'x', status = 'active', licence_until = 1, phone = NULL",
+            "DELETE FROM group_vehicles",
+            "UPDATE vehicle_groups SET name = 'x', name_key = id, description = NULL, version = 9",
             "UPDATE dunning_cases SET status = 'ended', next_us = 1, data = '{}'",
         ],
     )

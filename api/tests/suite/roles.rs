@@ -8,9 +8,9 @@ use wire::time::Timestamp;
 use super::{
     Server,
     access::{OPERATOR, key_of, locked},
-    agents, devices,
+    agents, devices, drivers,
     geofences::square,
-    maintenance,
+    groups, maintenance,
 };
 use crate::{
     broker::Broker,
@@ -143,6 +143,8 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
     agents::online(server, broker, &vehicle).await;
     let (device, certificate) = devices::of_tenant(server, (&key, &vehicle)).await;
     let (schedule, order) = maintenance::of_tenant(server, (&key, &vehicle)).await;
+    let (driver, assignment) = drivers::of_tenant(server, (&key, &vehicle)).await;
+    let group = groups::of_tenant(server, (&key, &vehicle)).await;
     let own_keys = server.by(&key, "GET /v1/api-keys", None).await.json();
     let ids = BTreeMap::from([
         ("organizations", organization),
@@ -160,6 +162,9 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
         ("certificates", certificate),
         ("maintenance-schedules", schedule),
         ("work-orders", order),
+        ("drivers", driver),
+        ("driver-assignments", assignment),
+        ("groups", group),
         ("webhook-endpoints", hook),
         ("api-keys", text(&own_keys["data"][0]["id"])),
     ]);
@@ -213,6 +218,8 @@ async fn an_organization_sees_its_own_on_every_get_and_nothing_of_another() {
         let own = match route {
             // Nobody's in particular.
             "/v1/openapi.json" | "/v1/certificate-authority" => continue,
+            // Nobody has signed in; sign_in_sessions.rs has that.
+            "/v1/sessions" => continue,
             "/v1/tracking" => {
                 read_until(server.handle.addr, what, &bolt.key, |text| text.contains("\"car-bolt\"")).await
             }
@@ -235,6 +242,10 @@ async fn an_organization_sees_its_own_on_every_get_and_nothing_of_another() {
     assert_eq!(rows(OPERATOR).await, json!([["car-acme"], ["car-bolt"]]));
     let filtered = format!("GET /v1/vehicles?organization_id={}", acme.ids["organizations"]);
     assert_eq!(server.by(&bolt.key, &filtered, None).await.status, 404);
+    for list in ["vehicles", "fleet/status", "tracking", "trips", "maintenance-due"] {
+        let filtered = format!("GET /v1/{list}?group_id={}", acme.ids["groups"]);
+        assert_eq!(server.by(&bolt.key, &filtered, None).await.status, 404, "{list}");
+    }
     let filtered = server.by(&bolt.key, "GET /v1/trips?vehicle_id=car-acme", None).await;
     assert_eq!(filtered.json()["data"], json!([]));
 }
@@ -290,6 +301,34 @@ async fn an_organization_changes_nothing_of_another() {
             json!({ "reason": "mine" }),
             404,
         ),
+        (format!("PATCH /v1/drivers/{}", acme.ids["drivers"]), json!({ "name": "mine" }), 404),
+        ("POST /v1/drivers".to_owned(), json!({ "name": "x", "organization_id": theirs }), 422),
+        ("POST /v1/drivers".to_owned(), json!({ "name": "x", "user_id": acme.ids["users"] }), 422),
+        (
+            format!("PATCH /v1/driver-assignments/{}", acme.ids["driver-assignments"]),
+            json!({ "note": "mine" }),
+            404,
+        ),
+        (format!("DELETE /v1/driver-assignments/{}", acme.ids["driver-assignments"]), Value::Null, 404),
+        (format!("POST /v1/driver-assignments/{}/end", acme.ids["driver-assignments"]), json!({}), 404),
+        (
+            "POST /v1/driver-assignments".to_owned(),
+            json!({ "driver_id": acme.ids["drivers"], "vehicle_id": "car-bolt", "replaces": true }),
+            422,
+        ),
+        (
+            "POST /v1/driver-assignments".to_owned(),
+            json!({ "driver_id": bolt.ids["drivers"], "vehicle_id": "car-acme", "replaces": true }),
+            422,
+        ),
+        (format!("PATCH /v1/groups/{}", acme.ids["groups"]), json!({ "name": "mine" }), 404),
+        (format!("DELETE /v1/groups/{}", acme.ids["groups"]), Value::Null, 404),
+        (format!("PUT /v1/groups/{}/vehicles/car-bolt", acme.ids["groups"]), Value::Null, 404),
+        (format!("PUT /v1/groups/{}/vehicles/car-acme", bolt.ids["groups"]), Value::Null, 404),
+        (format!("DELETE /v1/groups/{}/vehicles/car-acme", acme.ids["groups"]), Value::Null, 404),
+        (format!("POST /v1/groups/{}/vehicles", acme.ids["groups"]), json!({ "remove": ["car-acme"] }), 404),
+        (format!("POST /v1/groups/{}/vehicles", bolt.ids["groups"]), json!({ "add": ["car-acme"] }), 422),
+        ("POST /v1/groups".to_owned(), json!({ "name": "x", "organization_id": theirs }), 422),
         (format!("DELETE /v1/api-keys/{}", acme.ids["api-keys"]), Value::Null, 404),
         ("PATCH /v1/vehicles/car-bolt".to_owned(), json!({ "organization_id": theirs }), 422),
         // Nor may it take a vehicle that is nobody's yet: its readings may be there.

@@ -103,6 +103,19 @@ impl<E: Engine> ServerOn<E> {
         self.send(&format!("POST {path}"), &[], Some(&body)).await
     }
 
+    /// What a POST that does what it should gives.
+    pub(crate) async fn posted(&self, path: &str, body: Value) -> Value {
+        let answer = self.post(path, body).await;
+        assert!([200, 201].contains(&answer.status), "{path}: {}", answer.body);
+        answer.json()
+    }
+
+    /// Changes what is at a version.
+    pub(crate) async fn patch(&self, path: &str, version: i64, body: Value) -> Answer {
+        let tag = format!("\"{version}\"");
+        self.send(&format!("PATCH {path}"), &[("if-match", &tag)], Some(&body)).await
+    }
+
     /// Asks until the answer is as wanted.
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let asking = async {

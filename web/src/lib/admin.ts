@@ -29,6 +29,19 @@ export interface ApiKey {
   revoked_at: string | null;
 }
 
+/** A person who signed in at the identity provider, in one browser. */
+export interface SignedIn {
+  id: string;
+  user_id: string;
+  person_name: string;
+  email: string | null;
+  organization_id: string | null;
+  signed_in_at: string;
+  last_seen_at: string;
+  ends_at: string;
+  is_current: boolean;
+}
+
 export interface AuditEntry {
   id: string;
   at: string;
@@ -62,6 +75,9 @@ export const admin = {
   /** The only answer that ever has the secret. */
   addKey: (made: { name: string; role: string; organization_id?: string; user_id?: string; expires_at?: string }) => send<ApiKey & { secret: string }>('POST', '/v1/api-keys', made),
   revoke: (id: string) => send<ApiKey | undefined>('DELETE', `/v1/api-keys/${segment(id)}`),
+  /** One's own; an owner's are those of their organization. */
+  sessions: (filter: Cut, signal?: AbortSignal) => call<Page<SignedIn>>(`/v1/sessions${query({ ...filter })}`, { signal }),
+  endSession: (id: string) => call<undefined>(`/v1/sessions/${segment(id)}`, { method: 'DELETE' }),
   audit: (filter: Cut, signal?: AbortSignal) => call<Page<AuditEntry>>(`/v1/audit-log${query({ ...filter })}`, { signal }),
 };
 

@@ -47,14 +47,14 @@ interface Problem {
 
 /** Ask with the key of this session. One that is refused meanwhile is asked again with the next. */
 export async function call<T>(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<T> {
-  if (!allows(door.routes, init.method ?? 'GET', path)) throw new ApiError('Not for this key', `You are signed in as ${door.who}, which may not see or do this.`, 403, 'denied');
+  if (!allows(door.routes, init.method ?? 'GET', path)) throw new ApiError(door.key ? 'Not for this key' : 'Not for your role', `You are signed in as ${door.who}, which may not see or do this.`, 403, 'denied');
   for (;;) {
-    const key = door.key;
+    const { key, turn } = door;
     try {
       return await request<T>(path, { ...init, headers: { ...init.headers, ...authorization(key) } }, timeoutMs);
     } catch (cause) {
       if (cause instanceof ApiError && cause.status === 403) door.changed();
-      if (!(cause instanceof ApiError) || cause.status !== 401 || !(await door.anew(key, cause, init.signal))) throw cause;
+      if (!(cause instanceof ApiError) || cause.status !== 401 || !(await door.anew(key, cause, init.signal, turn))) throw cause;
     }
   }
 }
@@ -135,9 +135,9 @@ export interface EvidenceOf {
 }
 
 export const api = {
-  fleet: (signal?: AbortSignal) => call<{ data: FleetItem[]; as_of: string }>('/v1/fleet/status', { signal }),
-  vehicles: (filter: { cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Vehicle>>(`/v1/vehicles${query(filter)}`, { signal }),
-  trips: (filter: { vehicle_id?: string; from?: string; to?: string; cursor?: string; limit?: number }, signal?: AbortSignal) =>
+  fleet: (signal?: AbortSignal, filter: { group_id?: string } = {}) => call<{ data: FleetItem[]; as_of: string }>(`/v1/fleet/status${query(filter)}`, { signal }),
+  vehicles: (filter: { group_id?: string; cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Vehicle>>(`/v1/vehicles${query(filter)}`, { signal }),
+  trips: (filter: { vehicle_id?: string; driver_id?: string; group_id?: string; from?: string; to?: string; cursor?: string; limit?: number }, signal?: AbortSignal) =>
     call<Page<Trip>>(`/v1/trips${query(filter)}`, { signal }),
   vehicle: (id: string, signal?: AbortSignal) => call<Vehicle>(`/v1/vehicles/${segment(id)}`, { signal }),
   revisions: (id: string, signal?: AbortSignal) => call<{ data: Trip[] }>(`/v1/trips/${segment(id)}/revisions`, { signal }),

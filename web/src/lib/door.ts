@@ -4,14 +4,16 @@
 import type { ApiError } from './api';
 
 export interface Door {
-  /** Sent as `Authorization: Bearer`; empty where this machine needs none. */
+  /** Sent as `Authorization: Bearer`; empty where this machine needs none, or the browser's session is sent. */
   key: string;
+  /** How often somebody signed in on this page: where no key is sent, it tells an old refusal from a new one. */
+  turn: number;
   /** What the key may call, as /v1/me tells it; null is everything, and the server has the last word. */
   routes: readonly Route[] | null;
   /** What they are who ask, for words of refusal. */
   who: string;
   /** Waits for a key in place of the one that was refused; false where none of the same caller comes. */
-  anew: (refused: string, why: ApiError, signal?: AbortSignal | null) => Promise<boolean>;
+  anew: (refused: string, why: ApiError, signal?: AbortSignal | null, turn?: number) => Promise<boolean>;
   /** The server refused what the key was said to be allowed: its person's role is another now. */
   changed: () => void;
 }
@@ -21,7 +23,7 @@ interface Route {
   path: RegExp;
 }
 
-export const door: Door = { key: '', routes: null, who: '', anew: () => Promise.resolve(false), changed: () => undefined };
+export const door: Door = { key: '', turn: 0, routes: null, who: '', anew: () => Promise.resolve(false), changed: () => undefined };
 
 /** `GET /v1/trips/{id}` as what it matches. */
 export function routeOf(text: string): Route {

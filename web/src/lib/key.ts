@@ -1,6 +1,7 @@
 // The text of an API key: how it is read from what a person pasted, and where it is kept.
 
 const SLOT = 'roadlake.key';
+const SESSION_SLOT = 'roadlake.session';
 const LEN_MAX = 512;
 
 /** How long a key is kept: until its tabs are closed, or until somebody signs out. */
@@ -54,6 +55,15 @@ export class KeyBox {
 
   clear(): void {
     for (const keep of ['session', 'device'] as const) this.#of(keep, (storage) => storage.removeItem(SLOT));
+  }
+
+  /** Whether a session of this browser was seen in any tab: its cookie is no script's to read. It opens nothing. */
+  get hasSession(): boolean {
+    return this.#of('device', (storage) => storage.getItem(SESSION_SLOT)) !== null;
+  }
+
+  set hasSession(is: boolean) {
+    this.#of('device', (storage) => (is ? storage.setItem(SESSION_SLOT, '1') : storage.removeItem(SESSION_SLOT)));
   }
 
   /** Hears of what another tab stored or took away; null is taken away. */

@@ -102,7 +102,7 @@ export const maintenance = {
   changeSchedule: ({ id, version }: Schedule, patch: Partial<Wish>) => send<Schedule>('PATCH', maintenance.schedulePath(id), patch, match(version)),
   removeSchedule: (id: string) => send<undefined>('DELETE', maintenance.schedulePath(id)),
   /** A vehicle is once in a schedule: both ids are the row's. */
-  due: async (filter: Cut & { schedule_id?: string; status?: string }, signal?: AbortSignal): Promise<Page<Due & { id: string }>> => {
+  due: async (filter: Cut & { schedule_id?: string; group_id?: string; status?: string }, signal?: AbortSignal): Promise<Page<Due & { id: string }>> => {
     const { data, next_cursor } = await call<Page<Due>>(`${DUE}${query({ ...filter })}`, { signal });
     return { data: data.map((item) => ({ ...item, id: `${item.schedule_id} ${item.vehicle_id}` })), next_cursor };
   },

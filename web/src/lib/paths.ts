@@ -2,13 +2,16 @@
 
 type Query = Record<string, string | null | undefined>;
 
-export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql', bookings: 'bookings', campaigns: 'campaigns', deployments: 'campaign-deployments', maintenance: 'maintenance', billing: 'billing', admin: 'admin' } as const;
+export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql', bookings: 'bookings', campaigns: 'campaigns', deployments: 'campaign-deployments', fleet: 'fleet', maintenance: 'maintenance', billing: 'billing', admin: 'admin' } as const;
 
 /** What billing has beside invoices. */
 export const BILLING_PARTS = ['wallets', 'payments', 'tariffs', 'dunning'] as const;
 export type BillingPart = (typeof BILLING_PARTS)[number];
-export const ADMIN_PARTS = ['organizations', 'people', 'keys', 'devices', 'webhooks', 'audit'] as const;
+export const ADMIN_PARTS = ['organizations', 'people', 'keys', 'sessions', 'devices', 'webhooks', 'audit'] as const;
 export type AdminPart = (typeof ADMIN_PARTS)[number];
+/** Who drives, and what is looked at together; maintenance is of the fleet as well, at addresses of its own. */
+export const FLEET_PARTS = ['drivers', 'groups'] as const;
+export type FleetPart = (typeof FLEET_PARTS)[number];
 /** The first of them is the area's own address. */
 export const MAINTENANCE_PARTS = ['due', 'schedules', 'work-orders'] as const;
 export type MaintenancePart = (typeof MAINTENANCE_PARTS)[number];
@@ -21,8 +24,8 @@ function made(parts: readonly string[], query: Query = {}): string {
 }
 
 export const paths = {
-  live: (vehicle?: string) => made([], { vehicle }),
-  trips: (vehicle?: string) => made([PAGES.trips], { vehicle }),
+  live: (vehicle?: string, query?: { group?: string }) => made([], { vehicle, ...query }),
+  trips: (vehicle?: string, query?: { driver?: string; group?: string; from?: string }) => made([PAGES.trips], { vehicle, ...query }),
   trip: (id: string) => made([PAGES.trips, id]),
   invoices: () => made([PAGES.invoices]),
   invoice: (id: string, query?: { note?: string }) => made([PAGES.invoices, id], query),
@@ -37,6 +40,7 @@ export const paths = {
   campaign: (id: string) => made([PAGES.campaigns, id]),
   newCampaign: () => made([PAGES.campaigns, NEW]),
   deployment: (id: string) => made([PAGES.deployments, id]),
+  fleet: (part: FleetPart, query?: { driver?: string; group?: string }) => made([PAGES.fleet, part], query),
   maintenance: (part?: MaintenancePart, query?: { vehicle?: string; schedule?: string; order?: string }) => made(part && part !== 'due' ? [PAGES.maintenance, part] : [PAGES.maintenance], query),
   billing: (part: BillingPart, query?: { wallet?: string; of?: string }) => made([PAGES.billing, part], query),
   admin: (part?: AdminPart, query?: { device?: string; vehicle?: string }) => made(part ? [PAGES.admin, part] : [PAGES.admin], query),
@@ -59,6 +63,7 @@ export type Route =
   | { page: 'campaign'; id: string }
   | { page: 'newCampaign' }
   | { page: 'deployment'; id: string }
+  | { page: 'fleet'; part: FleetPart }
   | { page: 'maintenance'; part: MaintenancePart }
   | { page: 'billing'; part: BillingPart }
   | { page: 'admin'; part: AdminPart }
@@ -83,6 +88,8 @@ export function parse(path: string): Route {
     if (first === PAGES.bookings) return second === NEW ? { page: 'book' } : second ? { page: 'booking', id: second } : { page: 'bookings' };
     if (first === PAGES.campaigns) return second === NEW ? { page: 'newCampaign' } : second ? { page: 'campaign', id: second } : { page: 'campaigns' };
     if (first === PAGES.deployments && second) return { page: 'deployment', id: second };
+    const fleet = second === undefined ? FLEET_PARTS[0] : FLEET_PARTS.find((part) => part === second);
+    if (first === PAGES.fleet && fleet) return { page: 'fleet', part: fleet };
     const maintenance = second === undefined ? MAINTENANCE_PARTS[0] : MAINTENANCE_PARTS.find((part) => part === second);
     if (first === PAGES.maintenance && maintenance) return { page: 'maintenance', part: maintenance };
     const billing = BILLING_PARTS.find((part) => part === second);

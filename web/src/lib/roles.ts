@@ -25,15 +25,16 @@ const LIVES_BY: Record<Exclude<Page, 'missing' | keyof typeof PARTS>, Call> = {
   invoices: ['GET', '/v1/invoices'],
   invoice: ['GET', '/v1/invoices/any'],
 };
-const PARTS: Record<'maintenance' | 'billing' | 'admin', Record<string, Call>> = {
+const PARTS: Record<'fleet' | 'maintenance' | 'billing' | 'admin', Record<string, Call>> = {
+  fleet: { drivers: ['GET', '/v1/drivers'], groups: ['GET', '/v1/groups'] },
   maintenance: { due: ['GET', '/v1/maintenance-due'], schedules: ['GET', '/v1/maintenance-schedules'], 'work-orders': ['GET', '/v1/work-orders'] },
   billing: { wallets: ['GET', '/v1/wallets'], payments: ['GET', '/v1/payments'], tariffs: ['GET', '/v1/tariffs'], dunning: ['GET', '/v1/organizations/any/dunning-policy'] },
-  admin: { organizations: ['GET', '/v1/organizations'], people: ['GET', '/v1/users'], keys: ['GET', '/v1/api-keys'], devices: ['GET', '/v1/devices'], webhooks: ['GET', '/v1/webhook-endpoints'], audit: ['GET', '/v1/audit-log'] },
+  admin: { organizations: ['GET', '/v1/organizations'], people: ['GET', '/v1/users'], keys: ['GET', '/v1/api-keys'], sessions: ['GET', '/v1/sessions'], devices: ['GET', '/v1/devices'], webhooks: ['GET', '/v1/webhook-endpoints'], audit: ['GET', '/v1/audit-log'] },
 };
 
 /** What a page asks of the server first; null where it asks nothing. */
 export function livesBy(route: Route): Call | null {
   if (route.page === 'missing') return null;
-  if (route.page === 'maintenance' || route.page === 'billing' || route.page === 'admin') return PARTS[route.page][route.part] ?? null;
+  if (route.page === 'fleet' || route.page === 'maintenance' || route.page === 'billing' || route.page === 'admin') return PARTS[route.page][route.part] ?? null;
   return LIVES_BY[route.page];
 }

@@ -20,6 +20,10 @@ class Router {
     return this.#url.pathname;
   }
 
+  get search(): string {
+    return this.#url.search;
+  }
+
   /** A query parameter, or the empty string. */
   param(name: string): string {
     return this.#url.searchParams.get(name) ?? '';

@@ -2,32 +2,23 @@
 // and sent with every request; where it is refused later, requests wait until the same caller has signed in
 // again, so that a page loses nothing. Another caller gets a page loaded anew: nothing of one is in memory
 // for the next. Who has another key of the same person, organization and role is the same.
+//
+// A session that the identity provider vouches for is in a cookie, the same for all tabs: the browser sends
+// it where no key is sent. Who it is of may change under an open page; the tabs tell each other.
 
-import { type ApiError, Cancelled, request } from './api';
+import { type ApiError, request } from './api';
+import { bySession, isSame, type Me, nameOf, NOT_A_KEY, type Words, wordsOf, wordsOfEnd, wordsOfOther } from './caller';
 import { allows, authorization, door, routeOf } from './door';
 import { KeyBox, readKey, type Keep } from './key';
 import { forgetAll } from './once.svelte';
 import type { Route } from './paths';
-import { livesBy, type Role } from './roles';
-
-export interface Me {
-  actor: string;
-  key_name: string | null;
-  user_id: string | null;
-  person_name: string | null;
-  role: Role;
-  organization_id: string | null;
-  organization_name: string | null;
-  expires_at: string | null;
-  may: string[];
-}
+import { livesBy } from './roles';
+import { endSession } from './single-sign-on';
+import { type Channel, channelOfTabs, onSeen, type Told } from './tabs';
+import { Waiting } from './waiting';
 
 /** `away` is a server that does not answer. */
 export type State = 'asking' | 'in' | 'out' | 'away';
-
-/** Between tabs: whether any has a key, one that has, and that somebody signed out. */
-type Told = { kind: 'asked' } | { kind: 'key'; key: string } | { kind: 'out' };
-type Channel = Pick<BroadcastChannel, 'postMessage'> & { onmessage: ((event: MessageEvent<Told>) => void) | null };
 
 interface Outside {
   box?: KeyBox;
@@ -36,30 +27,8 @@ interface Outside {
   leave?: (href?: string) => void;
 }
 
-interface Words {
-  title: string;
-  detail: string;
-}
-
-const NOT_A_KEY: Words = { title: 'That is not a key', detail: 'A key is one line of letters, digits and signs. Paste it whole, and nothing beside it.' };
-
-/** Why a key was not taken, in words; the key itself is in none of them. */
-export function wordsOf(error: ApiError): Words {
-  if (error.kind === 'key-expired') return { title: 'This key has expired', detail: 'Ask who made it for another, and sign in with that.' };
-  if (error.kind === 'key-revoked') return { title: 'This key was revoked', detail: 'It opens nothing any more. Ask who made it for another.' };
-  if (error.kind === 'key-inactive') return { title: 'This key’s person is no longer active', detail: 'An owner of the organization can make them active again under Admin, People.' };
-  if (error.status === 401) return { title: 'This server does not know that key', detail: 'See that all of it was pasted, and that it is a key of this server.' };
-  if (error.status === 429) return { title: 'Too many tries', detail: 'Wait some seconds, then try again.' };
-  return { title: error.title, detail: error.detail };
-}
-
-/** Whether who comes may see all that is on the page of who was there, and finish what they began. */
-const isSame = (was: Me, comes: Me): boolean =>
-  was.organization_id === comes.organization_id && was.user_id === comes.user_id && was.role === comes.role && was.may.join() === comes.may.join();
-
-function browsers(): Channel | null {
-  return typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('roadlake.session');
-}
+/** One session of the browser, told from the next without what opens it. */
+const sessionOf = (me: Me): string => `${me.user_id ?? me.actor} ${me.ends_at ?? ''}`;
 
 const reload = (href?: string): void => (href === undefined ? location.reload() : location.assign(href));
 
@@ -72,12 +41,14 @@ export class Session {
   #keep: Keep = 'session';
   #asking = false;
   #routes: ReturnType<typeof routeOf>[] = [];
-  #waiting: ((same: boolean) => void)[] = [];
+  /** Signing out is on its way: what is refused meanwhile is no news. */
+  #leaving = false;
+  readonly #waiting = new Waiting();
   readonly #box: KeyBox;
   readonly #channel: Channel | null;
   readonly #leave: (href?: string) => void;
 
-  constructor({ box = new KeyBox(), channel = browsers(), leave = reload }: Outside = {}) {
+  constructor({ box = new KeyBox(), channel = channelOfTabs(), leave = reload }: Outside = {}) {
     this.#box = box;
     this.#channel = channel;
     this.#leave = leave;
@@ -85,7 +56,7 @@ export class Session {
 
   /** What is shown of the caller. */
   get name(): string {
-    return this.me?.person_name ?? this.me?.key_name ?? this.me?.actor ?? '';
+    return nameOf(this.me);
   }
 
   /** What they are who ask, for words of refusal. */
@@ -93,9 +64,19 @@ export class Session {
     return door.who;
   }
 
-  /** Whether a key is in use: else there is nothing to sign out of. */
-  get hasKey(): boolean {
+  /** Whether there is anything to sign out of. */
+  get isSignedIn(): boolean {
     return this.state === 'in' && this.me?.actor !== 'local';
+  }
+
+  /** Whether a key is in use. */
+  get hasKey(): boolean {
+    return this.isSignedIn && !bySession(this.me);
+  }
+
+  /** Whether it is a session of the browser that opens the page, or opened it. */
+  get isOfProvider(): boolean {
+    return bySession(this.me);
   }
 
   may(method: string, path: string): boolean {
@@ -110,10 +91,11 @@ export class Session {
 
   /** At the start of the page: by the key that is kept, or without one where the server lets this machine in. */
   async start(): Promise<void> {
-    door.anew = (refused, why, signal) => this.#anew(refused, why, signal);
+    door.anew = (refused, why, signal, turn) => this.#anew(refused, why, signal, turn);
     door.changed = () => void this.#ask();
     this.#box.heard((key) => this.#stored(key));
     if (this.#channel) this.#channel.onmessage = ({ data }) => this.#told(data);
+    onSeen(() => this.#look());
     await this.retry();
   }
 
@@ -136,6 +118,7 @@ export class Session {
       const error = cause as ApiError;
       if (error.status === 401 || error.status === 403) {
         const why = refused ?? (error.status === 403 ? error : null);
+        if (error.status === 401) this.#box.hasSession = false;
         this.#out(why && wordsOf(why));
         this.#channel?.postMessage({ kind: 'asked' } satisfies Told);
       } else {
@@ -159,9 +142,8 @@ export class Session {
       if (this.me && !isSame(this.me, me)) {
         // Somebody else in another tab: the page that waits here is not theirs to end.
         if (by === 'tab') return false;
-        forgetAll();
         this.#box.store(key, keep);
-        this.#leave();
+        this.#change();
         return true;
       }
       this.#box.store(key, keep);
@@ -177,7 +159,39 @@ export class Session {
     }
   }
 
-  signOut(): void {
+  /**
+   * Of this browser altogether: its key, its session and that at the provider. What went wrong where it is not
+   * ended: then everything is as it was.
+   */
+  async signOut(): Promise<ApiError | null> {
+    if (this.busy) return null;
+    let href = '/';
+    // Who signs out by a key leaves no session behind that lets the next in.
+    if (this.isOfProvider || this.#box.hasSession) {
+      this.busy = this.#leaving = true;
+      try {
+        href = (await endSession()) ?? href;
+        this.#box.hasSession = false;
+      } catch (cause) {
+        if (this.isOfProvider) {
+          this.#leaving = false;
+          this.#waiting.release();
+          return cause as ApiError;
+        }
+      } finally {
+        this.busy = false;
+      }
+    }
+    // Not before the server knows: the others would be let in again.
+    this.#channel?.postMessage({ kind: 'out' } satisfies Told);
+    this.#end(href);
+    return null;
+  }
+
+  /** Gives up a page that waits to be signed in to again. */
+  startAnew(): void {
+    // A session is over, and the browser may have another's by now, or another tab a key: theirs to end.
+    if (this.isOfProvider) return this.#change('/');
     this.#channel?.postMessage({ kind: 'out' } satisfies Told);
     this.#end('/');
   }
@@ -193,9 +207,16 @@ export class Session {
     this.#asking = true;
     try {
       const me = await this.#prove(key);
-      if (this.state === 'in' && door.key === key) this.#admit(me, key, this.#keep);
-    } catch {
-      // The next call tells.
+      if (this.state !== 'in' || door.key !== key) return;
+      // The browser's session is of somebody else now: nothing of who was here is theirs to see.
+      if (this.isOfProvider && this.me?.user_id !== me.user_id) return this.#change();
+      this.#admit(me, key, this.#keep);
+    } catch (cause) {
+      // Of a key, the next call tells.
+      if (this.isOfProvider && this.state === 'in' && (cause as ApiError).status === 401) {
+        this.#leaving = false;
+        this.#pause(wordsOfEnd(cause as ApiError));
+      }
     } finally {
       this.#asking = false;
     }
@@ -205,10 +226,18 @@ export class Session {
     this.#routes = me.may.map(routeOf);
     Object.assign(door, { key, routes: this.#routes, who: `${me.organization_name ? `${me.organization_name}’s ` : ''}${me.role.replace('_', ' ')}` });
     this.#keep = keep;
+    const isNew = this.state !== 'in';
     this.me = me;
     this.why = null;
     this.state = 'in';
-    for (const go of this.#waiting.splice(0)) go(true);
+    if (isNew) {
+      door.turn += 1;
+      if (this.isOfProvider) {
+        this.#box.hasSession = true;
+        this.#channel?.postMessage({ kind: 'session', of: sessionOf(me) } satisfies Told);
+      }
+    }
+    this.#waiting.release();
   }
 
   #out(why: Words | null): void {
@@ -216,28 +245,18 @@ export class Session {
     this.state = 'out';
   }
 
-  async #anew(refused: string, why: ApiError, signal?: AbortSignal | null): Promise<boolean> {
+  async #anew(refused: string, why: ApiError, signal?: AbortSignal | null, turn = door.turn): Promise<boolean> {
     // Somebody signed in while the answer was under way.
-    if (this.state === 'in' && door.key !== refused) return true;
-    if (this.state === 'in') {
-      this.#box.clear();
-      this.#out(refused ? wordsOf(why) : null);
-      this.#channel?.postMessage({ kind: 'asked' } satisfies Told);
-    }
-    if (this.state !== 'out') return false;
-    return new Promise((resolve, reject) => {
-      const gone = (): void => {
-        this.#waiting = this.#waiting.filter((item) => item !== go);
-        reject(new Cancelled());
-      };
-      const go = (same: boolean): void => {
-        signal?.removeEventListener('abort', gone);
-        resolve(same);
-      };
-      if (signal?.aborted) return gone();
-      signal?.addEventListener('abort', gone, { once: true });
-      this.#waiting.push(go);
-    });
+    if (this.state === 'in' && (door.key !== refused || door.turn !== turn)) return true;
+    if (this.state === 'in' && !this.#leaving) this.#pause(this.isOfProvider ? wordsOfEnd(why) : refused ? wordsOf(why) : null);
+    return this.state === 'out' || this.#leaving ? this.#waiting.hold(signal) : false;
+  }
+
+  #pause(why: Words | null): void {
+    // A key that another tab keeps on this device has not been refused.
+    if (!this.isOfProvider) this.#box.clear();
+    this.#out(why);
+    this.#channel?.postMessage({ kind: 'asked' } satisfies Told);
   }
 
   /** Another tab kept a key on this device, or took it away. */
@@ -251,7 +270,30 @@ export class Session {
   #told(told: Told): void {
     if (told.kind === 'asked' && this.hasKey && this.#keep === 'session') this.#channel?.postMessage({ kind: 'key', key: door.key } satisfies Told);
     if (told.kind === 'key' && this.state === 'out') void this.#follow(told.key, 'session');
+    if (told.kind === 'session') this.#look(told.of);
     if (told.kind === 'out' && this.me && this.me.actor !== 'local') this.#end();
+  }
+
+  /** Whether the browser's session is still the one of this page, or one that this page waits for. */
+  #look(of?: string): void {
+    if (this.state === 'in' && this.isOfProvider && (!this.me || of !== sessionOf(this.me))) void this.#ask();
+    else if (this.state === 'out' && (of !== undefined || this.#box.hasSession)) void this.#followSession();
+  }
+
+  async #followSession(): Promise<void> {
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      const me = await this.#prove('');
+      if (!bySession(me)) return;
+      if (!this.me || isSame(this.me, me)) this.#admit(me, '', 'session');
+      else this.why = wordsOfOther(this.me, me);
+    } catch (cause) {
+      // There is none, or the server is away; what is shown stays.
+      if ((cause as ApiError).status === 401) this.#box.hasSession = false;
+    } finally {
+      this.busy = false;
+    }
   }
 
   /** As another tab did; where the key is of no use here, what is shown stays. */
@@ -262,8 +304,12 @@ export class Session {
 
   #end(href?: string): void {
     this.#box.clear();
-    forgetAll();
     door.key = '';
+    this.#change(href);
+  }
+
+  #change(href?: string): void {
+    forgetAll();
     this.#leave(href);
   }
 }

@@ -43,13 +43,13 @@ export async function listen(path: string, { opened, event }: Listener, signal: 
     clearTimeout(timer);
     timer = setTimeout(() => silent.abort(), SILENT_MAX_MS);
   };
-  const key = door.key;
+  const { key, turn } = door;
   try {
     heard();
     const response = await fetch(path, { signal: AbortSignal.any([signal, silent.signal]), cache: 'no-store', headers: { accept: 'text/event-stream', ...authorization(key) } });
     if (!response.ok || !response.body) {
       const failure = failureOf(path, response.status, await response.text());
-      if (failure.status === 401 && (await door.anew(key, failure, signal))) return;
+      if (failure.status === 401 && (await door.anew(key, failure, signal, turn))) return;
       throw failure;
     }
     opened();

@@ -21,7 +21,7 @@ export function dayAfter(day: string): string {
   return Number.isNaN(at) ? '' : new Date(at + 86_400_000).toISOString().slice(0, 10);
 }
 
-const BOOKKEEPING: readonly string[] = ['id', 'revision', 'vehicle_id', 'derived_at', 'lake_version', 'readings_version'];
+const BOOKKEEPING: readonly string[] = ['id', 'revision', 'vehicle_id', 'derived_at', 'lake_version', 'readings_version', 'driver_id', 'driver_name'];
 
 export interface Change {
   field: string;

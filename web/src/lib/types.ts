@@ -34,6 +34,8 @@ export interface Vehicle {
   distance_m: number;
   last_seen: string | null;
   state: VehicleStatus | null;
+  /** The groups that it is in. */
+  group_ids?: string[];
   created_at: string;
 }
 
@@ -69,6 +71,9 @@ export interface Trip {
   readings_version: number;
   derived_at: string;
   lake_version: number;
+  /** Who drove most of it, by the assignments of now; null where nobody did, or it is not known. */
+  driver_id?: string | null;
+  driver_name?: string | null;
 }
 
 export interface Position {

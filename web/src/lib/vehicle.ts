@@ -21,6 +21,12 @@ export function stateFacts(item: FleetItem): Fact[] {
 
 export const odometer = (km: number | null | undefined): Fact => ['Odometer', kilometres(km)];
 
+/** Vehicles by either of their ids: the registry's, or that of telemetry. */
+export function knownBy(vehicles: readonly Vehicle[]): (id: string) => Vehicle | undefined {
+  const byId = new Map(vehicles.flatMap((item) => [[item.vehicle_id, item], [item.id, item]] as const));
+  return (id) => byId.get(id);
+}
+
 const PAGE_MAX = 200;
 /** As many as a deployment of campaigns can be for, and one page more to know that there are more. */
 const PAGES_MAX = 10_000 / PAGE_MAX + 1;

@@ -61,6 +61,12 @@ export const EVENT_TYPES = [
   'BookingRequested', 'BookingConfirmed', 'BookingExtended', 'BookingStarted', 'BookingFinished', 'BookingSettled', 'BookingGivenUp', 'BookingEnded',
   'InvoiceOpened', 'InvoiceFinalized', 'InvoicePaid', 'InvoicePaidInPart', 'InvoiceRefunded', 'InvoiceVoided', 'CreditNoteIssued', 'DebitNoteIssued',
   'WalletOpened', 'WalletToppedUp', 'OrganizationCreated', 'TariffCreated', 'TariffRevised',
+  'GeofenceEntered', 'GeofenceExited', 'CampaignDeployed', 'CommandIssued', 'CommandAnswered',
+  'DeviceRegistered', 'DeviceChanged', 'DevicePlaced', 'DeviceRemoved', 'DeviceEnrolled', 'DeviceRetired', 'CertificateIssued', 'CertificateReplaced', 'CertificateRevoked',
+  'MaintenanceScheduleCreated', 'MaintenanceScheduleChanged', 'MaintenanceScheduleDeleted', 'MaintenanceBegun', 'MaintenanceOdometerKnown', 'MaintenanceDueSoon', 'MaintenanceOverdue', 'MaintenanceDone',
+  'WorkOrderOpened', 'WorkOrderChanged', 'WorkOrderStarted', 'WorkOrderCompleted', 'WorkOrderCancelled',
+  'DriverRegistered', 'DriverChanged', 'DriverLeft', 'DriverAssigned', 'DriverAssignmentChanged', 'DriverAssignmentEnded', 'DriverAssignmentRemoved',
+  'GroupCreated', 'GroupChanged', 'GroupDeleted', 'VehicleJoinedGroup', 'VehicleLeftGroup',
 ] as const;
 
 const ENDPOINTS = '/v1/webhook-endpoints';

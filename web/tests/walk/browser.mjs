@@ -26,6 +26,8 @@ export class Walk {
   #since = Date.now();
   /** Addresses whose failure is what a step is about; null means that none may fail. */
   expected = null;
+  /** Another server that pages are sent to: an identity provider. */
+  also = null;
 
   static async start(base, folder) {
     const walk = new Walk();
@@ -82,7 +84,7 @@ export class Walk {
       if (response.status() >= 400) fault(response.url(), `${response.url()} answered ${response.status()}`);
     });
     page.on('request', (request) => {
-      if (!request.url().startsWith(base) && !/^(data|blob):/.test(request.url())) this.faults.push(`${this.step}: the page asked another server: ${request.url()}`);
+      if (![base, this.also].some((server) => server && request.url().startsWith(server)) && !/^(data|blob):/.test(request.url())) this.faults.push(`${this.step}: the page asked another server: ${request.url()}`);
     });
     return page;
   }

@@ -68,6 +68,28 @@ export async function phone(walk) {
   await walk.mapDrawn(page);
   await walk.fits(page);
   await walk.shot(page, 'phone');
+
+  walk.step = 'the rest of the pages on a phone';
+  const bar = page.getByRole('navigation', { name: 'Pages' });
+  check((await bar.getByRole('link').count()) === 4, 'four pages and the way to the rest are in the bar');
+  const more = page.getByRole('button', { name: 'More', exact: true });
+  const sheet = page.getByRole('dialog', { name: 'More pages' });
+  await more.tap();
+  await sheet.waitFor();
+  check((await sheet.evaluate((node) => node.contains(document.activeElement))), 'the focus is in what was opened');
+  await walk.accessible(page);
+  await walk.fits(page);
+  await walk.shot(page, 'phone-more');
+  await page.keyboard.press('Escape');
+  await sheet.waitFor({ state: 'hidden' });
+  check((await more.evaluate((node) => document.activeElement === node)), 'the focus is given back');
+  await more.press('Enter');
+  await sheet.getByRole('link', { name: 'SQL' }).tap();
+  await page.waitForURL(/\/sql$/);
+  await sheet.waitFor({ state: 'hidden' });
+  await page.waitForSelector('h1');
+
+  walk.step = 'pages on a phone';
   for (const path of ['/trips', '/sql']) {
     await page.goto(`${walk.base}${path}`);
     await page.waitForSelector('h1');

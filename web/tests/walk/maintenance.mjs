@@ -23,7 +23,7 @@ async function driven(walk) {
   throw new Error('no vehicle has told its odometer');
 }
 
-const area = (page) => page.getByRole('navigation', { name: 'Maintenance', exact: true });
+const area = (page) => page.getByRole('navigation', { name: 'Fleet', exact: true });
 const opened = (page, status) => page.locator(`[data-opened][data-status="${status}"]`);
 
 async function scheduled(walk, page, { vehicle, title }) {
@@ -118,7 +118,9 @@ export async function maintenance(walk, page) {
 
   walk.step = 'a schedule of one kilometre';
   await page.goto(`${walk.base}/`);
-  await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Maintenance' }).click();
+  await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Fleet' }).click();
+  await area(page).getByRole('link', { name: 'Maintenance due' }).click();
+  await page.getByRole('columnheader', { name: 'Left by distance' }).or(page.getByRole('heading', { name: 'No vehicle is in a schedule yet' })).waitFor();
   await page.waitForSelector('[data-rows]:not([data-rows="-1"])');
   await walk.accessible(page);
   await area(page).getByRole('link', { name: 'Schedules' }).click();

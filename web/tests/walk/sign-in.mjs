@@ -73,7 +73,7 @@ export async function wayIn(walk, secret) {
   await page.waitForSelector('[data-link="live"]');
   const account = page.getByRole('button', { name: /^Front desk/ });
   check((await account.innerText()).includes('Owner'), 'the name and the role are shown');
-  check((await names(page)).join() === 'Live,Trips,Bookings,Maintenance,Reports,Campaigns,Billing,SQL,Admin', 'an owner has every page');
+  check((await names(page)).join() === 'Live,Trips,Bookings,Fleet,Reports,Campaigns,Billing,SQL,Admin', 'an owner has every page');
   await account.click();
   await walk.shot(page, 'account');
   await walk.accessible(page);
@@ -138,7 +138,7 @@ export async function wayIn(walk, secret) {
   await his.waitForSelector('[data-page="sign-in"]');
   await give(his, driver.secret);
   await his.waitForSelector('[data-link="live"]');
-  check((await names(his)).join() === 'Live,Trips,Bookings,Maintenance', `a driver has what is a driver's: ${await names(his)}`);
+  check((await names(his)).join() === 'Live,Trips,Bookings,Fleet', `a driver has what is a driver's: ${await names(his)}`);
   for (const path of ['/sql', '/reports', '/invoices', '/admin/keys', '/billing/wallets']) {
     await his.goto(`${walk.base}${path}`);
     await his.getByRole('heading', { name: 'Not for this key' }).waitFor();

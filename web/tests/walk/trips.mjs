@@ -15,7 +15,7 @@ export async function trips(walk, page) {
   walk.step = 'trips by distance';
   await page.goto(`${walk.base}/trips?min=2`);
   await page.waitForSelector('tbody tr');
-  const shown = await page.locator('tbody tr td:nth-child(4)').allInnerTexts();
+  const shown = await page.locator('tbody td[data-distance]').allInnerTexts();
   check(shown.length > 0 && shown.every((text) => / km$/.test(text) && parseFloat(text) >= 2), `only trips of two kilometres and more: ${shown}`);
 
   walk.step = 'a trip';

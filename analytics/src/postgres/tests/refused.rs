@@ -3,7 +3,7 @@
 use super::*;
 
 /// Each is refused, whatever protocol it comes by.
-const WAYS: &[&str] = &[
+pub(crate) const WAYS: &[&str] = &[
     "CREATE TABLE mine AS SELECT * FROM readings",
     "CREATE TABLE mine (a int)",
     "CREATE VIEW mine AS SELECT * FROM readings",

@@ -118,9 +118,9 @@ async fn check(
     State(app): State<App>,
     caller: Caller,
     ApiPath(id): ApiPath<CampaignSetId>,
-    ApiJson(CheckRequest { vehicle_ids, all_vehicles }): ApiJson<CheckRequest>,
+    ApiJson(CheckRequest { vehicle_ids, all_vehicles, group_id }): ApiJson<CheckRequest>,
 ) -> Result<Json<CheckResult>, ApiError> {
-    let new = NewDeployment { campaign_set_id: Some(id.to_string()), vehicle_ids, all_vehicles };
+    let new = NewDeployment { campaign_set_id: Some(id.to_string()), vehicle_ids, all_vehicles, group_id };
     let mut conn = app.db().read().await?;
     let planned = super::plan(&mut conn, &caller, &new).await?;
     drop(conn);

@@ -91,6 +91,9 @@ pub struct CheckRequest {
     /// All of the caller's vehicles.
     #[serde(default)]
     pub all_vehicles: bool,
+    /// The vehicles that are in this group.
+    #[serde(default)]
+    pub group_id: Option<String>,
 }
 
 /// What becomes of a set on vehicles.
@@ -157,6 +160,9 @@ pub struct NewDeployment {
     /// All of the caller's vehicles.
     #[serde(default)]
     pub all_vehicles: bool,
+    /// The vehicles that are in this group now; who joins later is not meant.
+    #[serde(default)]
+    pub group_id: Option<String>,
 }
 
 /// A copy of a campaign set, signed and on its way to vehicles.
