@@ -28,6 +28,7 @@ mod sqlite {
     mod commands;
     mod devices;
     mod drivers;
+    mod documents;
     mod dunning;
     mod follow;
     mod geofences;
@@ -62,6 +63,7 @@ mod postgres {
     mod commands;
     mod devices;
     mod drivers;
+    mod documents;
     mod dunning;
     mod follow;
     mod geofences;
