@@ -27,8 +27,8 @@ mod sqlite {
     mod certificates;
     mod commands;
     mod devices;
-    mod drivers;
     mod documents;
+    mod drivers;
     mod dunning;
     mod follow;
     mod geofences;
@@ -62,8 +62,8 @@ mod postgres {
     mod certificates;
     mod commands;
     mod devices;
-    mod drivers;
     mod documents;
+    mod drivers;
     mod dunning;
     mod follow;
     mod geofences;

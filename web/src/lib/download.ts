@@ -10,22 +10,29 @@ export function download(name: string, type: string, text: string): void {
   keep(name, new Blob([text], { type }));
 }
 
-/** Keep a file of the server under the name it gives. A key that is refused meanwhile is asked for anew. */
-export async function fetchFile(path: string, signal?: AbortSignal): Promise<void> {
+/** What is asked for, where that is more than a path. */
+interface Asked {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string;
+}
+
+/** Keep a file of the server under the name it gives, or else `name`. A key that is refused meanwhile is asked for anew. */
+export async function fetchFile(path: string, signal?: AbortSignal, init: Asked = {}, name = 'download'): Promise<void> {
   for (;;) {
     const { key, turn } = door;
-    const response = await asked(path, key, signal);
-    if (response.ok) return keep(fileName(response.headers.get('content-disposition')) ?? 'download', await whole(path, response, signal));
+    const response = await asked(path, key, init, signal);
+    if (response.ok) return keep(fileName(response.headers.get('content-disposition')) ?? name, await whole(path, response, signal));
     const failure = failureOf(path, response.status, await response.text().catch(() => ''));
     if (failure.status === 403) door.changed();
     if (failure.status !== 401 || !(await door.anew(key, failure, signal, turn))) throw failure;
   }
 }
 
-async function asked(path: string, key: string, signal?: AbortSignal): Promise<Response> {
+async function asked(path: string, key: string, init: Asked, signal?: AbortSignal): Promise<Response> {
   const late = AbortSignal.timeout(TIMEOUT_MS);
   try {
-    return await fetch(path, { signal: signal ? AbortSignal.any([signal, late]) : late, headers: authorization(key) });
+    return await fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, late]) : late, headers: { ...init.headers, ...authorization(key) } });
   } catch {
     if (signal?.aborted) throw new Cancelled();
     if (late.aborted) throw new ApiError('The server did not answer in time', `No answer from ${path} within ${TIMEOUT_MS / 1000} s. Try again.`, 0);
