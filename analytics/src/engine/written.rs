@@ -4,15 +4,15 @@ use std::{fmt::Write, sync::Arc};
 
 use arrow::{
     array::RecordBatch,
-    datatypes::{DataType, FieldRef, Schema, SchemaRef},
+    datatypes::{DataType, SchemaRef},
     error::ArrowError,
     ipc::writer::StreamWriter,
 };
 use parquet::{
-    arrow::{ArrowSchemaConverter, ArrowWriter},
+    arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
-    file::properties::WriterProperties,
+    file::{metadata::KeyValue, properties::WriterProperties},
 };
 use serde_json::Value;
 
@@ -86,16 +86,19 @@ impl Writer {
             }
             StreamFormat::Parquet => {
                 let schema = plain::schema(schema, versions);
-                let unknown = schema.fields().iter().find(|field| !parquet_has(field));
+                let unknown = schema.fields().iter().find(|field| !parquet_has(field.data_type()));
                 if let Some(field) = unknown {
                     return Err(SqlError::invalid(format!(
-                        "Parquet has no type for the column {:?}, which is {}; cast it, as by CAST({} AS BIGINT)",
+                        "Parquet has no type for the column {:?}, which is {}; cast it, as by CAST({} AS VARCHAR)",
                         field.name(),
                         field.data_type(),
                         field.name(),
                     )));
                 }
+                let told =
+                    schema.metadata().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
                 let properties = WriterProperties::builder()
+                    .set_key_value_metadata(Some(told.collect()))
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
                     .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
                     .build();
@@ -164,12 +167,18 @@ impl Sink for Writer {
     }
 }
 
-/// Whether there is a type of Parquet for a column's.
-fn parquet_has(field: &FieldRef) -> bool {
-    // The converter takes durations for numbers, whose unit then only Arrow's readers know.
-    let is_duration = |data_type: &DataType| matches!(data_type, DataType::Duration(_));
-    !is_duration(field.data_type())
-        && ArrowSchemaConverter::new().convert(&Schema::new(vec![Arc::clone(field)])).is_ok()
+/// Whether Parquet has a type for it. Of durations its readers would see numbers without a unit, and
+/// of intervals the one of DataFusion cannot be written.
+fn parquet_has(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Duration(_) | DataType::Interval(_) | DataType::Union(..) => false,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => parquet_has(item.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| parquet_has(field.data_type())),
+        _ => true,
+    }
 }
 
 fn cell(value: Option<&Value>) -> String {

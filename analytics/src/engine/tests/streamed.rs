@@ -138,17 +138,16 @@ async fn parquet_is_read_by_pyarrow() {
     let (bytes, _) = of("SELECT ts, code, NULL AS nothing FROM diagnostics").await;
     assert_eq!(python(READ_PARQUET, &bytes).unwrap()["count"], 0);
     // What it has no type for is told before a byte is written.
-    for (query, word) in [
-        ("SELECT max(ts) - min(ts) AS took FROM readings", "took"),
-        ("SELECT INTERVAL '1 month 2 days' AS term", "term"),
-    ] {
-        let (bytes, refused) = of(query).await;
+    for (value, name) in [("max(ts) - min(ts)", "took"), ("INTERVAL '1 month 2 days'", "term")] {
+        let (bytes, refused) = of(&format!("SELECT {value} AS {name} FROM readings")).await;
         let refused = refused.unwrap_err();
         assert!(bytes.is_empty() && refused.kind == SqlErrorKind::Invalid, "{refused}");
         assert!(
-            refused.message.contains("Parquet has no type") && refused.message.contains(word),
+            refused.message.contains("Parquet has no type") && refused.message.contains(name),
             "{refused}"
         );
+        let (bytes, _) = of(&format!("SELECT CAST({value} AS VARCHAR) AS {name} FROM readings")).await;
+        assert_eq!(python(READ_PARQUET, &bytes).unwrap()["types"], json!(["string"]));
     }
 }
 
