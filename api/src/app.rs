@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use wire::time::Timestamp;
 
 use crate::{
-    billing::gateway::Gateway,
+    billing::{gateway::Gateway, pdf::Printing},
     config::Settings,
     db::Db,
     lake_port::LakeReader,
@@ -38,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) vehicle_observer: Arc<dyn VehicleObserver>,
     pub(crate) sign_in: Option<Arc<SignIn>>,
+    pub(crate) printing: Printing,
 }
 
 impl App {
@@ -68,6 +69,11 @@ impl App {
     /// What people sign in with at their provider, if there is one.
     pub(crate) fn sign_in(&self) -> Option<&SignIn> {
         self.0.sign_in.as_deref()
+    }
+
+    /// Where documents are printed.
+    pub(crate) fn printing(&self) -> &Printing {
+        &self.0.printing
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {

@@ -7,9 +7,11 @@
 //!
 //! Path: `tariff.rs` says what a tariff is, `rating.rs` what a trip costs (pure), `invoicing.rs`
 //! keeps the lines of draft invoices in step with trips, `charges.rs` what is owed for other things, `notes.rs` corrects final ones,
-//! `settlement.rs` has them paid or void, `dunning.rs` sees to those that are not paid, `evidence.rs` proves a line again from the lake. A trip waits, unbilled, until its vehicle has an organization and that a tariff.
+//! `settlement.rs` has them paid or void, `dunning.rs` sees to those that are not paid, `evidence.rs` proves a line again from the lake,
+//! `pdf.rs` and `csv.rs` print them. A trip waits, unbilled, until its vehicle has an organization and that a tariff.
 
 pub mod charges;
+mod csv;
 pub mod dunning;
 pub mod evidence;
 pub mod gateway;
@@ -18,6 +20,7 @@ pub mod invoicing;
 pub mod notes;
 pub mod payment_types;
 pub mod payments;
+pub(crate) mod pdf;
 mod periods;
 pub mod previews;
 pub mod rating;

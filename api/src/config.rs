@@ -11,10 +11,12 @@ use serde::Deserialize;
 use service::config::{self, ByteSize, ConfigError, DurationText, Faults, Loaded, Secret};
 
 mod agents;
+mod billing;
 mod devices;
 mod oidc;
 
 pub use agents::{AgentsConfig, AgentsSettings};
+pub use billing::{BillingConfig, BillingSettings, SellerConfig};
 pub use devices::{DevicesConfig, DevicesSettings};
 pub use oidc::{NewPeople, NewPeopleConfig, NewPersonConfig, OidcConfig, OidcSettings};
 
@@ -70,6 +72,8 @@ pub struct Config {
     pub devices: DevicesConfig,
     /// The provider that people sign in at; with keys alone when absent.
     pub oidc: Option<OidcConfig>,
+    /// What stands on invoices.
+    pub billing: BillingConfig,
 }
 
 impl Default for Config {
@@ -93,6 +97,7 @@ impl Default for Config {
             agents: AgentsConfig::default(),
             devices: DevicesConfig::default(),
             oidc: None,
+            billing: BillingConfig::default(),
         }
     }
 }
@@ -132,6 +137,8 @@ pub struct Settings {
     pub devices: DevicesSettings,
     /// The provider that people sign in at.
     pub oidc: Option<OidcSettings>,
+    /// What stands on invoices.
+    pub billing: BillingSettings,
 }
 
 /// Loads `file` (or defaults) and `ROADLAKE_API__…`, and checks it.
@@ -192,6 +199,7 @@ impl Settings {
         let devices = config.devices.check(&mut faults);
         let has_operators_key = config.api_key_file.is_some();
         let oidc = config.oidc.and_then(|oidc| oidc.check(&mut faults, has_operators_key));
+        let billing = config.billing.check(&mut faults);
         let registration = if config.auto_register { Registration::Automatic } else { Registration::Manual };
         let lake = match LakeSettings::check(config.lake, &config.s3) {
             Ok(lake) => Some(lake),
@@ -217,6 +225,7 @@ impl Settings {
             agents,
             devices,
             oidc,
+            billing,
         });
         faults.finish(settings)
     }

@@ -33,6 +33,9 @@ use crate::{
     },
 };
 
+/// 1 January 2020, before the recorded log, which is of years ago.
+const DRIVE_SINCE: Timestamp = Timestamp(1_577_836_800_000_000);
+
 const FILE: &str = include_str!("../../configs/tariffs/demo.toml");
 
 /// What the file says.
@@ -160,8 +163,7 @@ async fn people_and_groups(
             vehicle_id: vehicle.to_string(),
             ..NewAssignment::default()
         };
-        // A recorded log is of years ago.
-        let times = (&operator, Timestamp(0), None);
+        let times = (&operator, DRIVE_SINCE, None);
         assignments::make(conn, now, times, (new, Faults::default())).await?;
     }
     for (at, name) in ["North depot", "South depot"].into_iter().enumerate() {

@@ -27,6 +27,7 @@ use crate::{
     fault::{DomainError, Faults},
     ids::{DriverId, OrganizationId, UserId},
     page::{Cursor, Page, limit_of},
+    rows::count_of,
     users::{self, people},
     vehicles,
 };
@@ -69,7 +70,7 @@ pub async fn register(
     };
     faults.finish(WHAT)?;
     check_unique(conn, &driver).await?;
-    if store::count(conn, driver.organization_id.as_ref()).await? >= DRIVERS_MAX {
+    if count_of(conn, "drivers", driver.organization_id.as_ref()).await? >= DRIVERS_MAX {
         return Err(DomainError::Conflict(format!(
             "there are {DRIVERS_MAX} drivers already, as many as an organization may have"
         )));

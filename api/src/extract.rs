@@ -203,11 +203,16 @@ pub(crate) fn tagged<T: Serialize>(
 ) -> Response {
     let tag = format!("\"{version}\"");
     let etag = [(header::ETAG, tag.clone())];
-    let seen = request.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    if status == StatusCode::OK && seen.is_some_and(|s| s.split(',').any(|t| t.trim() == tag)) {
+    if status == StatusCode::OK && has_tag(request, &tag) {
         return (StatusCode::NOT_MODIFIED, etag).into_response();
     }
     (status, etag, Json(value)).into_response()
+}
+
+/// Whether the caller has what a tag names.
+pub(crate) fn has_tag(request: &HeaderMap, tag: &str) -> bool {
+    let seen = request.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    seen.is_some_and(|s| s.split(',').any(|t| t.trim() == tag))
 }
 
 /// An id in a request, or the fault of its field.

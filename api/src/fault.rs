@@ -96,6 +96,9 @@ pub enum DomainError {
     /// A key could not be made or hashed.
     #[error("no randomness, memory or thread for an API key")]
     Key,
+    /// A document could not be set.
+    #[error("the document cannot be printed: {0}")]
+    Printing(String),
     /// The authority could not sign.
     #[error("no signature by the certificate authority")]
     Signing,
@@ -116,7 +119,9 @@ impl DomainError {
             Self::Stale { .. } => Kind::Stale,
             Self::Db(e) => e.kind(),
             Self::Lake(e) => e.kind.as_kind(),
-            Self::Stored { .. } | Self::Key | Self::Signing | Self::Rating(_) => Kind::Internal,
+            Self::Stored { .. } | Self::Key | Self::Printing(_) | Self::Signing | Self::Rating(_) => {
+                Kind::Internal
+            }
         }
     }
 

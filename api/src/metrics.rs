@@ -104,6 +104,12 @@ pub(crate) fn sessions_kept(count: i64) {
     gauge!("roadlake_api_sessions_count").set(count as f64);
 }
 
+/// A document was printed: an `invoice` or a `note`, as it went.
+pub(crate) fn document_printed(kind: &'static str, outcome: &'static str, elapsed: Duration) {
+    counter!("roadlake_api_documents_total", "kind" => kind, "outcome" => outcome).increment(1);
+    histogram!("roadlake_api_document_duration_seconds", "kind" => kind).record(elapsed.as_secs_f64());
+}
+
 /// A webhook was attempted: `delivered`, `pending` when it will be again, or `failed`.
 pub(crate) fn webhook_attempted(outcome: &'static str) {
     counter!("roadlake_api_webhook_attempts_total", "outcome" => outcome).increment(1);

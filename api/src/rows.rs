@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
-use sqlx::{Row, any::AnyRow};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
-use crate::fault::DomainError;
+use crate::{db::Conn, fault::DomainError, ids::OrganizationId};
 
 /// The column `data`, which is JSON.
 pub(crate) fn read_json<T: DeserializeOwned>(row: &AnyRow, what: &'static str) -> Result<T, DomainError> {
@@ -24,4 +24,18 @@ pub(crate) fn optional<T: FromStr>(
     (column, what): (&str, &'static str),
 ) -> Result<Option<T>, DomainError> {
     row.try_get::<Option<String>, _>(column)?.map(|text| parsed(text, what)).transpose()
+}
+
+/// How many rows of a table an organization has, or the operator.
+pub(crate) async fn count_of(
+    conn: &mut Conn,
+    table: &'static str,
+    organization: Option<&OrganizationId>,
+) -> Result<i64, DomainError> {
+    let query = format!("SELECT COUNT(*) AS count FROM {table} WHERE COALESCE(organization_id, '') = $1");
+    let row = sqlx::query(AssertSqlSafe(query))
+        .bind(organization.map(ToString::to_string).unwrap_or_default())
+        .fetch_one(conn)
+        .await?;
+    Ok(row.try_get("count")?)
 }

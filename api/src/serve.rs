@@ -26,6 +26,7 @@ use crate::{
         self,
         dunning::worker::Dunner,
         gateway::{Gateway, Sandbox},
+        pdf::Printing,
         upkeep::Upkeep,
     },
     bookings::{self, observer::BookedTrips, worker::Worker},
@@ -265,6 +266,7 @@ pub async fn start(
         None => None,
     };
 
+    let printing = Printing::new(settings.billing.fonts.clone());
     let app = App::new(Parts {
         settings,
         db: db.clone(),
@@ -280,6 +282,7 @@ pub async fn start(
         gateway,
         vehicle_observer: Arc::new(EndsAssignments),
         sign_in,
+        printing,
     });
     let stop = tasks.stop_token();
     tasks.spawn("api http", async move {

@@ -41,7 +41,7 @@ pub(crate) struct SqlRequest {
     /// At most so many rows (default: 1000 of JSON, all of what is streamed).
     #[serde(default)]
     pub(crate) max_rows: Option<usize>,
-    /// `json`, `csv` or `arrow`; left out, what `Accept` asks for, else JSON.
+    /// `json`, `csv`, `arrow` or `parquet`; left out, what `Accept` asks for, else JSON.
     #[serde(default)]
     pub(crate) format: Option<SqlFormat>,
 }
@@ -56,6 +56,8 @@ pub(crate) enum SqlFormat {
     Csv,
     /// `application/vnd.apache.arrow.stream`, streamed: Arrow IPC.
     Arrow,
+    /// `application/vnd.apache.parquet`, streamed: a Parquet file.
+    Parquet,
 }
 
 /// A column of the answer.
@@ -88,13 +90,13 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Runs a read-only query on the lake's tables; a key of an organization sees the rows of its
-/// vehicles alone. CSV and Arrow are streamed, and an answer that cannot be finished ends without
-/// the end of HTTP's body and as no valid CSV or Arrow.
+/// vehicles alone. CSV, Arrow and Parquet are streamed, and an answer that cannot be finished ends without
+/// the end of HTTP's body and as no valid file of its kind.
 #[utoipa::path(post, path = "/v1/sql", tag = "platform", request_body = SqlRequest,
     responses(
         (status = 200, content(
             (SqlAnswer = "application/json"), (String = "text/csv"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"))),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet"))),
         (status = 406, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn run(
     State(app): State<App>,
@@ -132,6 +134,7 @@ async fn run(
         }
         SqlFormat::Csv => StreamFormat::Csv,
         SqlFormat::Arrow => StreamFormat::Arrow,
+        SqlFormat::Parquet => StreamFormat::Parquet,
     };
     let asked = (format, request.max_rows);
     let found = app.lake().sql_stream(whose.as_ref(), &request.query, asked).await.map_err(told)?;

@@ -1,14 +1,28 @@
-//! Rows as bytes, batch by batch: CSV, or a stream of Arrow IPC.
+//! Rows as bytes, batch by batch: CSV, a stream of Arrow IPC, or a Parquet file.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError, ipc::writer::StreamWriter};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, SchemaRef},
+    error::ArrowError,
+    ipc::writer::StreamWriter,
+};
+use parquet::{
+    arrow::ArrowWriter,
+    basic::{Compression, ZstdLevel},
+    errors::ParquetError,
+    file::{metadata::KeyValue, properties::WriterProperties},
+};
 use serde_json::Value;
 
 use super::{SqlError, Versions, json, plain, streamed::Sink};
 
 /// Rows that are written at once, so that no piece is large.
 pub(super) const PIECE_ROWS_MAX: usize = 1024;
+/// A row group of Parquet is kept in memory until it is whole: so many rows, or so many bytes.
+const ROW_GROUP_ROWS_MAX: usize = 128 << 10;
+const ROW_GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// How a streamed answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +31,21 @@ pub enum StreamFormat {
     Csv,
     /// Arrow IPC's streaming format, of types that every reader of it knows.
     Arrow,
+    /// A Parquet file of the same types, in row groups, by zstd.
+    Parquet,
 }
 
 impl StreamFormat {
     /// What ends an answer that could not be finished. A reader that was not told so by HTTP fails on it all
-    /// the same: a quoted field of CSV that is never closed, a message of Arrow that is shorter than it says.
+    /// the same: a quoted field of CSV that is never closed, a message of Arrow that is shorter than it says, a
+    /// file of Parquet without its footer.
     /// Without it a file cut between two rows looks whole.
     pub fn cut_mark(self, reason: &str) -> Vec<u8> {
         let told = format!("this answer is not whole: {}", reason.replace('"', "'"));
         match self {
             Self::Csv => format!("\"{told}").into_bytes(),
+            // The footer is not there; nor may this end as one.
+            Self::Parquet => format!("{told}\n").into_bytes(),
             Self::Arrow => {
                 let claimed = i32::try_from(told.len().next_multiple_of(8) + 8).unwrap_or(i32::MAX);
                 // The marker of a message, and its length.
@@ -43,6 +62,7 @@ impl StreamFormat {
 pub(super) enum Writer {
     Csv { text: String },
     Arrow { schema: SchemaRef, bytes: Box<StreamWriter<Vec<u8>>> },
+    Parquet { schema: SchemaRef, file: Box<ArrowWriter<Vec<u8>>> },
 }
 
 impl Writer {
@@ -64,6 +84,28 @@ impl Writer {
                 let bytes = StreamWriter::try_new(Vec::new(), &schema).map_err(|e| SqlError::internal(&e))?;
                 Ok(Self::Arrow { schema, bytes: Box::new(bytes) })
             }
+            StreamFormat::Parquet => {
+                let schema = plain::schema(schema, versions);
+                let unknown = schema.fields().iter().find(|field| !parquet_has(field.data_type()));
+                if let Some(field) = unknown {
+                    return Err(SqlError::invalid(format!(
+                        "Parquet has no type for the column {:?}, which is {}; cast it, as by CAST({} AS VARCHAR)",
+                        field.name(),
+                        field.data_type(),
+                        field.name(),
+                    )));
+                }
+                let told =
+                    schema.metadata().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+                let properties = WriterProperties::builder()
+                    .set_key_value_metadata(Some(told.collect()))
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
+                    .build();
+                let file = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties));
+                let file = file.map_err(|e| SqlError::internal(&e))?;
+                Ok(Self::Parquet { schema, file: Box::new(file) })
+            }
         }
     }
 
@@ -81,6 +123,14 @@ impl Writer {
                 let batch = plain::rows(batch, schema).map_err(failed)?;
                 bytes.write(&batch).map_err(failed)?;
             }
+            Self::Parquet { schema, file } => {
+                let failed_file = |e: ParquetError| SqlError::internal(&e);
+                let batch = plain::rows(batch, schema).map_err(failed)?;
+                file.write(&batch).map_err(failed_file)?;
+                if file.memory_size() > ROW_GROUP_BYTES_MAX {
+                    file.flush().map_err(failed_file)?;
+                }
+            }
         }
         Ok(())
     }
@@ -90,6 +140,8 @@ impl Writer {
         let bytes = match self {
             Self::Csv { text } => std::mem::take(text).into_bytes(),
             Self::Arrow { bytes, .. } => std::mem::take(bytes.get_mut()),
+            // Where it is in the file it counts by itself.
+            Self::Parquet { file, .. } => std::mem::take(file.inner_mut()),
         };
         (!bytes.is_empty()).then_some(bytes)
     }
@@ -104,10 +156,28 @@ impl Sink for Writer {
     }
 
     fn finish(&mut self) -> Result<Option<Vec<u8>>, SqlError> {
-        if let Self::Arrow { bytes, .. } = self {
-            bytes.finish().map_err(|e| SqlError::internal(&e))?;
+        match self {
+            Self::Csv { .. } => {}
+            Self::Arrow { bytes, .. } => bytes.finish().map_err(|e| SqlError::internal(&e))?,
+            Self::Parquet { file, .. } => {
+                file.finish().map_err(|e| SqlError::internal(&e))?;
+            }
         }
         Ok(self.take())
+    }
+}
+
+/// Whether Parquet has a type for it. Of durations its readers would see numbers without a unit, and
+/// of intervals the one of DataFusion cannot be written.
+fn parquet_has(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Duration(_) | DataType::Interval(_) | DataType::Union(..) => false,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => parquet_has(item.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| parquet_has(field.data_type())),
+        _ => true,
     }
 }
 

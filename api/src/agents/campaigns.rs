@@ -32,6 +32,7 @@ use crate::{
     fault::{DomainError, Faults},
     ids::{CampaignSetId, DeploymentId},
     page::{Cursor, Page, limit_of},
+    rows::count_of,
     vehicles::{self, groups},
 };
 
@@ -65,7 +66,7 @@ pub async fn create(
     };
     check_set(&set, &mut faults);
     faults.finish(WHAT)?;
-    if store::count(conn, set.organization_id.as_ref()).await? >= SETS_MAX {
+    if count_of(conn, "campaign_sets", set.organization_id.as_ref()).await? >= SETS_MAX {
         return Err(DomainError::Conflict(format!(
             "there are {SETS_MAX} campaign sets already, as many as an organization may have; delete one first"
         )));

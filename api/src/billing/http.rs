@@ -10,6 +10,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+mod documents;
 mod dunning;
 mod notes;
 mod payments;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get_invoice))
         .routes(routes!(finalize_invoice))
         .routes(routes!(get_evidence))
+        .merge(documents::routes())
         .merge(dunning::routes())
         .merge(notes::routes())
         .merge(payments::routes())

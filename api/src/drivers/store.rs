@@ -8,7 +8,7 @@ use crate::{
     db::Conn,
     events::json_of,
     fault::DomainError,
-    ids::{DriverId, OrganizationId, UserId},
+    ids::{DriverId, UserId},
     rows::{optional, parsed},
 };
 
@@ -117,18 +117,6 @@ pub(super) async fn with_number(
     .fetch_optional(conn)
     .await?;
     row.map(|row| parsed(row.try_get("id")?, WHAT)).transpose()
-}
-
-/// How many an organization has, or the operator.
-pub(super) async fn count(
-    conn: &mut Conn,
-    organization: Option<&OrganizationId>,
-) -> Result<i64, DomainError> {
-    let row = sqlx::query("SELECT COUNT(*) AS count FROM drivers WHERE COALESCE(organization_id, '') = $1")
-        .bind(organization.map(ToString::to_string).unwrap_or_default())
-        .fetch_one(conn)
-        .await?;
-    Ok(row.try_get("count")?)
 }
 
 /// Which drivers are listed; what is empty narrows nothing.

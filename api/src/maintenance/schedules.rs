@@ -17,6 +17,7 @@ use crate::{
     fault::{DomainError, Faults},
     ids::{MaintenanceScheduleId, OrganizationId, RegistryId},
     page::{Cursor, Page, limit_of},
+    rows::count_of,
     users,
 };
 
@@ -57,7 +58,7 @@ pub async fn create(
     };
     check_limits(&schedule, &mut faults);
     faults.finish(WHAT)?;
-    if store::count(conn, schedule.organization_id.as_ref()).await? >= SCHEDULES_MAX {
+    if count_of(conn, "maintenance_schedules", schedule.organization_id.as_ref()).await? >= SCHEDULES_MAX {
         return Err(DomainError::Conflict(format!(
             "there are {SCHEDULES_MAX} maintenance schedules already, as many as an organization may have; delete one first"
         )));

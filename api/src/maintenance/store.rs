@@ -10,7 +10,7 @@ use crate::{
     db::Conn,
     events::json_of,
     fault::DomainError,
-    ids::{MaintenanceScheduleId, OrganizationId, RegistryId, WorkOrderId},
+    ids::{MaintenanceScheduleId, RegistryId, WorkOrderId},
     rows::{parsed, read_json},
 };
 
@@ -81,20 +81,6 @@ pub(super) async fn schedule(
         .fetch_optional(conn)
         .await?;
     row.as_ref().map(|row| read_json(row, SCHEDULE)).transpose()
-}
-
-/// How many an organization has, or the operator.
-pub(super) async fn count(
-    conn: &mut Conn,
-    organization: Option<&OrganizationId>,
-) -> Result<i64, DomainError> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) AS count FROM maintenance_schedules WHERE COALESCE(organization_id, '') = $1",
-    )
-    .bind(organization.map(ToString::to_string).unwrap_or_default())
-    .fetch_one(conn)
-    .await?;
-    Ok(row.try_get("count")?)
 }
 
 /// Schedules after an id; of an organization unless empty.

@@ -32,14 +32,15 @@ fn named(range: &str) -> Option<SqlFormat> {
         "application/json" | "application/*" | "*/*" => Some(SqlFormat::Json),
         "text/csv" | "text/*" => Some(SqlFormat::Csv),
         "application/vnd.apache.arrow.stream" => Some(SqlFormat::Arrow),
+        "application/vnd.apache.parquet" => Some(SqlFormat::Parquet),
         _ => None,
     }
 }
 
 /// None of what is accepted can be had.
 pub(super) fn nothing() -> ApiError {
-    let detail = "the answer can be application/json, text/csv or application/vnd.apache.arrow.stream; \
-                  `Accept` names none of these";
+    let detail = "the answer can be application/json, text/csv, application/vnd.apache.arrow.stream or \
+                  application/vnd.apache.parquet; `Accept` names none of these";
     ApiError::of(StatusCode::NOT_ACCEPTABLE, "not-acceptable", detail, Vec::new())
 }
 
@@ -62,6 +63,7 @@ mod tests {
         assert_eq!(of(&["*/*"]), json);
         assert_eq!(of(&["Text/CSV; charset=utf-8"]), csv);
         assert_eq!(of(&["application/vnd.apache.arrow.stream"]), arrow);
+        assert_eq!(of(&["application/vnd.apache.parquet, text/csv"]), Some(SqlFormat::Parquet));
         assert_eq!(of(&["text/csv;q=0.5, application/vnd.apache.arrow.stream;q=0.9, */*;q=0.1"]), arrow);
         assert_eq!(of(&["text/csv", "application/json"]), csv);
         assert_eq!(of(&["text/html,application/xhtml+xml,*/*;q=0.8"]), json);

@@ -1,6 +1,6 @@
 //! An answer that is streamed. What fits into [`HELD_BYTES_MAX`] is told as a whole: with its length, or as a
 //! problem. A longer one is under way when it fails; then its body has no end in HTTP's eyes, so that a client
-//! reports a transfer that was broken off, and the bytes themselves are no valid CSV or Arrow.
+//! reports a transfer that was broken off, and the bytes themselves are no valid CSV, Arrow or Parquet.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +27,7 @@ pub(super) async fn respond(
     let content_type = match format {
         StreamFormat::Csv => "text/csv; charset=utf-8",
         StreamFormat::Arrow => "application/vnd.apache.arrow.stream",
+        StreamFormat::Parquet => "application/vnd.apache.parquet",
     };
     let head = [
         (header::CONTENT_TYPE.as_str(), content_type.to_owned()),

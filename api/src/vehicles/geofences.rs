@@ -31,6 +31,7 @@ use crate::{
     fault::{DomainError, Faults},
     ids::GeofenceId,
     page::{Cursor, Page, limit_of},
+    rows::count_of,
     users,
 };
 
@@ -64,7 +65,7 @@ pub async fn create(
         created_at: now,
     };
     faults.finish("the geofence")?;
-    if store::count(conn, geofence.organization_id.as_ref()).await? >= GEOFENCES_MAX {
+    if count_of(conn, "geofences", geofence.organization_id.as_ref()).await? >= GEOFENCES_MAX {
         return Err(DomainError::Conflict(format!(
             "there are {GEOFENCES_MAX} geofences already, as many as an organization may have; delete one first"
         )));

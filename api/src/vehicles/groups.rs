@@ -25,6 +25,7 @@ use crate::{
     fault::{DomainError, Faults},
     ids::{GroupId, OrganizationId},
     page::{Cursor, Page, limit_of},
+    rows::count_of,
     users,
 };
 
@@ -56,7 +57,7 @@ pub async fn create(
     };
     faults.finish(WHAT)?;
     check_unique(conn, &group).await?;
-    if store::count(conn, group.organization_id.as_ref()).await? >= GROUPS_MAX {
+    if count_of(conn, "vehicle_groups", group.organization_id.as_ref()).await? >= GROUPS_MAX {
         return Err(DomainError::Conflict(format!(
             "there are {GROUPS_MAX} groups already, as many as an organization may have; delete one first"
         )));

@@ -27,6 +27,7 @@ mod sqlite {
     mod certificates;
     mod commands;
     mod devices;
+    mod documents;
     mod drivers;
     mod dunning;
     mod follow;
@@ -61,6 +62,7 @@ mod postgres {
     mod certificates;
     mod commands;
     mod devices;
+    mod documents;
     mod drivers;
     mod dunning;
     mod follow;

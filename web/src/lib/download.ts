@@ -1,7 +1,59 @@
-// A file made in the browser.
+// Files: made in the browser, or the server's.
+
+import { ApiError, Cancelled, failureOf } from './api';
+import { authorization, door } from './door';
+
+/** A file may take the server longer than an answer: it ends it after 30 s and says so. */
+const TIMEOUT_MS = 40_000;
 
 export function download(name: string, type: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+  keep(name, new Blob([text], { type }));
+}
+
+/** What is asked for, where that is more than a path. */
+interface Asked {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string;
+}
+
+/** Keep a file of the server under the name it gives, or else `name`. A key that is refused meanwhile is asked for anew. */
+export async function fetchFile(path: string, signal?: AbortSignal, init: Asked = {}, name = 'download'): Promise<void> {
+  for (;;) {
+    const { key, turn } = door;
+    const response = await asked(path, key, init, signal);
+    if (response.ok) return keep(fileName(response.headers.get('content-disposition')) ?? name, await whole(path, response, signal));
+    const failure = failureOf(path, response.status, await response.text().catch(() => ''));
+    if (failure.status === 403) door.changed();
+    if (failure.status !== 401 || !(await door.anew(key, failure, signal, turn))) throw failure;
+  }
+}
+
+async function asked(path: string, key: string, init: Asked, signal?: AbortSignal): Promise<Response> {
+  const late = AbortSignal.timeout(TIMEOUT_MS);
+  try {
+    return await fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, late]) : late, headers: { ...init.headers, ...authorization(key) } });
+  } catch {
+    if (signal?.aborted) throw new Cancelled();
+    if (late.aborted) throw new ApiError('The server did not answer in time', `No answer from ${path} within ${TIMEOUT_MS / 1000} s. Try again.`, 0);
+    throw new ApiError('The server cannot be reached', 'Check that roadlake is still running, then try again.', 0);
+  }
+}
+
+async function whole(path: string, response: Response, signal?: AbortSignal): Promise<Blob> {
+  try {
+    return await response.blob();
+  } catch {
+    if (signal?.aborted) throw new Cancelled();
+    throw new ApiError('The file was cut off', `The connection ended in the middle of ${path}. Try again.`, 0);
+  }
+}
+
+/** The name in a `Content-Disposition`. */
+export const fileName = (header: string | null): string | null => /filename="([^"/\\]+)"/.exec(header ?? '')?.[1] ?? null;
+
+function keep(name: string, file: Blob): void {
+  const url = URL.createObjectURL(file);
   const link = document.createElement('a');
   link.href = url;
   link.download = name;

@@ -37,6 +37,15 @@ export function taxPercent(lines: readonly InvoiceLine[]): string | null {
   return rates.size === 1 ? ([...rates][0] ?? null) : null;
 }
 
+export type Document = 'invoices' | 'credit-notes';
+
+/** What there is of a document as a file. */
+export function filesOf(of: Document, id: string): { kind: string; path: string }[] {
+  const path = `/v1/${of}/${encodeURIComponent(id)}`;
+  const pdf = { kind: 'PDF', path: `${path}/pdf` };
+  return of === 'invoices' ? [pdf, { kind: 'CSV', path: `${path}/csv` }] : [pdf];
+}
+
 export type Tone = 'moving' | 'idling' | 'parked' | 'offline' | 'bad';
 
 /** The colour of each state of an invoice; one that this console does not know yet is grey. */

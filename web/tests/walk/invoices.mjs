@@ -1,4 +1,6 @@
-// Invoices: the list, one, and the evidence of a line.
+// Invoices: the list, one, its files, and the evidence of a line.
+
+import { readFile } from 'node:fs/promises';
 
 import { check } from './browser.mjs';
 
@@ -22,6 +24,15 @@ export async function invoices(walk, page) {
   await page.waitForSelector('button[data-line]');
   check(await page.getByText('Total', { exact: true }).isVisible(), 'the invoice shows its total');
   const lines = await page.locator('button[data-line]').count();
+
+  walk.step = 'an invoice as PDF and CSV';
+  for (const [kind, start] of [['PDF', '%PDF-'], ['CSV', 'invoice_id,']]) {
+    const downloading = page.waitForEvent('download');
+    await page.locator('header').getByRole('button', { name: `${kind} of` }).click();
+    const file = await downloading;
+    check(new RegExp(`^[\\w.-]+\\.${kind.toLowerCase()}$`).test(file.suggestedFilename()), `a name to keep it by: ${file.suggestedFilename()}`);
+    check((await readFile(await file.path(), 'latin1')).startsWith(start), `what came is ${kind}`);
+  }
 
   walk.step = 'the evidence of a line';
   await page.locator('button[data-line]').nth(Math.min(1, lines - 1)).click();

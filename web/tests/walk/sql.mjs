@@ -22,6 +22,8 @@ export async function workbench(walk, page) {
   check((await page.locator('th[aria-sort="descending"]').count()) === 1, 'a column sorts');
   const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
   check(readFileSync(await file.path(), 'utf8').startsWith('vehicle_id,date,distance_km\r\n'), 'the CSV holds what is shown');
+  const [whole] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Parquet' }).click()]);
+  check(/\.parquet$/.test(whole.suggestedFilename()) && readFileSync(await whole.path(), 'latin1').endsWith('PAR1'), 'a whole file of Parquet');
   await page.getByRole('radio', { name: 'Bar' }).check({ force: true });
   await page.waitForSelector('.view svg[role="slider"]');
   await walk.accessible(page);

@@ -70,6 +70,21 @@ print(json.dumps({
 }, default=str))
 ";
 
+const READ_PARQUET: &str = "
+import io, json, sys
+import pyarrow.parquet as pq
+file = pq.ParquetFile(io.BytesIO(sys.stdin.buffer.read()))
+table = file.read()
+table.validate(full=True)
+print(json.dumps({
+    'types': [str(field.type) for field in table.schema],
+    'rows': [list(row.values()) for row in table.slice(0, 3).to_pylist()],
+    'count': table.num_rows,
+    'groups': file.num_row_groups,
+    'versions': json.loads(table.schema.metadata[b'roadlake.lake_versions']),
+}, default=str))
+";
+
 const VALUES: &str = "SELECT vehicle_id, ts, date, speed_kmh, ignition_on, soc_pct,
     'say \"hi\", ' || chr(10) || 'é' AS text, [vehicle_id] AS list FROM readings ORDER BY ts";
 
@@ -98,6 +113,46 @@ async fn arrow_is_read_by_pyarrow() {
     let (bytes, ended) = read(&analytics, VALUES, (StreamFormat::Arrow, None)).await;
     assert_eq!(ended, Ok(false));
     let found = python(READ_ARROW, &bytes).unwrap();
+    has_values(&found);
+    // Many batches are one table, and none has a schema alone.
+    let many = "SELECT value, CAST(value AS VARCHAR) AS text FROM generate_series(1, 50000)";
+    let (bytes, _) = read(&analytics, many, (StreamFormat::Arrow, None)).await;
+    let found = python(READ_ARROW, &bytes).unwrap();
+    assert_eq!(found["count"], 50_000);
+    assert!(found["batches"].as_i64().unwrap() >= 49, "{found}");
+    let (bytes, _) = read(&analytics, "SELECT ts, code FROM diagnostics", (StreamFormat::Arrow, None)).await;
+    assert_eq!(python(READ_ARROW, &bytes).unwrap()["count"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parquet_is_read_by_pyarrow() {
+    let (_lake, analytics) = lake_with_readings().await;
+    let of = async |query: &str| read(&analytics, query, (StreamFormat::Parquet, None)).await;
+    let (bytes, ended) = of(VALUES).await;
+    assert_eq!(ended, Ok(false));
+    has_values(&python(READ_PARQUET, &bytes).unwrap());
+    // Many rows are row groups that are handed on as they are whole.
+    let (bytes, _) = of("SELECT value, CAST(value AS VARCHAR) AS text FROM generate_series(1, 300000)").await;
+    let found = python(READ_PARQUET, &bytes).unwrap();
+    assert_eq!((&found["count"], &found["groups"]), (&json!(300_000), &json!(3)));
+    let (bytes, _) = of("SELECT ts, code, NULL AS nothing FROM diagnostics").await;
+    assert_eq!(python(READ_PARQUET, &bytes).unwrap()["count"], 0);
+    // What it has no type for is told before a byte is written.
+    for (value, name) in [("max(ts) - min(ts)", "took"), ("INTERVAL '1 month 2 days'", "term")] {
+        let (bytes, refused) = of(&format!("SELECT {value} AS {name} FROM readings")).await;
+        let refused = refused.unwrap_err();
+        assert!(bytes.is_empty() && refused.kind == SqlErrorKind::Invalid, "{refused}");
+        assert!(
+            refused.message.contains("Parquet has no type") && refused.message.contains(name),
+            "{refused}"
+        );
+        let (bytes, _) = of(&format!("SELECT CAST({value} AS VARCHAR) AS {name} FROM readings")).await;
+        assert_eq!(python(READ_PARQUET, &bytes).unwrap()["types"], json!(["string"]));
+    }
+}
+
+/// What a reader has of `VALUES`.
+fn has_values(found: &Value) {
     let types = json!([
         "string",
         "timestamp[us, tz=UTC]",
@@ -121,14 +176,6 @@ async fn arrow_is_read_by_pyarrow() {
         ["car-1"]
     ]);
     assert_eq!(found["rows"][0], first);
-    // Many batches are one table, and none has a schema alone.
-    let many = "SELECT value, CAST(value AS VARCHAR) AS text FROM generate_series(1, 50000)";
-    let (bytes, _) = read(&analytics, many, (StreamFormat::Arrow, None)).await;
-    let found = python(READ_ARROW, &bytes).unwrap();
-    assert_eq!(found["count"], 50_000);
-    assert!(found["batches"].as_i64().unwrap() >= 49, "{found}");
-    let (bytes, _) = read(&analytics, "SELECT ts, code FROM diagnostics", (StreamFormat::Arrow, None)).await;
-    assert_eq!(python(READ_ARROW, &bytes).unwrap()["count"], 0);
 }
 
 /// Whatever a reader that was not told by HTTP: what was cut is not read as whole.
@@ -152,6 +199,9 @@ async fn a_cut_answer_is_no_answer_to_its_reader() {
         assert_eq!(ended, Ok(true));
         assert!(python(program, &bytes).is_ok());
     }
+    let (mut bytes, ended) = read(&analytics, many, (StreamFormat::Parquet, None)).await;
+    bytes.extend(StreamFormat::Parquet.cut_mark(&ended.unwrap_err().message));
+    assert!(python(READ_PARQUET, &bytes).unwrap_err().contains("not found in footer"));
     // A mistake in the data that shows late.
     let late =
         "SELECT CAST(CASE WHEN value = 40000 THEN 'x' ELSE '1' END AS INT) FROM generate_series(1, 50000)";

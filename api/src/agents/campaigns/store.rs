@@ -7,7 +7,7 @@ use super::types::{Deployment, StoredSet, Target, TargetItem, Uptake, UptakeCoun
 use crate::{
     db::Conn,
     fault::DomainError,
-    ids::{CampaignSetId, DeploymentId, OrganizationId},
+    ids::{CampaignSetId, DeploymentId},
     rows::{optional, parsed},
 };
 
@@ -76,19 +76,6 @@ pub(super) async fn set_by_id(conn: &mut Conn, id: &CampaignSetId) -> Result<Opt
     let query = format!("{SET} WHERE id = $1");
     let row = sqlx::query(AssertSqlSafe(query)).bind(id.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(stored_set).transpose()
-}
-
-/// How many sets an organization has, or the operator.
-pub(super) async fn count(
-    conn: &mut Conn,
-    organization: Option<&OrganizationId>,
-) -> Result<i64, DomainError> {
-    let row =
-        sqlx::query("SELECT COUNT(*) AS count FROM campaign_sets WHERE COALESCE(organization_id, '') = $1")
-            .bind(organization.map(ToString::to_string).unwrap_or_default())
-            .fetch_one(conn)
-            .await?;
-    Ok(row.try_get("count")?)
 }
 
 /// Sets after an id, of an organization and with a part of a name in lower case, where these are given.

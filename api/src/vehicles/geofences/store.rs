@@ -10,7 +10,7 @@ use crate::{
     db::Conn,
     events::json_of,
     fault::DomainError,
-    ids::{GeofenceId, OrganizationId},
+    ids::GeofenceId,
     rows::{optional, parsed},
 };
 
@@ -77,18 +77,6 @@ pub(super) async fn by_id(conn: &mut Conn, id: &GeofenceId) -> Result<Option<Geo
     let query = format!("{GEOFENCE} WHERE id = $1");
     let row = sqlx::query(AssertSqlSafe(query)).bind(id.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(geofence).transpose()
-}
-
-/// How many an organization has, or the operator.
-pub(super) async fn count(
-    conn: &mut Conn,
-    organization: Option<&OrganizationId>,
-) -> Result<i64, DomainError> {
-    let row = sqlx::query("SELECT COUNT(*) AS count FROM geofences WHERE COALESCE(organization_id, '') = $1")
-        .bind(organization.map(ToString::to_string).unwrap_or_default())
-        .fetch_one(conn)
-        .await?;
-    Ok(row.try_get("count")?)
 }
 
 /// Which geofences are listed; what is empty narrows nothing. Texts are in lower case.

@@ -9,7 +9,7 @@ use super::types::Group;
 use crate::{
     db::Conn,
     fault::DomainError,
-    ids::{GroupId, OrganizationId, RegistryId},
+    ids::{GroupId, RegistryId},
     rows::{optional, parsed},
 };
 
@@ -93,19 +93,6 @@ pub(super) async fn by_name(
     .fetch_optional(conn)
     .await?;
     row.map(|row| parsed(row.try_get("id")?, WHAT)).transpose()
-}
-
-/// How many an organization has, or the operator.
-pub(super) async fn count(
-    conn: &mut Conn,
-    organization: Option<&OrganizationId>,
-) -> Result<i64, DomainError> {
-    let row =
-        sqlx::query("SELECT COUNT(*) AS count FROM vehicle_groups WHERE COALESCE(organization_id, '') = $1")
-            .bind(organization.map(ToString::to_string).unwrap_or_default())
-            .fetch_one(conn)
-            .await?;
-    Ok(row.try_get("count")?)
 }
 
 /// Groups by name, after one, whose name contains `part` (lower case); of an organization unless empty.
