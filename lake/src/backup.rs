@@ -11,7 +11,9 @@
 //! Copying reads files that are never changed, beside writers and maintenance; it takes longer than a vacuum's
 //! retention only where that is set to less than a copy takes, and then says so.
 
+mod error;
 mod folder;
+mod manifest;
 mod restore;
 
 use std::{
@@ -26,14 +28,12 @@ use object_store::{ObjectStore, path::Path as Key};
 use serde::{Deserialize, Serialize};
 use wire::time::Timestamp;
 
-use crate::{
-    durable::LOG,
-    location::LakeLocation,
-    schema::TableKind,
-    store::{Lake, OpenLakeError},
-    table::LakeTable,
-};
+use crate::{durable::LOG, schema::TableKind, store::Lake, table::LakeTable};
+use error::{failed, store_failed};
 use folder::{copy_in, hash_of, synced};
+
+pub use error::BackupError;
+pub use manifest::{Manifest, Part, TableCopy};
 
 /// The way this release writes backups.
 const FORMAT: u32 = 1;
@@ -64,170 +64,6 @@ const FREEZING: [TableKind; 8] = [
     TableKind::Gaps,
 ];
 
-/// Why a backup cannot be made, read or restored.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// A file of the backup, or of what is restored.
-    #[error("cannot {act} {path}")]
-    File {
-        /// What was tried.
-        act: &'static str,
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The folder is none of ours.
-    #[error(
-        "{path} is no folder of backups; name one that `roadlake admin backup make` made, or an empty one to begin"
-    )]
-    NotOfBackups {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A later release wrote it.
-    #[error(
-        "{path} was written by a later release (format {found}, this one knows {FORMAT}); use that release"
-    )]
-    Newer {
-        /// The folder.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// Another process writes a copy there.
-    #[error("another backup is being made in {path}; wait for its end")]
-    Busy {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// There is no copy of that name.
-    #[error("there is no backup {id} in {path}; `roadlake admin backup list` names those there are")]
-    Missing {
-        /// The folder.
-        path: PathBuf,
-        /// What was asked for.
-        id: String,
-    },
-    /// What was kept is not what was written.
-    #[error("{path} is not what the backup's manifest says ({what})")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
-    /// A file was deleted before it was copied.
-    #[error(
-        "{path} was deleted while it was to be copied: retired files are kept for less time than a backup takes; \
-         raise maintenance.retention and make it again"
-    )]
-    Vanished {
-        /// The file.
-        path: String,
-    },
-    /// There is a lake where one is to be made.
-    #[error("there are tables at {location}; name a new place for what is restored")]
-    Occupied {
-        /// Where.
-        location: LakeLocation,
-    },
-    /// The lake cannot be opened.
-    #[error(transparent)]
-    Lake(#[from] OpenLakeError),
-    /// A table cannot be read or written.
-    #[error("cannot {act} table {table}")]
-    Table {
-        /// What was tried.
-        act: &'static str,
-        /// Which.
-        table: &'static str,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The lake's store.
-    #[error("cannot {act} {path} of the lake")]
-    Store {
-        /// What was tried.
-        act: &'static str,
-        /// Which file.
-        path: String,
-        /// Why.
-        source: Box<object_store::Error>,
-    },
-}
-
-/// A file that was copied.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// Its name from the table's folder, or the copy's.
-    pub path: String,
-    /// Its bytes.
-    pub bytes: u64,
-    /// SHA-256 of them, in hexadecimal digits.
-    pub sha256: String,
-}
-
-/// A table in a copy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableCopy {
-    /// Its name.
-    pub table: String,
-    /// The version it was at.
-    pub version: i64,
-    /// Its rows, where the log tells of every file.
-    pub rows: Option<u64>,
-    /// The end of its log: a checkpoint and what came after it, or all.
-    pub log: Vec<Part>,
-    /// Its data files.
-    pub files: Vec<Part>,
-}
-
-/// What a copy is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// How it is written.
-    pub format: u32,
-    /// Its name: when it was begun.
-    pub id: String,
-    /// The same, as a time.
-    pub made_at: String,
-    /// The release that made it.
-    pub release: String,
-    /// The lake it is of.
-    pub lake: String,
-    /// What else belongs to it, such as the api's database, from the copy's folder.
-    pub others: Vec<Part>,
-    /// The tables there were.
-    pub tables: Vec<TableCopy>,
-    /// Signal catalogues.
-    pub catalogs: Vec<Part>,
-}
-
-impl Manifest {
-    /// Bytes of all it is made of.
-    pub fn bytes(&self) -> u64 {
-        let of_tables = self.tables.iter().flat_map(|table| table.log.iter().chain(&table.files));
-        of_tables.chain(&self.catalogs).chain(&self.others).map(|part| part.bytes).sum()
-    }
-
-    /// The shared files it needs, from `files/`.
-    fn shared(&self) -> impl Iterator<Item = (String, &Part)> {
-        let of_tables = self.tables.iter().flat_map(|table| {
-            table.files.iter().map(|part| (format!("{}/{}", table.table, part.path), part))
-        });
-        of_tables.chain(self.catalogs.iter().map(|part| (format!("{CATALOGS}/{}", part.path), part)))
-    }
-
-    /// The files of its own, from its folder.
-    fn own(&self) -> impl Iterator<Item = (String, &Part)> {
-        let logs = self.tables.iter().flat_map(|table| {
-            table.log.iter().map(|part| (format!("{LOGS}/{}/{}", table.table, part.path), part))
-        });
-        logs.chain(self.others.iter().map(|part| (part.path.clone(), part)))
-    }
-}
-
 /// What a copy cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Copied {
@@ -253,10 +89,6 @@ pub struct Making<'a> {
     made_at: Timestamp,
     known: HashMap<String, Part>,
     _lock: File,
-}
-
-fn failed<'a>(act: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> BackupError + 'a {
-    move |source| BackupError::File { act, path: path.to_owned(), source }
 }
 
 impl Backups {
@@ -569,13 +401,5 @@ fn count(copied: &mut Copied, part: &Part, is_new: bool) {
         copied.bytes_copied += part.bytes;
     } else {
         copied.files_kept += 1;
-    }
-}
-
-fn store_failed(act: &'static str, path: &str) -> impl FnOnce(object_store::Error) -> BackupError {
-    let path = path.to_owned();
-    move |source| match source {
-        object_store::Error::NotFound { .. } if act == "copy" => BackupError::Vanished { path },
-        source => BackupError::Store { act, path, source: Box::new(source) },
     }
 }

@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path as Key};
 use sha2::{Digest, Sha256};
 
-use super::{BackupError, failed, store_failed};
+use super::error::{BackupError, failed, store_failed};
 
 /// Ends the name of a file that is not whole yet.
 pub(super) const PARTIAL: &str = ".partial";

@@ -9,7 +9,11 @@ use std::{
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart, path::Path as Key};
 use sha2::{Digest, Sha256};
 
-use super::{BackupError, Backups, CATALOGS, LOGS, Manifest, Part, SHARED, failed, folder, store_failed};
+use super::{
+    BackupError, Backups, CATALOGS, LOGS, Manifest, Part, SHARED,
+    error::{failed, store_failed},
+    folder,
+};
 use crate::{
     durable::LOG,
     schema::TableKind,
