@@ -19,11 +19,14 @@ mod status;
 mod terminal;
 mod trips;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use lake::backup::BackupError;
 use service::{config::ConfigError, exit, logs};
+
+/// How long threads that are still at work may take when all tasks have ended.
+const LEFTOVERS_GRACE: Duration = Duration::from_secs(5);
 
 /// Vehicle telemetry from CAN to trips, SQL and invoices, self-hosted.
 #[derive(Debug, Parser)]
@@ -79,21 +82,26 @@ fn main() -> ExitCode {
     service::metrics::install();
     let outcome = match tokio::runtime::Runtime::new() {
         Err(error) => Err(error.into()),
-        Ok(runtime) => runtime.block_on(async {
-            match arguments.command {
-                Command::Demo(a) => Box::pin(demo::run(a)).await,
-                Command::Serve(a) => Box::pin(serve::run(a)).await,
-                Command::Sql(a) => Box::pin(sql::run(a)).await,
-                Command::Import(a) => Box::pin(import::run(a)).await,
-                Command::Export(a) => Box::pin(export::run(a)).await,
-                Command::Load(a) => Box::pin(load::run(a)).await,
-                Command::Status(a) => Box::pin(status::run(a)).await,
-                Command::Trips(a) => Box::pin(trips::run(a)).await,
-                Command::Admin(a) => Box::pin(admin::run(a)).await,
-                Command::Completions(a) => manual::completions(&a),
-                Command::Man(a) => manual::man(&a),
-            }
-        }),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(async {
+                match arguments.command {
+                    Command::Demo(a) => Box::pin(demo::run(a)).await,
+                    Command::Serve(a) => Box::pin(serve::run(a)).await,
+                    Command::Sql(a) => Box::pin(sql::run(a)).await,
+                    Command::Import(a) => Box::pin(import::run(a)).await,
+                    Command::Export(a) => Box::pin(export::run(a)).await,
+                    Command::Load(a) => Box::pin(load::run(a)).await,
+                    Command::Status(a) => Box::pin(status::run(a)).await,
+                    Command::Trips(a) => Box::pin(trips::run(a)).await,
+                    Command::Admin(a) => Box::pin(admin::run(a)).await,
+                    Command::Completions(a) => manual::completions(&a),
+                    Command::Man(a) => manual::man(&a),
+                }
+            });
+            // What had to be done is done: work on a blocking thread that waits for the outside is not waited for.
+            runtime.shutdown_timeout(LEFTOVERS_GRACE);
+            outcome
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -71,6 +71,8 @@ export async function synthetic(base) {
         found.pipe(answer);
       });
       far.on('error', () => answer.destroy());
+      // A page that leaves in the middle of an answer reads no more of it: the far end would wait for ever, and we with it.
+      answer.on('close', () => far.destroy());
       asked.pipe(far);
     }
   });
