@@ -7,9 +7,12 @@
 //! takes up where the last row says, and derives the passes after it again. What of them had come as
 //! far as a table is found there, equal, and not written again.
 //!
+//! What people said of trips (`trip_corrections`) touches them as late data would.
+//!
 //! A trip that no data has ended is not written, until nothing has been received for the
 //! parameter `silence`; data that comes later makes a revision.
 
+mod corrected;
 mod derivation;
 mod plan;
 mod stored;
@@ -272,6 +275,8 @@ pub(crate) struct Follower {
     /// Vehicles under way: their last reading, and when it came.
     open: BTreeMap<VehicleId, OpenVehicle>,
     pass_count: u64,
+    /// What people said of trips, as far as it is in `trips`.
+    book: corrected::Book,
     /// Commits that failed and may be in all the same, or be yet.
     unsettled: BTreeMap<TableKind, VecDeque<CommitMark>>,
 }
@@ -297,6 +302,7 @@ impl Follower {
             cursor: None,
             open: BTreeMap::new(),
             pass_count: 0,
+            book: corrected::Book::empty(),
             unsettled: BTreeMap::new(),
         }
     }
@@ -307,10 +313,12 @@ impl Follower {
         let tables = &self.analytics.shared.tables;
         let Some(mut readings) = tables.newest_table(TableKind::Readings).await? else { return Ok(false) };
         let mut touched = Touched::default();
-        let cursor = match self.cursor {
-            Some(cursor) => cursor,
+        let (cursor, derived_until) = match self.cursor {
+            Some(cursor) => (cursor, None),
             None => self.restore(&mut touched).await?,
         };
+        let book =
+            self.take_corrections(derived_until, &mut touched).await?.unwrap_or_else(|| self.book.clone());
         let reached = self.take_changes(&mut readings, cursor, &mut touched).await?;
         let now = Timestamp(self.clock.now_us());
         for (vehicle_id, open) in &self.open {
@@ -321,11 +329,12 @@ impl Follower {
         let vehicle_count = touched.len();
         if vehicle_count > 0 {
             let places = self.next_places().await?;
-            let (rows, open) = self.derive(touched, reached, now).await?;
+            let (rows, open) = self.derive(touched, &book, (reached, now)).await?;
             self.commit(&rows, &places).await?;
             self.keep_open(open);
         }
         self.cursor = Some(reached);
+        self.book = book;
         self.pass_count += 1;
         let elapsed_us = self.clock.monotonic_us().saturating_sub(started_us);
         metrics::pass_ended(vehicle_count as u64, elapsed_us, reached, self.open.len());
@@ -338,21 +347,27 @@ impl Follower {
         Ok(readings.version() > reached)
     }
 
-    /// After a start: where the stored rows left off, the fleet's last states, and every vehicle's
-    /// last reading as touched, so that trips under way are known again.
-    async fn restore(&mut self, touched: &mut Touched) -> Result<i64, PassError> {
-        let stored = self.read("SELECT max(readings_version) AS v FROM trips", &[TableKind::Trips]).await?;
-        let cursor = stored.iter().find_map(|batch| {
-            let column = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Int64).ok()?;
-            let column = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&column).clone();
-            column.iter().next().flatten()
-        });
+    /// After a start: where the stored rows left off and when that was, the fleet's last states, and every
+    /// vehicle's last reading as touched, so that trips under way are known again.
+    async fn restore(&mut self, touched: &mut Touched) -> Result<(i64, Option<Timestamp>), PassError> {
+        let query = "SELECT max(readings_version) AS v, max(derived_at) AS t FROM trips";
+        let stored = self.read(query, &[TableKind::Trips]).await?;
+        let first = |column: usize| {
+            stored.iter().find_map(|batch| {
+                let column =
+                    arrow::compute::cast(batch.column(column), &arrow::datatypes::DataType::Int64).ok()?;
+                let column =
+                    arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&column).clone();
+                column.iter().next().flatten()
+            })
+        };
+        let (cursor, derived_until) = (first(0), first(1).map(Timestamp));
         let states = touched::last_states(self, self.fleet_days_max).await?;
         for state in &states {
             touched.add(&state.vehicle_id, Touch::at(state.ts, state.received_at));
         }
         self.analytics.shared.fleet.merge(states);
-        Ok(cursor.unwrap_or(-1))
+        Ok((cursor.unwrap_or(-1), derived_until))
     }
 
     /// Takes in what the next versions added; says up to which version.

@@ -15,6 +15,8 @@
 
 mod columns;
 mod config;
+mod correct;
+mod correction_table;
 pub mod doors;
 pub mod engine;
 mod event_table;

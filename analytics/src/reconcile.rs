@@ -214,6 +214,8 @@ fn row_of(scope: &Scope, trip: &DerivedTrip, trip_id: String, revision: i64) -> 
         parameters_version: scope.parameters_version,
         readings_version: scope.readings_version,
         derived_at: scope.derived_at,
+        purpose: trip.purpose,
+        merged_count: trip.merged_count,
     }
 }
 

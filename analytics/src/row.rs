@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wire::{ids::VehicleId, time::Timestamp};
 
 /// One revision of one trip, as stored in the `trips` table. Whole metres and seconds: billing
@@ -59,7 +59,7 @@ pub struct TripRow {
     pub reading_count: i64,
     /// Implausible jumps flagged and not summed.
     pub jump_count: i64,
-    /// `ignition_off`, `stationary`, `gap` or `silence`.
+    /// `ignition_off`, `stationary`, `gap`, `silence`, or `split` by people.
     pub end_reason: String,
     /// The algorithm that derived it.
     pub algorithm_version: i64,
@@ -69,6 +69,115 @@ pub struct TripRow {
     pub readings_version: i64,
     /// When it was derived.
     pub derived_at: Timestamp,
+    /// What people marked it as.
+    pub purpose: Option<Purpose>,
+    /// Of how many trips of the algorithm people merged it; 1 for one as it was found.
+    pub merged_count: i64,
+}
+
+/// What a trip was for, as people say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// For work.
+    Business,
+    /// The driver's own: its distance and time count, its places are told to nobody.
+    Private,
+}
+
+impl Purpose {
+    /// As the tables spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Business => "business",
+            Self::Private => "private",
+        }
+    }
+
+    /// By its spelling.
+    pub fn of(text: &str) -> Option<Self> {
+        [Self::Business, Self::Private].into_iter().find(|purpose| purpose.as_str() == text)
+    }
+}
+
+/// One revision of one thing that people said of trips, as stored in the `trip_corrections` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrectionRow {
+    /// `tco_…`, the same in every revision.
+    pub correction_id: String,
+    /// From 1.
+    pub revision: i64,
+    /// Of whose trips.
+    pub vehicle_id: VehicleId,
+    /// Whether it holds.
+    pub status: CorrectionStatus,
+    /// What was said.
+    pub kind: CorrectionKind,
+    /// Of a merge the start of the stop that is none; of a split the moment; of a mark the trip's start.
+    pub from_time: Timestamp,
+    /// Of a merge the stop's end; of a split the same moment; of a mark the trip's end.
+    pub to_time: Timestamp,
+    /// What a mark says; `None` says nothing any more.
+    pub purpose: Option<Purpose>,
+    /// The id of who said it.
+    pub made_by: String,
+    /// When.
+    pub made_at: Timestamp,
+    /// When it was handed to the lake.
+    pub recorded_at: Timestamp,
+}
+
+/// What was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CorrectionKind {
+    /// Two trips are one.
+    Merge,
+    /// One trip is two.
+    Split,
+    /// A trip was for something.
+    Mark,
+}
+
+impl CorrectionKind {
+    /// As the tables spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Split => "split",
+            Self::Mark => "mark",
+        }
+    }
+
+    /// By its spelling.
+    pub fn of(text: &str) -> Option<Self> {
+        [Self::Merge, Self::Split, Self::Mark].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Whether a correction holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CorrectionStatus {
+    /// It does.
+    Active,
+    /// It was taken back.
+    Revoked,
+}
+
+impl CorrectionStatus {
+    /// As the tables spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// By its spelling.
+    pub fn of(text: &str) -> Option<Self> {
+        [Self::Active, Self::Revoked].into_iter().find(|status| status.as_str() == text)
+    }
 }
 
 /// What a revision says of its trip.

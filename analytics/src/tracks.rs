@@ -283,6 +283,8 @@ mod tests {
             parameters_version: 1,
             readings_version: 1,
             derived_at: at(to_s),
+            purpose: None,
+            merged_count: 1,
         }
     }
 

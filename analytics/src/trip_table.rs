@@ -5,7 +5,7 @@ use lake::TableKind;
 
 use crate::{
     columns::{self, Columns, RowError, days, floats, ints, texts, times, unknown},
-    row::{TripRow, TripStatus},
+    row::{Purpose, TripRow, TripStatus},
 };
 
 /// Rows in the table's schema.
@@ -51,6 +51,8 @@ fn column(name: &str, rows: &[TripRow]) -> ArrayRef {
         "parameters_version" => ints(rows, |r| Some(r.parameters_version)),
         "readings_version" => ints(rows, |r| Some(r.readings_version)),
         "derived_at" => times(rows, |r| Some(r.derived_at)),
+        "purpose" => texts(rows, |r| r.purpose.map(Purpose::as_str)),
+        "merged_count" => ints(rows, |r| (r.merged_count != 1).then_some(r.merged_count)),
         _ => unknown(rows),
     }
 }
@@ -88,5 +90,10 @@ fn row(columns: &Columns<'_>, i: usize) -> Result<TripRow, RowError> {
         parameters_version: columns.required_int("parameters_version", i)?,
         readings_version: columns.required_int("readings_version", i)?,
         derived_at: columns.required_time("derived_at", i)?,
+        purpose: match columns.text("purpose", i)? {
+            None => None,
+            Some(text) => Some(Purpose::of(&text).ok_or_else(|| columns.unknown("purpose", &text))?),
+        },
+        merged_count: columns.int("merged_count", i)?.unwrap_or(1),
     })
 }

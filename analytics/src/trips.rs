@@ -4,6 +4,8 @@
 //! *Owns* when a trip starts and ends, its figures, and what happened in it and in the stop after
 //! it. *Does not own* ids, revisions or where readings come from (`reconcile` and `follow`).
 //!
+//! What people said of trips is part of it ([`Corrections`]).
+//!
 //! A vehicle's time is trips and the stops between them, by turns. [`derive()`] is the whole of it
 //! for readings at hand; [`Deriver`] is the same state machine fed one reading at a time. What comes
 //! after a trip's end depends on nothing before it but the few values in [`StopStart`], so a
@@ -11,6 +13,7 @@
 //! the incremental job exact.
 
 mod consumption;
+mod corrections;
 mod derive;
 mod distance;
 mod event;
@@ -27,6 +30,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 
+pub use corrections::{Corrections, Said};
 pub use derive::{Derivation, Deriver, EndedNow, OpenTrip, derive, derive_after};
 pub use distance::{DistanceSource, EARTH_RADIUS_M, haversine_m};
 pub use event::{DrivingEvent, EventKind, Severity};

@@ -53,10 +53,11 @@ const PARALLEL: usize = 4;
 
 /// Tables in the order they are frozen: against the order of their commits (`analytics::follow`,
 /// `ingest::commit`), so that none is ahead of what it is made from.
-const FREEZING: [TableKind; 8] = [
+const FREEZING: [TableKind; 9] = [
     TableKind::Trips,
     TableKind::DrivingEvents,
     TableKind::Stops,
+    TableKind::TripCorrections,
     TableKind::Signals,
     TableKind::Readings,
     TableKind::Diagnostics,

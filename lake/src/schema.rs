@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use wire::readings::{COLUMNS, ReadingKind};
 
-/// The partition column of every table: UTC day of `ts` (what is derived: of `start_time`).
+/// The partition column of every table: UTC day of `ts` (what is derived: of `start_time`; corrections: of
+/// `from_time`).
 pub const PARTITION: &str = "date";
 
 /// A table of the lake.
@@ -28,11 +29,13 @@ pub enum TableKind {
     Quarantine,
     /// What an agent had to drop.
     Gaps,
+    /// Revisions of what people said of trips: merged, split, marked. Derivations read it.
+    TripCorrections,
 }
 
 impl TableKind {
     /// Every table.
-    pub const ALL: [TableKind; 8] = [
+    pub const ALL: [TableKind; 9] = [
         TableKind::Readings,
         TableKind::Signals,
         TableKind::Diagnostics,
@@ -41,6 +44,7 @@ impl TableKind {
         TableKind::DrivingEvents,
         TableKind::Quarantine,
         TableKind::Gaps,
+        TableKind::TripCorrections,
     ];
 
     /// Its name in SQL and its folder.
@@ -54,6 +58,7 @@ impl TableKind {
             TableKind::DrivingEvents => "driving_events",
             TableKind::Quarantine => "quarantine",
             TableKind::Gaps => "gaps",
+            TableKind::TripCorrections => "trip_corrections",
         }
     }
 
@@ -77,6 +82,7 @@ impl TableKind {
             TableKind::DrivingEvents => driving_events(),
             TableKind::Quarantine => quarantine(),
             TableKind::Gaps => gaps(),
+            TableKind::TripCorrections => trip_corrections(),
         };
         Arc::new(Schema::new(fields))
     }
@@ -181,8 +187,12 @@ fn trips() -> Vec<Field> {
         required("end_reason", text),
         required("algorithm_version", int.clone()),
         required("parameters_version", int.clone()),
-        required("readings_version", int),
+        required("readings_version", int.clone()),
         required("derived_at", timestamp_type()),
+        // What people said of it: `business`, `private` or nothing.
+        optional("purpose", DataType::Utf8),
+        // Of how many trips of the algorithm people made it; null for one.
+        optional("merged_count", int),
     ]
 }
 
@@ -281,6 +291,27 @@ fn gaps() -> Vec<Field> {
         required("batch_has_samples", DataType::Boolean),
     ]);
     fields
+}
+
+fn trip_corrections() -> Vec<Field> {
+    let text = DataType::Utf8;
+    vec![
+        required("correction_id", text.clone()),
+        required("revision", DataType::Int64),
+        required("vehicle_id", text.clone()),
+        required(PARTITION, DataType::Date32),
+        // `active` or `revoked`.
+        required("status", text.clone()),
+        // `merge`, `split` or `mark`.
+        required("kind", text.clone()),
+        // Of a merge the stop that is none, of a split the moment twice, of a mark the trip.
+        required("from_time", timestamp_type()),
+        required("to_time", timestamp_type()),
+        optional("purpose", text.clone()),
+        required("made_by", text),
+        required("made_at", timestamp_type()),
+        required("recorded_at", timestamp_type()),
+    ]
 }
 
 #[cfg(test)]

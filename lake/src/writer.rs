@@ -49,6 +49,7 @@ pub fn sort_columns(kind: TableKind) -> &'static [&'static str] {
         TableKind::Trips => &["vehicle_id", "start_time", "trip_id", "revision"],
         TableKind::Stops => &["vehicle_id", "start_time", "stop_id", "revision"],
         TableKind::DrivingEvents => &["vehicle_id", "start_time", "event_id", "revision"],
+        TableKind::TripCorrections => &["vehicle_id", "from_time", "correction_id", "revision"],
     }
 }
 
@@ -59,6 +60,7 @@ pub(crate) fn pruning_columns(kind: TableKind) -> &'static [&'static str] {
             &["vehicle_id", "start_time", "end_time", "readings_version"]
         }
         TableKind::Signals => &["vehicle_id", "ts", "received_at", "sequence", "signal"],
+        TableKind::TripCorrections => &["vehicle_id", "from_time", "to_time"],
         _ => &["vehicle_id", "ts", "received_at", "sequence"],
     }
 }

@@ -59,6 +59,8 @@ fn trip(revision: i64, distance_m: i64) -> crate::row::TripRow {
         parameters_version: 1,
         readings_version: 1,
         derived_at: NOW,
+        purpose: None,
+        merged_count: 1,
     }
 }
 

@@ -16,6 +16,7 @@ use wire::{
 
 use super::{
     Follower, OpenVehicle, PassError,
+    corrected::Book,
     plan::{Plan, Silence, plan},
     stored::Stored,
     touched::{Touch, Touched},
@@ -30,7 +31,7 @@ use crate::{
     row::{TripRow, TripStatus},
     stop_table::{self, StopRow},
     trip_table,
-    trips::{Derivation, DerivedStop, DerivedTrip, Deriver, StopStart},
+    trips::{Corrections, Derivation, DerivedStop, DerivedTrip, Deriver, StopStart},
 };
 
 /// Vehicles read by one query.
@@ -118,6 +119,7 @@ struct Task {
     vehicle_id: VehicleId,
     touch: Touch,
     stored: Stored,
+    corrections: Corrections,
     plan: Plan,
 }
 
@@ -125,15 +127,18 @@ struct Task {
 #[derive(Debug, Clone, Copy)]
 struct Range<'a> {
     vehicle_id: &'a VehicleId,
+    corrections: &'a Corrections,
     from: Timestamp,
     until: Option<Timestamp>,
     after: Option<StopStart>,
 }
 
 impl<'a> Range<'a> {
-    fn of(vehicle_id: &'a VehicleId, plan: &Plan, stored: &Stored) -> Self {
+    fn of(task: &'a Task, plan: &Plan) -> Self {
+        let stored = &task.stored;
         Self {
-            vehicle_id,
+            vehicle_id: &task.vehicle_id,
+            corrections: &task.corrections,
             from: plan.from,
             until: plan.rejoin.map(|rejoin| rejoin.read_until),
             after: plan.after.as_deref().and_then(|trip_id| stored.stop_start(trip_id)),
@@ -162,10 +167,10 @@ impl Follower {
     pub(super) async fn derive(
         &self,
         touched: Touched,
-        readings_version: i64,
-        now: Timestamp,
+        book: &Book,
+        (readings_version, now): (i64, Timestamp),
     ) -> Result<(Rows, BTreeMap<VehicleId, Option<OpenVehicle>>), PassError> {
-        let mut tasks = self.tasks(touched).await?;
+        let mut tasks = self.tasks(touched, book).await?;
         // Vehicles whose reading begins on the same day share files.
         tasks.sort_by_key(|task| (task.plan.from, task.vehicle_id.clone()));
         let kept_from = self.kept_from().await?;
@@ -194,7 +199,7 @@ impl Follower {
         }
     }
 
-    async fn tasks(&self, touched: Touched) -> Result<Vec<Task>, PassError> {
+    async fn tasks(&self, touched: Touched, book: &Book) -> Result<Vec<Task>, PassError> {
         let mut stored = self.stored(&touched).await?;
         let lookback_us = micros(self.lookback);
         Ok(touched
@@ -202,8 +207,10 @@ impl Follower {
             .into_iter()
             .map(|(vehicle_id, touch)| {
                 let stored = stored.remove(&vehicle_id).unwrap_or_default();
-                let plan = plan(&touch, &stored.trips, &self.parameters, lookback_us, Silence::Trusted);
-                Task { vehicle_id, touch, stored, plan }
+                let corrections = book.of(&vehicle_id);
+                let of = (&touch, stored.trips.as_slice(), &corrections);
+                let plan = plan(of, &self.parameters, lookback_us, Silence::Trusted);
+                Task { vehicle_id, touch, stored, corrections, plan }
             })
             .collect())
     }
@@ -213,8 +220,7 @@ impl Follower {
         group: &[Task],
         readings_version: i64,
     ) -> Result<BTreeMap<VehicleId, Derived>, PassError> {
-        let ranges: Vec<_> =
-            group.iter().map(|task| Range::of(&task.vehicle_id, &task.plan, &task.stored)).collect();
+        let ranges: Vec<_> = group.iter().map(|task| Range::of(task, &task.plan)).collect();
         self.derive_ranges(&ranges, readings_version).await
     }
 
@@ -224,7 +230,7 @@ impl Follower {
         plan: &Plan,
         readings_version: i64,
     ) -> Result<Derived, PassError> {
-        let ranges = [Range::of(&task.vehicle_id, plan, &task.stored)];
+        let ranges = [Range::of(task, plan)];
         Ok(self.derive_ranges(&ranges, readings_version).await?.remove(&task.vehicle_id).unwrap_or_default())
     }
 
@@ -274,7 +280,8 @@ impl Follower {
                         Some(start) => Deriver::after(start, self.parameters),
                         None => Deriver::new(self.parameters),
                     };
-                    current = Some((vehicle_id, deriver, Derived::default()));
+                    let corrections = range.map(|range| range.corrections.clone()).unwrap_or_default();
+                    current = Some((vehicle_id, deriver.corrected(corrections), Derived::default()));
                 }
                 if let Some((_, deriver, derived)) = &mut current {
                     deriver.push(readings.reading(i));
@@ -302,8 +309,7 @@ impl Follower {
         if plan.quiet_until.is_some_and(is_broken) {
             let lookback_us = micros(self.lookback);
             plan = super::plan::plan(
-                &task.touch,
-                &task.stored.trips,
+                (&task.touch, &task.stored.trips, &task.corrections),
                 &self.parameters,
                 lookback_us,
                 Silence::Doubted,

@@ -10,7 +10,7 @@ use wire::time::Timestamp;
 use super::touched::Touch;
 use crate::{
     row::{TripRow, TripStatus},
-    trips::{DerivedTrip, Parameters},
+    trips::{Corrections, DerivedTrip, Parameters},
 };
 
 /// What to read for a vehicle.
@@ -58,17 +58,22 @@ pub(super) enum Silence {
 
 /// The plan for a vehicle with `stored` trips (latest revisions, any order).
 pub(super) fn plan(
-    touch: &Touch,
-    stored: &[TripRow],
+    (touch, stored, corrections): (&Touch, &[TripRow], &Corrections),
     parameters: &Parameters,
     lookback_us: i64,
     silence: Silence,
 ) -> Plan {
     let settle_us = parameters.settle_us();
     let current = || stored.iter().filter(|row| row.status == TripStatus::Completed);
+    let next_start = |end: Timestamp| {
+        let later = current().map(|row| row.start_time).filter(|start| *start >= end);
+        later.min().unwrap_or(Timestamp(i64::MAX))
+    };
     let settled = current()
         .filter(|row| silence == Silence::Trusted || row.end_reason != "silence")
         .filter(|row| row.end_time.plus_us(settle_us) <= touch.from)
+        // One that people joined to the next is derived with it.
+        .filter(|row| !corrections.joins(row.end_time, next_start(row.end_time)))
         .max_by_key(|row| row.end_time);
     let (from, judge_from, quiet_until) = match settled {
         // The last reading of a trip cut by a gap is in motion: begin after it.

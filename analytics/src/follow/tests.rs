@@ -11,6 +11,7 @@ use crate::{
     trips::{Reading, derive},
 };
 
+mod corrections;
 mod timeline;
 
 /// 2024-05-01T08:00:00Z, in seconds.

@@ -41,6 +41,8 @@ fn scope(readings_version: i64) -> Scope {
         parameters_version: 1,
         readings_version,
         derived_at: Timestamp(readings_version),
+        purpose: None,
+        merged_count: 1,
     }
 }
 

@@ -5,6 +5,7 @@ use wire::time::Timestamp;
 
 use super::{
     Parameters,
+    corrections::Corrections,
     levels::StopStart,
     motion::{Observation, Recent},
     reading::Reading,
@@ -93,6 +94,9 @@ pub struct Deriver {
     /// short to be a trip; `None` before the first trip.
     stop: Option<StopTrack>,
     found: Derivation,
+    corrections: Corrections,
+    /// The reading at which a trip was cut: one that starts with it is cut too.
+    cut_at: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -141,12 +145,23 @@ impl Deriver {
             phase: Phase::Parked { pending: None },
             stop: None,
             found: Derivation::default(),
+            corrections: Corrections::default(),
+            cut_at: None,
         }
     }
 
     /// Takes a derivation up again at the end of a finished trip: see [`derive_after`].
     pub fn after(start: StopStart, parameters: Parameters) -> Self {
         Self { stop: Some(StopTrack::new(start, &parameters)), ..Self::new(parameters) }
+    }
+
+    /// Heeds what people said of these trips.
+    #[must_use]
+    pub fn corrected(mut self, corrections: Corrections) -> Self {
+        let begins = self.stop.as_ref().map(StopTrack::start_time);
+        self.cut_at = begins.filter(|begins| corrections.cuts_after(*begins));
+        self.corrections = corrections;
+        self
     }
 
     /// Takes the next reading. A reading older than the one before is left out: sort first.
@@ -186,7 +201,7 @@ impl Deriver {
             }
         };
         self.found.stops.extend(open_stop.map(|track| track.open(parameters)));
-        self.found
+        self.corrections.apply(self.found, parameters)
     }
 
     fn step(&mut self, reading: Reading) {
@@ -199,6 +214,11 @@ impl Deriver {
                 self.close(driving.segment, driving.stop_before, EndReason::Gap);
             }
             self.recent = Recent::default();
+        }
+        if let Some(last) = self.recent.last().map(|last| last.reading)
+            && self.corrections.cuts_between(last.ts, reading.ts)
+        {
+            self.cut(last);
         }
         let before = self.recent.last().copied();
         let now = self.recent.observe(reading, &self.parameters);
@@ -215,6 +235,8 @@ impl Deriver {
                     (_, Some(false)) | (None, None) => None,
                     (None, Some(true)) => {
                         let segment = Segment::start(before.as_ref(), &now, &self.parameters);
+                        let is_cut = self.cut_at == Some(now.ts());
+                        let segment = if is_cut { segment.cut() } else { segment };
                         Some(Box::new(Started { segment, stop_before }))
                     }
                     (Some(mut started), _) => {
@@ -241,12 +263,42 @@ impl Deriver {
         let Phase::Driving(driving) = self.park() else { return };
         let candidate = if end_reason == EndReason::IgnitionOff { driving.off } else { driving.stop };
         let Some(candidate) = candidate else { return };
+        self.end_at(candidate, driving.stop_before, driving.tail, end_reason);
+    }
+
+    fn end_at(
+        &mut self,
+        candidate: Candidate,
+        stop_before: Option<StopTrack>,
+        tail: Vec<Reading>,
+        end_reason: EndReason,
+    ) {
         self.stop = candidate.stop;
-        self.close(candidate.segment, driving.stop_before, end_reason);
+        self.close(candidate.segment, stop_before, end_reason);
         self.recent = Recent::default();
         // Each turn starts later than the one before, so this ends.
-        for reading in driving.tail.into_iter().filter(|r| r.ts >= candidate.since) {
+        for reading in tail.into_iter().filter(|r| r.ts >= candidate.since) {
             self.step(reading);
+        }
+    }
+
+    /// People split the trip under way: it ends with its last reading, or where it came to stand before that,
+    /// and what comes begins anew from there.
+    fn cut(&mut self, last: Reading) {
+        if !matches!(self.phase, Phase::Driving(_)) {
+            return;
+        }
+        let Phase::Driving(driving) = self.park() else { return };
+        let Driving { segment, stop_before, stop, off, tail, .. } = *driving;
+        let stood = [stop, off].into_iter().flatten().min_by_key(|candidate| candidate.since);
+        if let Some(candidate) = stood {
+            let candidate = Candidate { segment: candidate.segment.cut(), ..candidate };
+            self.end_at(candidate, stop_before, tail, EndReason::Split);
+        } else {
+            self.close(segment.cut(), stop_before, EndReason::Split);
+            self.recent = Recent::default();
+            self.cut_at = Some(last.ts);
+            self.step(last);
         }
     }
 

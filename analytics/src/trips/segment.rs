@@ -14,6 +14,7 @@ use super::{
     motion::Observation,
     reading::Fix,
 };
+use crate::row::Purpose;
 
 /// The speed of the reading before a start counts into its first step only when so close: parked
 /// vehicles report rarely, and half a minute of half the speed would be invented.
@@ -30,6 +31,8 @@ pub enum EndReason {
     Gap,
     /// Nothing was received for a while.
     Silence,
+    /// People split it here.
+    Split,
 }
 
 impl EndReason {
@@ -40,6 +43,7 @@ impl EndReason {
             Self::Stationary => "stationary",
             Self::Gap => "gap",
             Self::Silence => "silence",
+            Self::Split => "split",
         }
     }
 }
@@ -91,6 +95,10 @@ pub struct DerivedTrip {
     pub events: Vec<DrivingEvent>,
     /// What the stop after it starts from.
     pub rest: StopStart,
+    /// What people marked it as.
+    pub purpose: Option<Purpose>,
+    /// Of how many trips people merged it; 1 for one as it was found.
+    pub merged_count: i64,
 }
 
 /// Everything summed from the start of a trip to its latest reading.
@@ -113,6 +121,8 @@ pub(super) struct Segment {
     levels: Levels,
     filled: Filled,
     reading_count: i64,
+    /// People cut it from another: however short, it is a trip.
+    is_cut: bool,
 }
 
 impl Segment {
@@ -136,6 +146,7 @@ impl Segment {
             levels: Levels::default(),
             filled: Filled::new(parameters),
             reading_count: 0,
+            is_cut: false,
         };
         if let Some(before) = before {
             let ts = before.ts();
@@ -172,6 +183,12 @@ impl Segment {
         let is_standing = was_moving == Some(false) && next.is_moving(parameters) == Some(false);
         self.take(next, is_standing, parameters);
         self.last = *next;
+    }
+
+    /// It begins or ends where people cut.
+    pub(super) fn cut(mut self) -> Self {
+        self.is_cut = true;
+        self
     }
 
     /// Its first reading.
@@ -218,7 +235,7 @@ impl Segment {
         let (distance_m, distance_source) = self.choose(gnss_m, speed_m, parameters);
         let is_short =
             whole(distance_m) < parameters.distance_min_m && duration_us < micros(parameters.duration_min);
-        if is_short || duration_us == 0 {
+        if (is_short && !self.is_cut) || duration_us == 0 {
             return None;
         }
         let fuel = self.consumption.fuel_used_l(parameters);
@@ -249,6 +266,8 @@ impl Segment {
             end_reason,
             events,
             rest: self.levels.rest(end_time, self.end_fix),
+            purpose: None,
+            merged_count: 1,
         })
     }
 
@@ -274,7 +293,7 @@ impl Segment {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "a float saturates, and no trip is that long")]
-fn whole(metres: f64) -> i64 {
+pub(super) fn whole(metres: f64) -> i64 {
     metres.round() as i64
 }
 

@@ -98,6 +98,11 @@ impl StopTrack {
         track
     }
 
+    /// The end of the trip before it.
+    pub(super) fn start_time(&self) -> Timestamp {
+        self.start.time
+    }
+
     /// Takes the next reading. One that was taken already is left out: a trip that proved too
     /// short is gone through again.
     pub(super) fn add(&mut self, next: &Observation, parameters: &Parameters) {

@@ -5,6 +5,7 @@ use wire::time::Timestamp;
 
 use super::*;
 
+mod corrections;
 mod events;
 mod golden;
 

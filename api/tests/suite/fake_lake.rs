@@ -68,6 +68,8 @@ pub(crate) fn trip(
         parameters_version: 1,
         readings_version: 7,
         derived_at: start_time.plus_us(1),
+        purpose: None,
+        merged_count: 1,
     }
 }
 

@@ -1,0 +1,116 @@
+//! What people said of trips, through the table to revisions.
+
+use super::*;
+use crate::row::{CorrectionKind, CorrectionRow, CorrectionStatus, Purpose};
+
+fn said(id: &str, kind: CorrectionKind, (from, to): (Timestamp, Timestamp)) -> CorrectionRow {
+    CorrectionRow {
+        correction_id: format!("tco_{id}"),
+        revision: 1,
+        vehicle_id: "car-1".parse().unwrap(),
+        status: CorrectionStatus::Active,
+        kind,
+        from_time: from,
+        to_time: to,
+        purpose: None,
+        made_by: "usr_1".to_owned(),
+        made_at: NOW,
+        recorded_at: NOW,
+    }
+}
+
+fn revoked(row: &CorrectionRow) -> CorrectionRow {
+    CorrectionRow { revision: row.revision + 1, status: CorrectionStatus::Revoked, ..row.clone() }
+}
+
+async fn record(follower: &mut Follower, row: &CorrectionRow) {
+    follower.analytics.record_correction(row.clone()).await.unwrap();
+    catch_up(follower).await;
+}
+
+/// A follower that has derived the three drives, and these.
+async fn three(lake: &mut TestLake, clock: &Arc<ManualClock>) -> (Follower, Vec<TripRow>) {
+    lake.append_of("car-1", &three_drives(), NOW).await;
+    let mut follower = follower(lake.dir.path(), clock).await;
+    catch_up(&mut follower).await;
+    let trips = standing(&follower).await;
+    assert_eq!(trips.len(), 3);
+    (follower, trips)
+}
+
+#[tokio::test]
+async fn merged_trips_are_one_revision_and_a_withdrawn_one_and_are_two_again_when_it_is_taken_back() {
+    let mut lake = TestLake::new().await;
+    let clock = ManualClock::at(NOW.0);
+    let (mut follower, before) = three(&mut lake, &clock).await;
+    let merge = said("m", CorrectionKind::Merge, (before[0].end_time, before[1].start_time));
+    record(&mut follower, &merge).await;
+    let merged = standing(&follower).await;
+    assert_eq!(merged.len(), 2);
+    assert_eq!((merged[0].start_time, merged[0].end_time), (before[0].start_time, before[1].end_time));
+    assert_eq!((merged[0].merged_count, merged[0].revision), (2, 2));
+    assert_eq!(merged[0].distance_m, before[0].distance_m + before[1].distance_m);
+    assert_eq!(merged[1], before[2], "the third stands as it was");
+    // The same again, by a retry: nothing.
+    let count = revisions(&follower).await.len();
+    record(&mut follower, &merge).await;
+    assert_eq!(revisions(&follower).await.len(), count);
+    record(&mut follower, &revoked(&merge)).await;
+    assert_eq!(spans(&standing(&follower).await), spans(&before));
+    let ids = |rows: &[TripRow]| rows.iter().map(|row| row.trip_id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&standing(&follower).await), ids(&before), "under the ids they had");
+}
+
+#[tokio::test]
+async fn a_split_trip_is_two_with_events_and_stops_of_their_own() {
+    let mut lake = TestLake::new().await;
+    let clock = ManualClock::at(NOW.0);
+    let (mut follower, before) = three(&mut lake, &clock).await;
+    let at = before[1].start_time.plus_us(200_000_000);
+    record(&mut follower, &said("s", CorrectionKind::Split, (at, at))).await;
+    let split = standing(&follower).await;
+    assert_eq!(split.len(), 4);
+    assert_eq!((split[1].end_time, split[1].end_reason.as_str()), (at, "split"));
+    assert_eq!((split[2].start_time, split[2].end_time), (at, before[1].end_time));
+    assert_eq!(split[2].trip_id, before[1].trip_id, "the longer part is the trip it was");
+    assert_eq!((&split[0], &split[3]), (&before[0], &before[2]));
+}
+
+#[tokio::test]
+async fn what_was_said_holds_when_late_data_comes_and_after_a_restart() {
+    let mut lake = TestLake::new().await;
+    let clock = ManualClock::at(NOW.0);
+    let (mut first, before) = three(&mut lake, &clock).await;
+    record(&mut first, &said("m", CorrectionKind::Merge, (before[1].end_time, before[2].start_time))).await;
+    let mut mark = said("p", CorrectionKind::Mark, (before[0].start_time, before[0].end_time));
+    mark.purpose = Some(Purpose::Private);
+    record(&mut first, &mark).await;
+    let known = standing(&first).await;
+    assert_eq!(known[0].purpose, Some(Purpose::Private));
+    assert_eq!(known[1].merged_count, 2);
+    drop(first);
+    // Said while nobody derived: seen after the start.
+    let mut next = follower(lake.dir.path(), &clock).await;
+    let at = before[0].start_time.plus_us(300_000_000);
+    next.analytics.record_correction(said("s", CorrectionKind::Split, (at, at))).await.unwrap();
+    catch_up(&mut next).await;
+    let split = standing(&next).await;
+    assert_eq!(split.len(), 3);
+    assert_eq!(split[0].end_time, at);
+    assert_eq!(split[0].purpose, Some(Purpose::Private), "half of what was marked");
+    assert_eq!(split[2], known[1]);
+    // Ten late minutes before the merged trip, which make one more trip, and minutes in the merged stop.
+    lake.append_of("car-1", &run(MORNING_S + 1800, 600, 50.0), NOW).await;
+    lake.append_of("car-1", &run(MORNING_S + 5400, 60, 0.0), NOW).await;
+    catch_up(&mut next).await;
+    let late = standing(&next).await;
+    assert_eq!(late.len(), 4);
+    assert_eq!(
+        (late[3].start_time, late[3].end_time, late[3].merged_count),
+        (known[1].start_time, known[1].end_time, 2)
+    );
+    assert_eq!(late[3].trip_id, known[1].trip_id);
+    let mut again = follower(lake.dir.path(), &clock).await;
+    catch_up(&mut again).await;
+    assert_eq!(standing(&again).await, late, "a restart derives nothing else");
+}
