@@ -17,6 +17,7 @@ mod only;
 mod places;
 pub(crate) mod plain;
 mod prepared;
+mod private;
 mod query;
 mod session;
 mod snapshot;
@@ -156,7 +157,7 @@ impl Analytics {
     ) -> Result<QueryResult, SqlError> {
         self.check_length(query)?;
         let result = self.bounded(async |bounded| {
-            let snapshot = self.shared.tables.newest(&TableKind::ALL).await?;
+            let snapshot = self.shared.tables.told(&TableKind::ALL).await?;
             let rows_max = max_rows.min(self.shared.limits.rows_max);
             bounded.run(&self.shared, snapshot, (query, whose), rows_max).await
         });
@@ -220,7 +221,7 @@ impl Analytics {
             spare = max_points - 1,
         );
         self.bounded(async |bounded| {
-            let snapshot = self.shared.tables.newest(&[TableKind::Readings]).await?;
+            let snapshot = self.shared.tables.told(&[TableKind::Readings]).await?;
             bounded.run(&self.shared, snapshot, (&query, None), max_points).await
         })
         .await

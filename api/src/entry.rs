@@ -37,7 +37,7 @@ use crate::{
         cookies::{self, Cookie},
         jwt, sessions,
     },
-    trips,
+    trips::{self, corrections},
     users::{keys, people, secret::KeyText},
     vehicles::{self, geofences, groups},
     webhooks,
@@ -308,6 +308,7 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Session => "session",
         Thing::Vehicle => "vehicle",
         Thing::Trip => "trip",
+        Thing::TripCorrection => "trip correction",
         Thing::Tariff => "tariff",
         Thing::Invoice => "invoice",
         Thing::Booking => "booking",
@@ -350,6 +351,13 @@ async fn is_own(
         Thing::Trip => match id.parse() {
             Ok(id) => {
                 let vehicle_id = trips::get(conn, &id).await?.vehicle_id;
+                vehicles::organization_of(conn, &vehicle_id).await?
+            }
+            Err(_) => None,
+        },
+        Thing::TripCorrection => match id.parse() {
+            Ok(id) => {
+                let vehicle_id = corrections::get(conn, &id).await?.vehicle_id;
                 vehicles::organization_of(conn, &vehicle_id).await?
             }
             Err(_) => None,

@@ -217,6 +217,10 @@ prefixed_id!(
     DriverAssignmentId, "driver assignment", "dra_"
 );
 prefixed_id!(
+    /// Something that people said of trips.
+    TripCorrectionId, "trip correction", "tco_"
+);
+prefixed_id!(
     /// A group of vehicles.
     GroupId, "group", "grp_"
 );

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 pub use analytics::engine::{Piece, StreamFormat};
 use analytics::{
     Whose,
-    row::{QueryResult, TripChange, VehicleState},
+    row::{CorrectionRow, QueryResult, TripChange, VehicleState},
 };
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -59,7 +59,7 @@ pub struct LakeStream {
     pub pieces: BoxStream<'static, Result<Piece, LakeError>>,
 }
 
-/// Read access to the lake.
+/// The lake: read, and told what people said of trips.
 #[async_trait]
 pub trait LakeReader: Send + Sync + fmt::Debug {
     /// Runs a user's query, read-only, on the newest tables: of everybody's rows, or of some
@@ -98,6 +98,9 @@ pub trait LakeReader: Send + Sync + fmt::Debug {
         end: Timestamp,
         max_points: usize,
     ) -> Result<QueryResult, LakeError>;
+
+    /// Records a revision of a correction, for the derivation of trips to heed; one that is there is left.
+    async fn record_correction(&self, row: CorrectionRow) -> Result<(), LakeError>;
 
     /// The signals that agents with that catalogue can collect, once they have sent something.
     async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, LakeError>;

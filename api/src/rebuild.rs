@@ -31,7 +31,7 @@ pub enum Projection {
     Geofences,
     /// `vehicle_groups` and `group_vehicles`.
     Groups,
-    /// `trip_revisions`, `trips`, and `vehicle_mileage`, which trips make.
+    /// `trip_revisions`, `trips`, `vehicle_mileage`, which trips make, and `trip_corrections`.
     Trips,
     /// `planned_trips`.
     PlannedTrips,

@@ -47,6 +47,7 @@ use crate::{
     ticks::Ticks,
     trips::{
         self,
+        corrections::Scribe,
         follow::{self, Follower},
     },
     users::{self, keys::Uses, notifications::InApp, secret::Hashing},
@@ -148,6 +149,13 @@ pub async fn start(
     let (interval, follow_health, stop) = (settings.follow_interval, health.clone(), tasks.stop_token());
     tasks.spawn("api follower", async move {
         follower.run(interval, follow_health, stop).await;
+        Ok(())
+    });
+
+    let scribe = Scribe { db: db.clone(), lake: Arc::clone(&lake) };
+    let stop = tasks.stop_token();
+    tasks.spawn("api corrections", async move {
+        scribe.run(interval, stop).await;
         Ok(())
     });
 

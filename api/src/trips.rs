@@ -1,9 +1,10 @@
 //! Trips: every revision the lake brought, and the latest of each; and trips that are planned.
 //!
-//! *Owns* the tables `trip_revisions`, `trips`, `lake_followers` and `planned_trips`, and their events. *Does
+//! *Owns* the tables `trip_revisions`, `trips`, `lake_followers`, `planned_trips` and `trip_corrections`, and their events. *Does
 //! not own* how trips are derived (analytics), who drove (it asks drivers: `driven`) nor what they cost (billing, which
 //! listens through [`TripObserver`]). It calls the vehicles and drivers domains.
 
+pub mod corrections;
 mod driven;
 pub mod follow;
 pub(crate) mod http;

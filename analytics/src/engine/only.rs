@@ -33,7 +33,7 @@ pub(crate) struct Only {
 }
 
 /// Whether a filter cannot fail whatever the row: columns beside literals.
-fn is_plain(filter: &Expr) -> bool {
+pub(super) fn is_plain(filter: &Expr) -> bool {
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => {
             is_plain(left) && is_plain(right)
@@ -102,15 +102,20 @@ impl TableProvider for Only {
         let condition = state.create_physical_expr(self.whose.condition(), &columns)?;
         let chosen: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(condition, rows)?);
         let schema = chosen.schema();
-        let partitions = (0..chosen.output_partitioning().partition_count())
-            .map(|partition| {
-                Arc::new(Chosen { plan: Arc::clone(&chosen), schema: Arc::clone(&schema), partition })
-                    as Arc<dyn PartitionStream>
-            })
-            .collect();
+        let partitions = parts_of(&chosen, chosen.output_partitioning().partition_count());
         let asked: Vec<usize> = (0..asked.len()).collect();
         Ok(Arc::new(StreamingTableExec::try_new(schema, partitions, Some(&asked), [], false, None)?))
     }
+}
+
+/// The parts of a plan, as a query's plan knows them: streams and nothing more.
+pub(super) fn parts_of(plan: &Arc<dyn ExecutionPlan>, count: usize) -> Vec<Arc<dyn PartitionStream>> {
+    let schema = plan.schema();
+    let part = |partition| {
+        Arc::new(Chosen { plan: Arc::clone(plan), schema: Arc::clone(&schema), partition })
+            as Arc<dyn PartitionStream>
+    };
+    (0..count).map(part).collect()
 }
 
 /// One part of the rows that are there.

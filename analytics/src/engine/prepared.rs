@@ -59,7 +59,7 @@ impl Analytics {
         self.check_length(text)?;
         let _place = self.place(Some(who)).await?;
         let described = async {
-            let snapshot = self.shared.tables.newest(&TableKind::ALL).await?;
+            let snapshot = self.shared.tables.told(&TableKind::ALL).await?;
             let lake_versions = snapshot.versions.clone();
             let (_, plan) = query::planned(&self.shared, snapshot, (text, whose)).await?;
             let schema = plain::schema(plan.schema().as_arrow(), &lake_versions);
@@ -100,7 +100,7 @@ impl Analytics {
 
     /// The tables and views there are, by name.
     pub(crate) async fn listed(&self, whose: Option<&Whose>) -> Result<Vec<Listed>, SqlError> {
-        let snapshot = self.shared.tables.newest(&TableKind::ALL).await?;
+        let snapshot = self.shared.tables.told(&TableKind::ALL).await?;
         let versions = Versions::new();
         let context = session::over(&self.shared.base, &self.shared.tables, snapshot, whose).await?;
         let Some(tables) = context.catalog(CATALOG).and_then(|catalog| catalog.schema(SCHEMA)) else {

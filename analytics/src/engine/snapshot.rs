@@ -8,13 +8,17 @@ use std::{
 use datafusion::{catalog::TableProvider, datasource::empty::EmptyTable};
 use lake::{Lake, LakeTable, ReadError, TableKind};
 
-use super::{SqlError, SqlErrorKind, Versions};
+use super::{
+    SqlError, SqlErrorKind, Versions,
+    private::{self, PrivateTrips},
+};
 
 /// The open tables of a lake, kept at their newest known version.
 #[derive(Debug)]
 pub(crate) struct Tables {
     lake: Lake,
     open: Mutex<BTreeMap<TableKind, LakeTable>>,
+    private: PrivateTrips,
 }
 
 /// What a query reads.
@@ -40,7 +44,7 @@ impl Snapshot {
 
 impl Tables {
     pub(super) fn new(lake: Lake) -> Self {
-        Self { lake, open: Mutex::default() }
+        Self { lake, open: Mutex::default(), private: PrivateTrips::default() }
     }
 
     pub(crate) fn lake(&self) -> &Lake {
@@ -86,6 +90,25 @@ impl Tables {
             };
             snapshot.providers.push((kind, provider));
             snapshot.tables.push((kind, table));
+        }
+        Ok(snapshot)
+    }
+
+    /// Tables at their newest versions as they are told to people: without the places of private trips.
+    pub(crate) async fn told(&self, kinds: &[TableKind]) -> Result<Snapshot, SqlError> {
+        self.without_places(self.newest(kinds).await?).await
+    }
+
+    /// One table as it was at a version, as it is told to people now.
+    pub(super) async fn told_pinned(&self, kind: TableKind, version: i64) -> Result<Snapshot, SqlError> {
+        self.without_places(self.pinned(kind, version).await?).await
+    }
+
+    async fn without_places(&self, mut snapshot: Snapshot) -> Result<Snapshot, SqlError> {
+        if let Some(corrections) = self.newest_table(TableKind::TripCorrections).await? {
+            let private = self.private.of(&corrections).await?;
+            let told = |(kind, table)| (kind, private::told(kind, table, &private));
+            snapshot.providers = snapshot.providers.into_iter().map(told).collect();
         }
         Ok(snapshot)
     }

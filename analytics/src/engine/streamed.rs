@@ -173,7 +173,7 @@ impl Analytics {
         let limits = *self.limits();
         let until = Instant::now() + limits.statement_time;
         let start = async {
-            let snapshot = self.shared.tables.newest(&TableKind::ALL).await?;
+            let snapshot = self.shared.tables.told(&TableKind::ALL).await?;
             let lake_versions = snapshot.versions.clone();
             Ok::<_, SqlError>((lake_versions, start(snapshot).await?))
         };

@@ -223,7 +223,7 @@ struct Then {
 #[async_trait::async_trait]
 impl Find for Then {
     async fn find(&self, kind: TableKind) -> Result<Arc<dyn TableProvider>> {
-        let then = self.tables.pinned(kind, self.version).await;
+        let then = self.tables.told_pinned(kind, self.version).await;
         Ok(then.map_err(|e| DataFusionError::Execution(e.message))?.into_provider(kind))
     }
 }

@@ -313,7 +313,7 @@ async fn a_second_process_on_the_same_trips_is_refused_not_doubled() {
     let places = first.next_places().await.unwrap();
     let mut touched = Touched::default();
     touched::everything(&first, &mut touched).await.unwrap();
-    let (rows, _) = first.derive(touched, 1, NOW).await.unwrap();
+    let (rows, _) = first.derive(touched, &corrected::Book::empty(), (1, NOW)).await.unwrap();
     catch_up(&mut second).await;
     let error = first.commit(&rows, &places).await.unwrap_err();
     assert!(matches!(error, PassError::Commit(lake::CommitError::Fenced { .. })), "{error:?}");

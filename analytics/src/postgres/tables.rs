@@ -55,7 +55,7 @@ impl StatementTables {
         if let Some(found) = found {
             return Ok(found);
         }
-        let snapshot = self.analytics.shared.tables.newest(&[kind]).await;
+        let snapshot = self.analytics.shared.tables.told(&[kind]).await;
         let snapshot = snapshot.map_err(|e| DataFusionError::External(Box::new(e)))?;
         let table = snapshot.table(kind);
         let newest = (snapshot.into_provider(kind), table);

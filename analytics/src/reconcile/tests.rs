@@ -25,6 +25,8 @@ fn derived(start_s: i64, end_s: i64) -> DerivedTrip {
         end_reason: EndReason::IgnitionOff,
         events: Vec::new(),
         rest: rest_at(end_s),
+        purpose: None,
+        merged_count: 1,
     }
 }
 
@@ -41,8 +43,6 @@ fn scope(readings_version: i64) -> Scope {
         parameters_version: 1,
         readings_version,
         derived_at: Timestamp(readings_version),
-        purpose: None,
-        merged_count: 1,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use analytics::{
     Analytics, SqlError, SqlErrorKind, Whose,
-    row::{QueryResult, TripChange, VehicleState},
+    row::{CorrectionRow, QueryResult, TripChange, VehicleState},
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -72,6 +72,10 @@ impl LakeReader for Analytics {
         max_points: usize,
     ) -> Result<QueryResult, LakeError> {
         Ok(Analytics::positions(self, vehicle, start, end, max_points).await?)
+    }
+
+    async fn record_correction(&self, row: CorrectionRow) -> Result<(), LakeError> {
+        Ok(Analytics::record_correction(self, row).await?)
     }
 
     async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, LakeError> {

@@ -10,8 +10,11 @@ use axum::{
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::types::{
-    DriverSummary, Position, PositionQuery, Positions, Revisions, SummaryQuery, TripItem, TripQuery,
+use super::{
+    corrections,
+    types::{
+        DriverSummary, Position, PositionQuery, Positions, Revisions, SummaryQuery, Trip, TripItem, TripQuery,
+    },
 };
 use crate::{
     app::App,
@@ -33,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(revisions))
         .routes(routes!(positions))
         .routes(routes!(summary))
+        .merge(corrections::http::routes())
 }
 
 /// Trips that took place, newest start first, with who drove.
@@ -76,7 +80,7 @@ async fn summary(
     Ok(Json(super::summary(&mut conn, (app.now(), &caller), (&id, &query)).await?))
 }
 
-/// Every revision of a trip, oldest first.
+/// Every revision of a trip, oldest first; of one that is private, without places.
 #[utoipa::path(get, path = "/v1/trips/{id}/revisions", tag = "trips", params(("id" = String, Path)),
     responses((status = 200, body = Revisions), (status = 404, body = Problem)))]
 async fn revisions(
@@ -84,13 +88,18 @@ async fn revisions(
     ApiPath(id): ApiPath<TripId>,
 ) -> Result<Json<Revisions>, ApiError> {
     let mut conn = app.db().read().await?;
-    Ok(Json(Revisions { data: super::revisions(&mut conn, &id).await? }))
+    let mut data = super::revisions(&mut conn, &id).await?;
+    if data.last().is_some_and(Trip::is_private) {
+        data = data.into_iter().map(Trip::without_places).collect();
+    }
+    Ok(Json(Revisions { data }))
 }
 
-/// The track of a trip.
+/// The track of a trip that is not private.
 #[utoipa::path(get, path = "/v1/trips/{id}/positions", tag = "trips",
     params(("id" = String, Path), PositionQuery),
-    responses((status = 200, body = Positions), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Positions), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
 async fn positions(
     State(app): State<App>,
     ApiPath(id): ApiPath<TripId>,
@@ -105,6 +114,11 @@ async fn positions(
         let mut conn = app.db().read().await?;
         super::get(&mut conn, &id).await?
     };
+    if trip.is_private() {
+        return Err(
+            DomainError::Conflict(format!("trip {id} is private: where it was is told to nobody")).into()
+        );
+    }
     // The end is excluded there, and the last reading belongs to the trip.
     let end = trip.end_time.plus_us(1);
     let max_points = usize::try_from(max_points).unwrap_or(usize::MAX);

@@ -1,6 +1,6 @@
 //! What the trips domain shows.
 
-use analytics::row::{TripRow, TripStatus};
+use analytics::row::{Purpose, TripRow, TripStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::{ids::VehicleId, time::Timestamp};
@@ -64,7 +64,7 @@ pub struct Trip {
     pub reading_count: i64,
     /// Implausible jumps, flagged and not summed.
     pub jump_count: i64,
-    /// `ignition_off`, `stationary`, `gap` or `silence`.
+    /// `ignition_off`, `stationary`, `gap`, `silence`, or `split` by people.
     pub end_reason: String,
     /// The algorithm that derived it.
     pub algorithm_version: i64,
@@ -77,6 +77,18 @@ pub struct Trip {
     pub derived_at: Timestamp,
     /// The version of the lake's `trips` table that brought this revision.
     pub lake_version: i64,
+    /// What people marked it as: `business`, `private`, or null. Where a private trip was is told to nobody.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub purpose: Option<Purpose>,
+    /// Of how many trips of the algorithm people merged it; 1 for one as it was found.
+    #[serde(default = "one")]
+    pub merged_count: i64,
+}
+
+/// A trip from before trips could be merged.
+fn one() -> i64 {
+    1
 }
 
 /// A trip, and who drove.
@@ -166,7 +178,7 @@ impl TripState {
 impl Trip {
     /// A row of the lake, brought by a version of its `trips` table; `None` when its id is none.
     pub fn from_row(row: &TripRow, lake_version: i64) -> Option<Self> {
-        Some(Self {
+        let trip = Self {
             id: row.trip_id.parse().ok()?,
             revision: row.revision,
             vehicle_id: row.vehicle_id.clone(),
@@ -201,7 +213,22 @@ impl Trip {
             readings_version: row.readings_version,
             derived_at: row.derived_at,
             lake_version,
-        })
+            purpose: row.purpose,
+            merged_count: row.merged_count,
+        };
+        Some(if trip.is_private() { trip.without_places() } else { trip })
+    }
+
+    /// Whether its places are told to nobody.
+    pub fn is_private(&self) -> bool {
+        self.purpose == Some(Purpose::Private)
+    }
+
+    /// The same without where it was.
+    #[must_use]
+    pub fn without_places(self) -> Self {
+        let (start_latitude, start_longitude, end_latitude, end_longitude) = (None, None, None, None);
+        Self { start_latitude, start_longitude, end_latitude, end_longitude, ..self }
     }
 }
 

@@ -254,7 +254,7 @@ async fn organization_of(conn: &mut Conn, event: &Event) -> Result<Option<Organi
         "organization" => return Ok(event.aggregate_id.parse().ok()),
         // Its readings and trips are of whoever has it now.
         "vehicle" => vehicles::get(conn, &event.aggregate_id).await.map(|vehicle| vehicle.organization_id),
-        "trip" => {
+        "trip" | "trip-correction" => {
             let vehicle_id = event.data.get("vehicle_id").and_then(|id| id.as_str());
             match vehicle_id.and_then(|id| id.parse::<VehicleId>().ok()) {
                 Some(vehicle_id) => vehicles::organization_of(conn, &vehicle_id).await,

@@ -7,7 +7,7 @@ use std::{
 
 use analytics::{
     Whose,
-    row::{ColumnInfo, QueryResult, TripChange, TripRow, TripStatus, VehicleState},
+    row::{ColumnInfo, CorrectionRow, QueryResult, TripChange, TripRow, TripStatus, VehicleState},
 };
 use api::lake_port::{LakeError, LakeErrorKind, LakeReader, LakeStream, Piece, StreamFormat};
 use async_trait::async_trait;
@@ -27,6 +27,10 @@ pub(crate) struct FakeLake {
     fleet: Mutex<Vec<VehicleState>>,
     fleet_change: watch::Sender<u64>,
     pub(crate) catalogs: Mutex<HashMap<CatalogHash, Catalog>>,
+    /// What was recorded of trips, in order.
+    pub(crate) corrections: Mutex<Vec<CorrectionRow>>,
+    /// What recording fails with.
+    pub(crate) corrections_fail: Mutex<Option<LakeError>>,
 }
 
 /// A trip of `metres` and `seconds`, `idle_s` of them idle.
@@ -196,6 +200,14 @@ impl LakeReader for FakeLake {
             pieces.push(Ok(Piece::End { is_truncated }));
         }
         Ok(LakeStream { lake_versions, pieces: stream::iter(pieces).boxed() })
+    }
+
+    async fn record_correction(&self, row: CorrectionRow) -> Result<(), LakeError> {
+        if let Some(error) = self.corrections_fail.lock().unwrap().clone() {
+            return Err(error);
+        }
+        self.corrections.lock().unwrap().push(row);
+        Ok(())
     }
 
     async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, LakeError> {

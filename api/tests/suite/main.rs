@@ -26,6 +26,7 @@ mod sqlite {
     mod bookings;
     mod certificates;
     mod commands;
+    mod corrections;
     mod devices;
     mod documents;
     mod drivers;
@@ -61,6 +62,7 @@ mod postgres {
     mod bookings;
     mod certificates;
     mod commands;
+    mod corrections;
     mod devices;
     mod documents;
     mod drivers;

@@ -8,7 +8,7 @@ use wire::time::Timestamp;
 use super::{
     Server,
     access::{OPERATOR, key_of, locked},
-    agents, devices, drivers,
+    agents, corrections, devices, drivers,
     geofences::square,
     groups, maintenance,
 };
@@ -145,6 +145,7 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
     let (schedule, order) = maintenance::of_tenant(server, (&key, &vehicle)).await;
     let (driver, assignment) = drivers::of_tenant(server, (&key, &vehicle)).await;
     let group = groups::of_tenant(server, (&key, &vehicle)).await;
+    let correction = corrections::of_tenant(server, (&key, &trip_id)).await;
     let own_keys = server.by(&key, "GET /v1/api-keys", None).await.json();
     let ids = BTreeMap::from([
         ("organizations", organization),
@@ -165,6 +166,7 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
         ("drivers", driver),
         ("driver-assignments", assignment),
         ("groups", group),
+        ("trip-corrections", correction),
         ("webhook-endpoints", hook),
         ("api-keys", text(&own_keys["data"][0]["id"])),
     ]);
@@ -319,6 +321,12 @@ async fn an_organization_changes_nothing_of_another() {
         (
             "POST /v1/driver-assignments".to_owned(),
             json!({ "driver_id": bolt.ids["drivers"], "vehicle_id": "car-acme", "replaces": true }),
+            422,
+        ),
+        (format!("DELETE /v1/trip-corrections/{}", acme.ids["trip-corrections"]), Value::Null, 404),
+        (
+            "POST /v1/trips:mark".to_owned(),
+            json!({ "trip_id": acme.ids["trips"], "purpose": "private" }),
             422,
         ),
         (format!("PATCH /v1/groups/{}", acme.ids["groups"]), json!({ "name": "mine" }), 404),

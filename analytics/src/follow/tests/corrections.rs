@@ -114,3 +114,53 @@ async fn what_was_said_holds_when_late_data_comes_and_after_a_restart() {
     catch_up(&mut again).await;
     assert_eq!(standing(&again).await, late, "a restart derives nothing else");
 }
+
+#[tokio::test]
+async fn where_a_private_trip_was_is_in_no_table_that_is_asked() {
+    let mut lake = TestLake::new().await;
+    let clock = ManualClock::at(NOW.0);
+    let placed = |readings: Vec<Reading>| -> Vec<Reading> {
+        let at = |reading: Reading| Reading { latitude: Some(55.0), longitude: Some(12.0), ..reading };
+        readings.into_iter().map(at).collect()
+    };
+    lake.append_of("car-1", &placed(three_drives()), NOW).await;
+    lake.append_of("car-2", &placed(three_drives()), NOW).await;
+    let mut follower = follower(lake.dir.path(), &clock).await;
+    catch_up(&mut follower).await;
+    let trips = standing(&follower).await;
+    let analytics = follower.analytics.clone();
+    let count = async |query: &str| {
+        let found = analytics.sql(query, 10).await.unwrap();
+        found.rows[0][0].as_i64().unwrap()
+    };
+    let places = "SELECT count(latitude) FROM readings";
+    let before = count(places).await;
+    let inside = count(&format!(
+        "SELECT count(*) FROM readings WHERE vehicle_id = 'car-1' AND ts >= to_timestamp_micros({}) AND ts <= to_timestamp_micros({})",
+        trips[0].start_time.0, trips[0].end_time.0
+    ))
+    .await;
+    let mut mark = said("p", CorrectionKind::Mark, (trips[0].start_time, trips[0].end_time));
+    mark.purpose = Some(Purpose::Private);
+    record(&mut follower, &mark).await;
+    assert_eq!(count(places).await, before - inside);
+    // However it is asked: by a condition on the place, a function, a view, an earlier version, another's rows.
+    let with_a_place = "SELECT count(*) FROM readings WHERE latitude > 50.0";
+    assert_eq!(count(with_a_place).await, before - inside);
+    let near = "SELECT count(*) FROM readings WHERE haversine_m(latitude, longitude, 55.0, 12.0) < 1.0";
+    assert_eq!(count(near).await, before - inside);
+    assert_eq!(count("SELECT count(latitude) FROM lake_at('readings', 2)").await, before - inside);
+    assert_eq!(count("SELECT count(start_latitude) FROM latest_trips").await, 5);
+    assert_eq!(count("SELECT count(start_latitude) FROM lake_at('trips', 1)").await, 5);
+    assert_eq!(count("SELECT count(latitude) FROM readings WHERE vehicle_id = 'car-2'").await, before / 2);
+    let whose = "car-1".parse().unwrap();
+    let own = analytics.sql_of(Some(&whose), places, 10).await.unwrap();
+    assert_eq!(own.rows[0][0], before / 2 - inside);
+    // Its figures are there, it is derived as before, and all of it is back when the mark is taken back.
+    let figures = "SELECT sum(distance_m) FROM latest_trips WHERE vehicle_id = 'car-1'";
+    let metres: i64 = trips.iter().filter(|t| t.vehicle_id.as_str() == "car-1").map(|t| t.distance_m).sum();
+    assert_eq!(count(figures).await, metres);
+    record(&mut follower, &revoked(&mark)).await;
+    assert_eq!(count(places).await, before);
+    assert_eq!(spans(&standing(&follower).await), spans(&trips));
+}

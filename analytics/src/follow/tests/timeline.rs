@@ -241,7 +241,7 @@ async fn killed_between_any_two_commits_it_ends_in_the_same_rows() {
         let places = killed.next_places().await.unwrap();
         let mut touched = Touched::default();
         touched::everything(&killed, &mut touched).await.unwrap();
-        let (rows, _) = killed.derive(touched, 1, NOW).await.unwrap();
+        let (rows, _) = killed.derive(touched, &corrected::Book::empty(), (1, NOW)).await.unwrap();
         for kind in DERIVED.into_iter().take(committed_count) {
             if let Some(batch) = rows.batch(kind).unwrap() {
                 killed.commit_to(kind, batch, &places[&kind]).await.unwrap();
