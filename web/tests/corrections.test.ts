@@ -93,7 +93,7 @@ describe('revisions by corrections', () => {
     const placed = { ...a, start_latitude: 56.1, end_longitude: 10.2 };
     const marked = { ...a, start_latitude: null, end_longitude: null, purpose: 'private' as const };
     expect(isPrivate(marked)).toBe(true);
-    for (const pair of [[placed, marked], [marked, placed]] as const) expect(changes(...pair).map(({ field }) => field)).toEqual(['Purpose']);
+    for (const [before, after] of [[placed, marked], [marked, placed]] as [Trip, Trip][]) expect(changes(before, after).map(({ field }) => field)).toEqual(['Purpose']);
   });
 });
 

@@ -137,6 +137,12 @@ async function split(walk, page, trip) {
   await form.getByText(/^It ends/).waitFor();
   await walk.accessible(page);
   await walk.shot(page, 'trip-split');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await here.scrollIntoViewIfNeeded();
+  check((await here.boundingBox()).y < 844, 'on a phone the page scrolls to what can be done');
+  await walk.fits(page);
+  await walk.shot(page, 'trip-split-phone');
+  await page.setViewportSize({ width: 1440, height: 900 });
 
   walk.step = 'a trip is split';
   await here.click();
