@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { besideOf, correctionText, coveringOf, inOrder, mergeFault, mergeText, splitFault, stopBetween, takeBackText, type TripCorrection } from '../src/lib/corrections';
+import { besideOf, correctionText, coveringOf, inOrder, isBelowAnother, mergeFault, mergeText, splitFault, stopBetween, takeBackText, type TripCorrection } from '../src/lib/corrections';
 import { localOf } from '../src/lib/period';
 import { prefs } from '../src/lib/prefs.svelte';
 import { Rederived } from '../src/lib/rederived.svelte';
@@ -77,6 +77,14 @@ describe('a correction in words', () => {
     expect(correctionText(of('split', { to: at('08:00') }))).toEqual({ what: 'Split', when: 'at 1 Jan 2026, 08:00:00' });
     expect(correctionText(of('mark', { purpose: 'private' })).what).toBe('Marked as private');
     expect(correctionText(of('mark')).what).toBe('Marked as neither');
+  });
+  it('of a mark that a later one goes over changes nothing when it is taken back', () => {
+    const mark = (made_at: string, more: Partial<TripCorrection> = {}): TripCorrection => ({ ...of('mark'), id: made_at, vehicle_id: 'v', status: 'active', made_at, made_by: 'Ada', version: 1, ...more });
+    const [old, late] = [mark(at('10:00')), mark(at('11:00'))];
+    expect(isBelowAnother(old, [late, old])).toBe(true);
+    expect(isBelowAnother(late, [late, old])).toBe(false);
+    expect(isBelowAnother(old, [{ ...late, status: 'revoked' }, old])).toBe(false);
+    expect(isBelowAnother({ ...old, kind: 'merge' }, [late])).toBe(false);
   });
   it('tells what taking it back does', () => expect(new Set((['merge', 'split', 'mark'] as const).map((kind) => takeBackText({ kind }))).size).toBe(3));
 });

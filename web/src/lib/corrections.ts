@@ -115,6 +115,10 @@ export function correctionText({ kind, from, to, purpose }: Pick<TripCorrection,
   return { what: purpose === null ? 'Marked as neither' : `Marked as ${purpose}`, when: from === to ? minute(from) : minutes(from, to) };
 }
 
+/** Whether a later mark counts in its place: taken back, nothing that is shown changes. */
+export const isBelowAnother = (it: TripCorrection, all: readonly TripCorrection[]): boolean =>
+  it.kind === 'mark' && all.some(({ kind, status, made_at }) => kind === 'mark' && status === 'active' && Date.parse(made_at) > Date.parse(it.made_at));
+
 /** What taking one back does. */
 export function takeBackText({ kind }: Pick<TripCorrection, 'kind'>): string {
   if (kind === 'merge') return 'The trips stand apart again.';
