@@ -13,10 +13,10 @@ export function momentOf(local: string, timeZone?: string): string | null {
   return new Date(at - offsetOf(guess, timeZone)).toISOString();
 }
 
-/** A moment as a field of date and time takes it, to the minute. */
-export function localOf(iso: string, timeZone?: string): string {
+/** A moment as a field of date and time takes it, to the minute or the second. */
+export function localOf(iso: string, timeZone?: string, to: 'minute' | 'second' = 'minute'): string {
   const at = Date.parse(iso);
-  return Number.isNaN(at) ? '' : new Date(at + offsetOf(at, timeZone)).toISOString().slice(0, 16);
+  return Number.isNaN(at) ? '' : new Date(at + offsetOf(at, timeZone)).toISOString().slice(0, to === 'minute' ? 16 : 19);
 }
 
 /** The next quarter of an hour after a moment. */

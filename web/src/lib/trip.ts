@@ -21,6 +21,9 @@ export function dayAfter(day: string): string {
   return Number.isNaN(at) ? '' : new Date(at + 86_400_000).toISOString().slice(0, 10);
 }
 
+/** Whether nobody is told where it was: neither its places nor its track are asked for. */
+export const isPrivate = ({ purpose }: Pick<Trip, 'purpose'>): boolean => purpose === 'private';
+
 const BOOKKEEPING: readonly string[] = ['id', 'revision', 'vehicle_id', 'derived_at', 'lake_version', 'readings_version', 'driver_id', 'driver_name'];
 
 export interface Change {
@@ -29,22 +32,26 @@ export interface Change {
   after: string;
 }
 
-/** What a revision changed of the one before it. */
+const PLACES = /latitude|longitude/;
+
+/** What a revision changed of the one before it. Where either is private, it does not tell where that was. */
 export function changes(before: Trip, after: Trip): Change[] {
   const [a, b] = [before as unknown as Record<string, unknown>, after as unknown as Record<string, unknown>];
+  const isHidden = isPrivate(before) || isPrivate(after);
   return Object.keys(b)
-    .filter((field) => !BOOKKEEPING.includes(field) && JSON.stringify(a[field]) !== JSON.stringify(b[field]))
-    .map((field) => ({ field: words(field.replace(/_(m|s|km|kmh|l|kwh)$/, '')), before: told(field, a[field]), after: told(field, b[field]) }));
+    .filter((field) => !BOOKKEEPING.includes(field) && !(isHidden && PLACES.test(field)) && JSON.stringify(a[field] ?? null) !== JSON.stringify(b[field] ?? null))
+    .map((field) => ({ field: field === 'merged_count' ? 'Made of' : words(field.replace(/_(m|s|km|kmh|l|kwh)$/, '')), before: told(field, a[field]), after: told(field, b[field]) }));
 }
 
 function told(field: string, value: unknown): string {
   if (value == null) return '–';
+  if (field === 'merged_count') return value === 1 ? '1 trip' : `${String(value)} trips`;
   if (typeof value === 'string') return /_time$/.test(field) ? moment(value) : words(value);
   if (typeof value !== 'number') return String(value);
   if (field.endsWith('_m')) return distance(value);
   if (field.endsWith('_s')) return duration(value);
   if (field.endsWith('_kmh')) return speed(value);
-  if (/latitude|longitude/.test(field)) return number(value, 5);
+  if (PLACES.test(field)) return number(value, 5);
   const kind = quantityOf(field);
   return kind ? quantity(value, kind, 2) : number(value, 2);
 }

@@ -39,11 +39,17 @@ export interface Vehicle {
   created_at: string;
 }
 
+export type Purpose = 'business' | 'private';
+
 export interface Trip {
   id: string;
   revision: number;
   vehicle_id: string;
   status: 'completed' | 'withdrawn';
+  /** As a person marked it. Of a private trip nobody is told where it was. */
+  purpose: Purpose | null;
+  /** How many trips of the algorithm it is made of. */
+  merged_count: number;
   start_time: string;
   end_time: string;
   distance_m: number;
