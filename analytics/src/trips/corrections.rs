@@ -80,9 +80,11 @@ impl Corrections {
         self.cuts.get(at).is_some_and(|cut| *cut < next)
     }
 
-    /// Whether anything is cut from here on.
-    pub(super) fn cuts_after(&self, ts: Timestamp) -> bool {
-        self.cuts.last().is_some_and(|cut| *cut >= ts)
+    /// Whether what starts then is cut from the trip that ended before: from one that stood, or was under way, in
+    /// which case the same reading ends the one and starts the other.
+    pub(super) fn cuts_from(&self, end: Timestamp, start: Timestamp) -> bool {
+        let at = self.cuts.partition_point(|cut| *cut < end);
+        self.cuts.get(at).is_some_and(|cut| *cut <= start || start == end)
     }
 
     /// Whether the time between two trips is no stop.

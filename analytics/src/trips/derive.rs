@@ -95,8 +95,6 @@ pub struct Deriver {
     stop: Option<StopTrack>,
     found: Derivation,
     corrections: Corrections,
-    /// The reading at which a trip was cut: one that starts with it is cut too.
-    cut_at: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -146,7 +144,6 @@ impl Deriver {
             stop: None,
             found: Derivation::default(),
             corrections: Corrections::default(),
-            cut_at: None,
         }
     }
 
@@ -158,8 +155,6 @@ impl Deriver {
     /// Heeds what people said of these trips.
     #[must_use]
     pub fn corrected(mut self, corrections: Corrections) -> Self {
-        let begins = self.stop.as_ref().map(StopTrack::start_time);
-        self.cut_at = begins.filter(|begins| corrections.cuts_after(*begins));
         self.corrections = corrections;
         self
     }
@@ -235,7 +230,8 @@ impl Deriver {
                     (_, Some(false)) | (None, None) => None,
                     (None, Some(true)) => {
                         let segment = Segment::start(before.as_ref(), &now, &self.parameters);
-                        let is_cut = self.cut_at == Some(now.ts());
+                        let ended = self.stop.as_ref().map(StopTrack::start_time);
+                        let is_cut = ended.is_some_and(|ended| self.corrections.cuts_from(ended, now.ts()));
                         let segment = if is_cut { segment.cut() } else { segment };
                         Some(Box::new(Started { segment, stop_before }))
                     }
@@ -297,7 +293,6 @@ impl Deriver {
         } else {
             self.close(segment.cut(), stop_before, EndReason::Split);
             self.recent = Recent::default();
-            self.cut_at = Some(last.ts);
             self.step(last);
         }
     }
