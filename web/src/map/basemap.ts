@@ -1,5 +1,5 @@
-// The basemap: Natural Earth land and borders from the bundle, and a graticule. No network but our
-// own server: a depot without internet sees the same map.
+// The basemap where the server is configured with no other: Natural Earth land and borders from the bundle, and a graticule. No
+// network but our own server: a depot without internet sees the same map.
 
 import type { FeatureCollection, Geometry, MultiLineString } from 'geojson';
 import type { GeoJSONSource, Map as MapLibre, StyleSpecification } from 'maplibre-gl';
@@ -13,6 +13,15 @@ import { type Bounds, graticule, unwrapLine, unwrapRing } from '../lib/geometry'
 const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] };
 const WORLD: Bounds = [-Infinity, -90, Infinity, 90];
 const FONT = ['ui-sans-serif, system-ui, "DejaVu Sans", sans-serif'];
+
+/**
+ * Has the texts of our own layers drawn with the browser's fonts, also above a style that has fonts at its server: those know
+ * nothing of ours. The library draws with the browser's what it cannot get.
+ */
+export function ownFonts(url: string, type?: string): { url: string } {
+  if (type === 'Glyphs' && FONT.some((stack) => url.includes(stack))) throw new Error('a font of the browser');
+  return { url };
+}
 
 /** A colour of the design system, as it is now (light or dark). */
 export function token(name: string): string {
@@ -146,6 +155,8 @@ export function attachBasemap(map: MapLibre): { restyled: () => void } {
   let shown = '';
   let around: Bounds = WORLD;
   const refresh = async (): Promise<void> => {
+    // Another basemap than this.
+    if (!map.getSource('land')) return;
     const bounds = map.getBounds();
     const view: Bounds = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
     const grid = graticule(view);
