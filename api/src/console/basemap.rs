@@ -4,7 +4,7 @@
 //! for ranges of it by the hundred, and caches keep them. Where a style is on another server is told to callers alone,
 //! as such an address may carry a key.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use axum::{
     Json, Router,
@@ -79,18 +79,16 @@ async fn file(State(app): State<App>, request: Request) -> Response {
 /// Ranges, conditions and HEAD are the library's; it reads no more of the file than it sends.
 async fn served(path: &Path, request: Request) -> Response {
     let mut response = match ServeFile::new(path).try_call(request).await {
-        Ok(response) if response.status() != StatusCode::NOT_FOUND => response.map(Body::new),
+        Ok(response) => response.map(Body::new),
         // It was there when the server started.
-        Ok(_) => {
-            tracing::warn!("basemap file is gone");
-            return ApiError::not_here("the basemap's file is gone; put it back where basemap_file says")
-                .into_response();
-        }
         Err(error) => {
             tracing::warn!(error = %service::logs::chain(&error), "basemap file cannot be read");
-            let detail = "the basemap's file cannot be read now";
-            return ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "basemap", detail, Vec::new())
-                .into_response();
+            let (status, name) = match error.kind() {
+                ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not-found"),
+                _ => (StatusCode::SERVICE_UNAVAILABLE, "basemap"),
+            };
+            let detail = "the basemap's file cannot be read; it is to be where basemap_file says";
+            return ApiError::of(status, name, detail, Vec::new()).into_response();
         }
     };
     let headers = response.headers_mut();
