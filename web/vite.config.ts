@@ -13,6 +13,6 @@ export default defineConfig({
     chunkSizeWarningLimit: 1400,
     assetsInlineLimit: 2048,
   },
-  server: { proxy: { '/v1': api, '/docs': api } },
+  server: { proxy: { '/v1': api, '/docs': api, '/basemap.pmtiles': api } },
   test: { include: ['tests/**/*.test.{ts,mjs}'] },
 });

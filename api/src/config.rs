@@ -12,11 +12,13 @@ use service::config::{self, ByteSize, ConfigError, DurationText, Faults, Loaded,
 
 mod agents;
 mod billing;
+mod console;
 mod devices;
 mod oidc;
 
 pub use agents::{AgentsConfig, AgentsSettings};
 pub use billing::{BillingConfig, BillingSettings, SellerConfig};
+pub use console::{Basemap, ConsoleConfig, ConsoleSettings};
 pub use devices::{DevicesConfig, DevicesSettings};
 pub use oidc::{NewPeople, NewPeopleConfig, NewPersonConfig, OidcConfig, OidcSettings};
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub requests_per_second_max: u32,
     /// How long rows of the audit log are kept; for ever when absent.
     pub audit_log_retention: Option<DurationText>,
+    /// The basemap of the console's maps.
+    pub console: ConsoleConfig,
     /// How agents are reached.
     pub agents: AgentsConfig,
     /// What the units' identities are made with.
@@ -94,6 +98,7 @@ impl Default for Config {
             sql_rows_max: 10_000,
             requests_per_second_max: 100,
             audit_log_retention: None,
+            console: ConsoleConfig::default(),
             agents: AgentsConfig::default(),
             devices: DevicesConfig::default(),
             oidc: None,
@@ -131,6 +136,8 @@ pub struct Settings {
     pub requests_per_second_max: u32,
     /// How long rows of the audit log are kept; for ever when absent.
     pub audit_log_retention: Option<Duration>,
+    /// The basemap of the console's maps.
+    pub console: ConsoleSettings,
     /// How agents are reached.
     pub agents: AgentsSettings,
     /// What the units' identities are made with.
@@ -195,6 +202,7 @@ impl Settings {
             let location = location.unwrap_or_else(|| DatabaseLocation::File(FILE_DEFAULT.into()));
             faults.check(key, location.checked(password.as_ref()))
         });
+        let console = config.console.check(&mut faults).unwrap_or_default();
         let agents = config.agents.check(&mut faults);
         let devices = config.devices.check(&mut faults);
         let has_operators_key = config.api_key_file.is_some();
@@ -222,6 +230,7 @@ impl Settings {
             sql_rows_max: config.sql_rows_max,
             requests_per_second_max: config.requests_per_second_max,
             audit_log_retention: config.audit_log_retention.map(|kept| kept.0),
+            console,
             agents,
             devices,
             oidc,

@@ -71,6 +71,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("GET", "/ready", EVERYBODY, Reach::Open),
     rule("GET", "/metrics", EVERYBODY, Reach::Open),
     rule("GET", "/v1/openapi.json", EVERYBODY, Reach::Narrowed),
+    rule("GET", "/v1/basemap", EVERYBODY, Reach::Narrowed),
     // sign_in: who signs in proves it at the provider
     rule("GET", "/v1/sign-in", EVERYBODY, Reach::Open),
     rule("GET", "/v1/sign-in/start", EVERYBODY, Reach::Open),

@@ -11,7 +11,10 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
 };
-use tower_http::compression::CompressionLayer;
+use tower_http::compression::{
+    CompressionLayer,
+    predicate::{DefaultPredicate, NotForContentType, Predicate},
+};
 use utoipa::openapi::{
     Components, Content, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -306,12 +309,15 @@ pub async fn start(
 fn router(app: App) -> Router {
     let (routes, description) = described_routes().split_for_parts();
     let description = with_answers_of_entry(description).to_json().unwrap_or_default();
+    let is_compressed =
+        DefaultPredicate::new().and(NotForContentType::const_new(console::basemap::FILE_TYPE));
     let description_route = get(move || {
         let json = description.clone();
         async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], json) }
     });
     routes
         .merge(platform::docs_routes())
+        .merge(console::basemap::file_routes())
         .route("/v1/openapi.json", description_route)
         .fallback(console::fallback)
         .method_not_allowed_fallback(|method: axum::http::Method, uri: axum::http::Uri| async move {
@@ -319,7 +325,7 @@ fn router(app: App) -> Router {
         })
         .layer(middleware::from_fn_with_state(app.clone(), entry::enter))
         .layer(middleware::from_fn_with_state(app.clone(), manners::limit_and_count))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(is_compressed))
         .with_state(app)
 }
 
@@ -350,6 +356,7 @@ fn described_routes() -> OpenApiRouter<App> {
         .merge(bookings::http::routes())
         .merge(webhooks::http::routes())
         .merge(sql::routes())
+        .merge(console::basemap::routes())
         .merge(platform::routes())
 }
 

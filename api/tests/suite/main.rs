@@ -20,6 +20,7 @@ mod sqlite {
 
     mod access;
     mod agents;
+    mod basemap;
     mod billing;
     mod booking_money;
     mod booking_saga;
@@ -56,6 +57,7 @@ mod postgres {
 
     mod access;
     mod agents;
+    mod basemap;
     mod billing;
     mod booking_money;
     mod booking_saga;

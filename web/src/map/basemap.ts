@@ -1,18 +1,27 @@
-// The basemap: Natural Earth land and borders from the bundle, and a graticule. No network but our
-// own server: a depot without internet sees the same map.
+// The basemap where the server is configured with no other: Natural Earth land and borders from the bundle, and a graticule. No
+// network but our own server: a depot without internet sees the same map.
 
-import type { FeatureCollection, Geometry, MultiLineString } from 'geojson';
+import type { FeatureCollection } from 'geojson';
 import type { GeoJSONSource, Map as MapLibre, StyleSpecification } from 'maplibre-gl';
-import { feature, mesh } from 'topojson-client';
 import coarseUrl from 'world-atlas/countries-110m.json?url';
 import middleUrl from 'world-atlas/countries-50m.json?url';
 import fineUrl from 'world-atlas/countries-10m.json?url';
-import { type Countries, holds, widened, within } from '../lib/atlas';
-import { type Bounds, graticule, unwrapLine, unwrapRing } from '../lib/geometry';
+import { holds, widened } from '../lib/atlas';
+import { type Bounds, graticule } from '../lib/geometry';
+import { countriesIn } from './countries';
 
 const EMPTY: FeatureCollection = { type: 'FeatureCollection', features: [] };
 const WORLD: Bounds = [-Infinity, -90, Infinity, 90];
 const FONT = ['ui-sans-serif, system-ui, "DejaVu Sans", sans-serif'];
+
+/**
+ * Has the texts of our own layers drawn with the browser's fonts, also above a style that has fonts at its server: those know
+ * nothing of ours. The library draws with the browser's what it cannot get.
+ */
+export function ownFonts(url: string, type?: string): { url: string } {
+  if (type === 'Glyphs' && FONT.some((stack) => url.includes(stack))) throw new Error('a font of the browser');
+  return { url };
+}
 
 /** A colour of the design system, as it is now (light or dark). */
 export function token(name: string): string {
@@ -62,78 +71,6 @@ export function style(): StyleSpecification {
   };
 }
 
-interface Atlas {
-  land: FeatureCollection;
-  coast: FeatureCollection;
-  borders: FeatureCollection;
-  names: FeatureCollection;
-}
-
-const atlases = new Map<string, Promise<Countries>>();
-
-function atlas(url: string): Promise<Countries> {
-  const known = atlases.get(url);
-  if (known) return known;
-  const loading = fetch(url).then((response) => {
-    if (!response.ok) throw new Error(`basemap ${url} answered ${response.status}`);
-    return response.json() as Promise<Countries>;
-  });
-  atlases.set(url, loading);
-  loading.catch(() => atlases.delete(url));
-  return loading;
-}
-
-/** What the map shows of an atlas. */
-function read(topology: Countries): Atlas {
-  const { countries } = topology.objects;
-  const borders = mesh(topology, countries, (a, b) => a !== b);
-  const coast = mesh(topology, countries, (a, b) => a === b);
-  // Land is the sum of its countries, each cut where it crosses the date line.
-  const land = feature(topology, countries);
-  const names = land.features.flatMap(({ properties, geometry }) => {
-    const rings = geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.type === 'MultiPolygon' ? geometry.coordinates : [];
-    const largest = rings.map((polygon) => ringCentre(unwrapRing(polygon[0] ?? []))).sort((a, b) => b.area - a.area)[0];
-    if (!largest || !properties) return [];
-    return [{
-      type: 'Feature' as const,
-      properties: { name: properties.name, area: largest.area },
-      geometry: { type: 'Point' as const, coordinates: largest.centre },
-    }];
-  });
-  return {
-    land: { type: 'FeatureCollection', features: land.features.map((item) => ({ ...item, geometry: unwrapped(item.geometry) })) },
-    coast: lines(coast),
-    borders: lines(borders),
-    names: { type: 'FeatureCollection', features: names },
-  };
-}
-
-function unwrapped(geometry: Geometry): Geometry {
-  if (geometry.type === 'Polygon') return { ...geometry, coordinates: geometry.coordinates.map(unwrapRing) };
-  if (geometry.type === 'MultiPolygon') return { ...geometry, coordinates: geometry.coordinates.map((polygon) => polygon.map(unwrapRing)) };
-  return geometry;
-}
-
-const lines = (geometry: MultiLineString): FeatureCollection => ({
-  type: 'FeatureCollection',
-  features: [{ type: 'Feature', properties: {}, geometry: { ...geometry, coordinates: geometry.coordinates.map(unwrapLine) } }],
-});
-
-function ringCentre(ring: number[][]): { centre: [number, number]; area: number } {
-  let area = 0;
-  let x = 0;
-  let y = 0;
-  for (let index = 0; index + 1 < ring.length; index += 1) {
-    const [x0 = 0, y0 = 0] = ring[index] ?? [];
-    const [x1 = 0, y1 = 0] = ring[index + 1] ?? [];
-    const cross = x0 * y1 - x1 * y0;
-    area += cross;
-    x += (x0 + x1) * cross;
-    y += (y0 + y1) * cross;
-  }
-  return { centre: area ? [x / (3 * area), y / (3 * area)] : [0, 0], area: Math.abs(area / 2) };
-}
-
 function put(map: MapLibre, id: string, data: FeatureCollection): void {
   map.getSource<GeoJSONSource>(id)?.setData(data);
 }
@@ -146,6 +83,8 @@ export function attachBasemap(map: MapLibre): { restyled: () => void } {
   let shown = '';
   let around: Bounds = WORLD;
   const refresh = async (): Promise<void> => {
+    // Another basemap than this.
+    if (!map.getSource('land')) return;
     const bounds = map.getBounds();
     const view: Bounds = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
     const grid = graticule(view);
@@ -156,9 +95,8 @@ export function attachBasemap(map: MapLibre): { restyled: () => void } {
     if (url === shown && holds(around, view)) return;
     const own: Bounds = url === fineUrl ? widened(view) : WORLD;
     [shown, around] = [url, own];
-    const whole = await atlas(url);
+    const data = await countriesIn(new URL(url, location.href).href, own === WORLD ? null : own);
     if (around !== own || !map.getSource('land')) return;
-    const data = read(own === WORLD ? whole : within(whole, own));
     put(map, 'land', data.land);
     put(map, 'coast', data.coast);
     put(map, 'borders', data.borders);
@@ -170,7 +108,8 @@ export function attachBasemap(map: MapLibre): { restyled: () => void } {
   return {
     restyled: () => {
       shown = '';
-      tried();
+      // Once whoever has the map has shown what it is about: the world is not read for a view of a town.
+      setTimeout(tried);
     },
   };
 }
