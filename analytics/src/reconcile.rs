@@ -124,14 +124,17 @@ pub(crate) fn reconcile(scope: &Scope, derived: &[DerivedTrip], stored: &[TripRo
     outcome
 }
 
-/// Derived place to stored place, by greatest overlap in time, each at most once.
+/// Derived place to stored place, by greatest overlap in time, each at most once. A trip that people merged goes on
+/// as the first of its parts, and that one as itself when they take it back.
 fn match_by_overlap(derived: &[DerivedTrip], stored: &[&TripRow]) -> BTreeMap<usize, usize> {
     let mut overlaps = Vec::new();
     for (d, trip) in derived.iter().enumerate() {
         for (s, row) in stored.iter().enumerate() {
             let overlap_us = trip.end_time.min(row.end_time).since_us(trip.start_time.max(row.start_time));
             if overlap_us >= 0 {
-                overlaps.push((std::cmp::Reverse(overlap_us), d, s));
+                let is_merged = trip.merged_count > 1 || row.merged_count > 1;
+                let is_first = is_merged && trip.start_time == row.start_time;
+                overlaps.push((std::cmp::Reverse((is_first, overlap_us)), d, s));
             }
         }
     }

@@ -28,9 +28,13 @@ async fn record(follower: &mut Follower, row: &CorrectionRow) {
     catch_up(follower).await;
 }
 
-/// A follower that has derived the three drives, and these.
+/// A follower that has derived three drives, each longer than the one before, and these.
 async fn three(lake: &mut TestLake, clock: &Arc<ManualClock>) -> (Follower, Vec<TripRow>) {
-    lake.append_of("car-1", &three_drives(), NOW).await;
+    let drive = |i: i64| {
+        [run(MORNING_S + i * 3600, 600 + i * 60, 50.0), run(MORNING_S + i * 3600 + 600 + i * 60, 120, 0.0)]
+    };
+    let drives: Vec<Reading> = (0..3).flat_map(drive).flatten().collect();
+    lake.append_of("car-1", &drives, NOW).await;
     let mut follower = follower(lake.dir.path(), clock).await;
     catch_up(&mut follower).await;
     let trips = standing(&follower).await;
@@ -49,6 +53,7 @@ async fn merged_trips_are_one_revision_and_a_withdrawn_one_and_are_two_again_whe
     assert_eq!(merged.len(), 2);
     assert_eq!((merged[0].start_time, merged[0].end_time), (before[0].start_time, before[1].end_time));
     assert_eq!((merged[0].merged_count, merged[0].revision), (2, 2));
+    assert_eq!(merged[0].trip_id, before[0].trip_id, "the first goes on, though the other is longer");
     assert_eq!(merged[0].distance_m, before[0].distance_m + before[1].distance_m);
     assert_eq!(merged[1], before[2], "the third stands as it was");
     // The same again, by a retry: nothing.
