@@ -10,7 +10,7 @@ use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{
     row::{TripRow, TripStatus},
-    trips::{ALGORITHM_VERSION, DerivedTrip},
+    trips::{ALGORITHM_VERSION, DerivedTrip, EndReason},
 };
 
 pub(crate) mod timeline;
@@ -124,16 +124,19 @@ pub(crate) fn reconcile(scope: &Scope, derived: &[DerivedTrip], stored: &[TripRo
     outcome
 }
 
-/// Derived place to stored place, by greatest overlap in time, each at most once. A trip that people merged goes on
-/// as the first of its parts, and that one as itself when they take it back.
+/// Derived place to stored place, by greatest overlap in time, each at most once. A trip that people merged or
+/// split goes on as the first of its parts, and when they take that back that one goes on as the whole, or as itself.
 fn match_by_overlap(derived: &[DerivedTrip], stored: &[&TripRow]) -> BTreeMap<usize, usize> {
     let mut overlaps = Vec::new();
     for (d, trip) in derived.iter().enumerate() {
         for (s, row) in stored.iter().enumerate() {
             let overlap_us = trip.end_time.min(row.end_time).since_us(trip.start_time.max(row.start_time));
             if overlap_us >= 0 {
-                let is_merged = trip.merged_count > 1 || row.merged_count > 1;
-                let is_first = is_merged && trip.start_time == row.start_time;
+                let is_of_parts = trip.merged_count > 1
+                    || row.merged_count > 1
+                    || trip.end_reason == EndReason::Split
+                    || row.end_reason == EndReason::Split.as_str();
+                let is_first = is_of_parts && trip.start_time == row.start_time;
                 overlaps.push((std::cmp::Reverse((is_first, overlap_us)), d, s));
             }
         }

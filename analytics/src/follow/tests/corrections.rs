@@ -77,8 +77,15 @@ async fn a_split_trip_is_two_with_events_and_stops_of_their_own() {
     assert_eq!(split.len(), 4);
     assert_eq!((split[1].end_time, split[1].end_reason.as_str()), (at, "split"));
     assert_eq!((split[2].start_time, split[2].end_time), (at, before[1].end_time));
-    assert_eq!(split[2].trip_id, before[1].trip_id, "the longer part is the trip it was");
+    assert_eq!(
+        split[1].trip_id, before[1].trip_id,
+        "the first part is the trip it was, though the other is longer"
+    );
     assert_eq!((&split[0], &split[3]), (&before[0], &before[2]));
+    record(&mut follower, &revoked(&said("s", CorrectionKind::Split, (at, at)))).await;
+    let whole = standing(&follower).await;
+    assert_eq!(spans(&whole), spans(&before));
+    assert_eq!(whole[1].trip_id, before[1].trip_id);
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ async fn merge(
     Ok(tagged(StatusCode::CREATED, made.version, &made, &headers))
 }
 
-/// Makes two of a trip. Their revisions come within seconds: the longer part is the trip it was, the other a new one.
+/// Makes two of a trip. Their revisions come within seconds: the first part is the trip it was, the other a new one.
 #[utoipa::path(post, path = "/v1/trips:split", tag = "trips", operation_id = "split_trip", request_body = TripSplit,
     responses((status = 201, body = TripCorrection), (status = 422, body = Problem)))]
 async fn split(
