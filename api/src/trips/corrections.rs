@@ -53,7 +53,7 @@ pub async fn merge(
     faults.require(is_some, "trip_ids", "must be 2 to 20 trips");
     let mut trips: Vec<Trip> = Vec::with_capacity(merge.trip_ids.len().min(MERGED_MAX));
     for id in merge.trip_ids.iter().take(MERGED_MAX) {
-        trips.extend(named(conn, caller, ("trip_ids", id), &mut faults).await?);
+        trips.extend(standing(conn, caller, ("trip_ids", id), &mut faults).await?);
     }
     std::mem::take(&mut faults).finish(WHAT)?;
     trips.sort_by(|a, b| (a.start_time, &a.id).cmp(&(b.start_time, &b.id)));
@@ -91,7 +91,7 @@ pub async fn split(
 ) -> Result<TripCorrection, DomainError> {
     const WHAT: &str = "the split";
     let mut faults = Faults::default();
-    let trip = named(conn, caller, ("trip_id", &split.trip_id), &mut faults).await?;
+    let trip = standing(conn, caller, ("trip_id", &split.trip_id), &mut faults).await?;
     let at = faults.time("at", &split.at);
     if let (Some(trip), Some(at)) = (&trip, at) {
         let is_within = trip.start_time < at && at < trip.end_time;
@@ -113,7 +113,7 @@ pub async fn mark(
 ) -> Result<TripCorrection, DomainError> {
     const WHAT: &str = "the mark";
     let mut faults = Faults::default();
-    let trip = named(conn, caller, ("trip_id", &mark.trip_id), &mut faults).await?;
+    let trip = standing(conn, caller, ("trip_id", &mark.trip_id), &mut faults).await?;
     let purpose = mark.purpose.as_deref().map(Purpose::of);
     faults.require(purpose != Some(None), "purpose", "must be business, private or null");
     faults.finish(WHAT)?;
@@ -182,7 +182,20 @@ pub async fn list(
     Ok(Page::of(found, limit, |c| Cursor { key: c.made_at.0.to_string(), id: c.id.to_string() }))
 }
 
-/// A trip that took place, of those the caller reaches; a fault where there is none.
+/// A trip to say something of: one that stands.
+async fn standing(
+    conn: &mut Conn,
+    caller: &Caller,
+    (field, id): (&str, &str),
+    faults: &mut Faults,
+) -> Result<Option<Trip>, DomainError> {
+    let trip = named(conn, caller, (field, id), faults).await?;
+    let stands = trip.as_ref().is_none_or(|trip| trip.status == TripState::Completed);
+    faults.require(stands, field, &format!("trip {id} is none any more; see its revisions"));
+    Ok(trip)
+}
+
+/// A trip of those the caller reaches; a fault where there is none.
 async fn named(
     conn: &mut Conn,
     caller: &Caller,
@@ -201,8 +214,6 @@ async fn named(
         faults.add(field, format!("there is no trip {id}; see /v1/trips"));
         return Ok(None);
     };
-    let is_there = field != "trip_ids" || trip.status == TripState::Completed;
-    faults.require(is_there, field, &format!("trip {id} is none any more; see its revisions"));
     Ok(Some(trip))
 }
 

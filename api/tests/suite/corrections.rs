@@ -1,6 +1,6 @@
 //! Corrections of trips: said, handed to the lake, taken back, and whose they are.
 
-use analytics::row::{CorrectionKind, CorrectionStatus, Purpose, TripRow};
+use analytics::row::{CorrectionKind, CorrectionStatus, Purpose, TripRow, TripStatus};
 use api::lake_port::{LakeError, LakeErrorKind};
 use serde_json::{Value, json};
 
@@ -131,6 +131,11 @@ async fn what_makes_no_sense_is_refused_with_its_reason() {
     }
     assert_eq!(refused("mark", json!({ "trip_id": "trp_a", "purpose": "fun" })).await.0, "purpose");
     assert_eq!(refused("mark", json!({ "trip_id": "trp_none", "purpose": null })).await.0, "trip_id");
+    let gone = trip("b", "car-1", "2026-11-23T10:00:00Z", (10_000, 3_600, 60));
+    server.lake.commit(vec![TripRow { revision: 2, status: TripStatus::Withdrawn, ..gone }]);
+    server.until("/v1/trips/trp_b", |t| t["status"] == "withdrawn").await;
+    let (_, message) = refused("mark", json!({ "trip_id": "trp_b", "purpose": "private" })).await;
+    assert!(message.contains("none any more"), "{message}");
     assert_eq!(server.get("/v1/trip-corrections?vehicle_id=car-1&trip_id=trp_a").await.status, 422);
     assert_eq!(server.get("/v1/trip-corrections/tco_none").await.status, 404);
     assert!(server.lake.corrections.lock().unwrap().is_empty());
