@@ -57,8 +57,11 @@ async fn trips_are_merged_split_and_marked_and_the_lake_is_told_in_order() {
         (&merge["kind"], &merge["from"], &merge["to"]),
         (&json!("merge"), &json!("2026-11-23T09:00:00Z"), &json!("2026-11-23T12:00:00Z"))
     );
+    let second = std::time::Duration::from_secs(1);
+    server.clock.advance(second);
     let at = "2026-11-24T12:20:00Z";
     let split = server.posted("/v1/trips:split", json!({ "trip_id": "trp_d", "at": at })).await;
+    server.clock.advance(second);
     let mark = server.posted("/v1/trips:mark", json!({ "trip_id": "trp_x", "purpose": "private" })).await;
     assert_eq!((&mark["vehicle_id"], &mark["purpose"]), (&json!("car-2"), &json!("private")));
     let rows = recorded(&server, 3).await;
