@@ -5,6 +5,7 @@ CREATE TABLE trip_corrections (
     id TEXT PRIMARY KEY,
     -- The vehicle's telemetry id.
     vehicle_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
     from_us BIGINT NOT NULL,
     to_us BIGINT NOT NULL,
     made_us BIGINT NOT NULL,

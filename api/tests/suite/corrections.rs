@@ -84,11 +84,18 @@ async fn trips_are_merged_split_and_marked_and_the_lake_is_told_in_order() {
         page["data"].as_array().unwrap().iter().map(|c| c["id"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(ids("?trip_id=trp_b").await, [merge["id"].clone()]);
+    assert_eq!(ids("?trip_id=trp_d").await, [split["id"].clone()]);
     assert_eq!(ids("?vehicle_id=car-1").await, [split["id"].clone(), merge["id"].clone()]);
     assert_eq!(ids("").await, [mark["id"].clone(), split["id"].clone(), merge["id"].clone()]);
     let first = server.json("/v1/trip-corrections?limit=2").await;
     let cursor = first["next_cursor"].as_str().unwrap();
     assert_eq!(ids(&format!("?limit=2&cursor={cursor}")).await, [merge["id"].clone()]);
+
+    // The first part ends with the last reading before the split, which is one of it all the same.
+    let day = trip("d", "car-1", "2026-11-24T12:00:00Z", (3_000, 1_190, 0));
+    server.lake.commit(vec![TripRow { revision: 2, ..day }]);
+    server.until("/v1/trips/trp_d", |t| t["revision"] == 2).await;
+    assert_eq!(ids("?trip_id=trp_d").await, [split["id"].clone()]);
 
     // Taken back: once, however often.
     let path = format!("/v1/trip-corrections/{}", merge["id"].as_str().unwrap());

@@ -234,7 +234,7 @@ async function grouped(walk, page, { name, vehicles: [first, second] }) {
   await page.goto(`${walk.base}/trips?group=${id}`);
   await page.waitForFunction((its) => document.querySelector('select#group')?.value === its, id);
   await page.waitForSelector('tbody tr, .notice');
-  const strange = await page.locator('tbody tr td:nth-child(2) a').evaluateAll((all, its) => all.map((link) => decodeURIComponent(link.getAttribute('href').split('/').pop())).filter((of) => !its.includes(of)), [first.vehicle_id, second.vehicle_id]);
+  const strange = await page.locator('tbody tr a[href^="/vehicles/"]').evaluateAll((all, its) => all.map((link) => decodeURIComponent(link.getAttribute('href').split('/').pop())).filter((of) => !its.includes(of)), [first.vehicle_id, second.vehicle_id]);
   check(strange.length === 0, `its trips are of its vehicles: ${strange}`);
   await walk.accessible(page);
 

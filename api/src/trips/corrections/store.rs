@@ -7,16 +7,19 @@ use super::types::TripCorrection;
 use crate::{db::Conn, events::json_of, fault::DomainError, ids::TripCorrectionId, rows::read_json};
 
 const WHAT: &str = "trip correction";
+/// The longest time without a reading, or standing, within a trip.
+const AFTER_END_US: i64 = 900_000_000;
 
 /// As it is now, to be handed to the lake.
 pub(super) async fn save(conn: &mut Conn, correction: &TripCorrection) -> Result<(), DomainError> {
     sqlx::query(
-        "INSERT INTO trip_corrections (id, vehicle_id, from_us, to_us, made_us, version, recorded_version, data) \
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7) \
+        "INSERT INTO trip_corrections (id, vehicle_id, kind, from_us, to_us, made_us, version, recorded_version, data) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8) \
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, data = excluded.data",
     )
     .bind(correction.id.to_string())
     .bind(correction.vehicle_id.to_string())
+    .bind(correction.kind.as_str())
     .bind(correction.from.0)
     .bind(correction.to.0)
     .bind(correction.made_at.0)
@@ -38,7 +41,8 @@ pub(super) async fn by_id(
     row.as_ref().map(|row| read_json(row, WHAT)).transpose()
 }
 
-/// Those of some vehicles, or of all, that touch `[from, to]`, the latest first, before a cursor.
+/// Those of some vehicles, or of all, that touch `[from, to]`, the latest first, before a cursor. A trip that was split
+/// ends with the last reading before that moment, so a split a little later is one of it.
 pub(super) async fn latest(
     conn: &mut Conn,
     (vehicles, (from_us, to_us)): (Option<&[VehicleId]>, (i64, i64)),
@@ -48,17 +52,23 @@ pub(super) async fn latest(
     let of_these = match vehicles {
         Some([]) => return Ok(Vec::new()),
         Some(some) => {
-            let places: Vec<String> = (6..6 + some.len()).map(|n| format!("${n}")).collect();
+            let places: Vec<String> = (7..7 + some.len()).map(|n| format!("${n}")).collect();
             format!("vehicle_id IN ({}) AND ", places.join(", "))
         }
         None => String::new(),
     };
     let sql = format!(
-        "SELECT data FROM trip_corrections WHERE {of_these}to_us >= $1 AND from_us <= $2 \
-         AND (made_us < $3 OR (made_us = $3 AND id < $4)) ORDER BY made_us DESC, id DESC LIMIT $5"
+        "SELECT data FROM trip_corrections WHERE {of_these}to_us >= $1 \
+         AND (from_us <= $2 OR (kind = 'split' AND from_us <= $3)) \
+         AND (made_us < $4 OR (made_us = $4 AND id < $5)) ORDER BY made_us DESC, id DESC LIMIT $6"
     );
-    let mut query =
-        sqlx::query(AssertSqlSafe(sql)).bind(from_us).bind(to_us).bind(before_us).bind(before_id).bind(limit);
+    let mut query = sqlx::query(AssertSqlSafe(sql))
+        .bind(from_us)
+        .bind(to_us)
+        .bind(to_us.saturating_add(AFTER_END_US))
+        .bind(before_us)
+        .bind(before_id)
+        .bind(limit);
     for id in vehicles.unwrap_or_default() {
         query = query.bind(id.to_string());
     }
