@@ -64,6 +64,11 @@ pub async fn merge(
     let is_near =
         trips.windows(2).all(|pair| pair[1].start_time.since_us(pair[0].end_time) <= BETWEEN_US_MAX);
     faults.require(is_near, "trip_ids", "must follow each other within 12 h");
+    // What is hidden is the time that was marked; of the merged trip more would be private than that.
+    if let Some(trip) = trips.iter().find(|trip| trip.is_private()) {
+        let message = format!("trip {} is private: take that back, merge, and mark the whole", trip.id);
+        faults.add("trip_ids", message);
+    }
     faults.finish(WHAT)?;
     let [first, .., last] = trips.as_slice() else {
         return Err(DomainError::invalid(WHAT, "trip_ids", "must be 2 trips or more"));

@@ -184,6 +184,10 @@ async fn where_a_private_trip_was_is_told_to_nobody_and_its_distance_counts() {
     for revision in revisions["data"].as_array().unwrap() {
         assert_eq!(places(revision), [const { Value::Null }; 4]);
     }
+    // What is hidden is what was marked: a longer trip is marked as a whole.
+    let merged = server.post("/v1/trips:merge", json!({ "trip_ids": ["trp_a", "trp_b"] })).await;
+    let (field, message) = field_of(&merged.json());
+    assert!(merged.status == 422 && field == "trip_ids" && message.contains("trp_a is private"), "{message}");
     let track = server.get("/v1/trips/trp_a/positions").await;
     assert_eq!(track.status, 409, "{}", track.body);
     assert_eq!(server.get("/v1/trips/trp_b/positions").await.status, 200);
