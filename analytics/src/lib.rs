@@ -2,7 +2,7 @@
 //!
 //! Owns: what a trip, a stop and a driving event is ([`trips`]), the job that derives them from new
 //! readings and writes their revisions ([`follow`]), the read-only SQL door and the handle others ask ([`engine`]),
-//! the same for Postgres' clients ([`postgres`]), those of Arrow Flight SQL ([`flight`]) and for a shell ([`sql_cli`]), trips as files ([`tracks`]), last known states before they are in the lake ([`live`]), and the rows handed out ([`row`]). It does not own table
+//! the same for Postgres' clients ([`postgres`]), those of Arrow Flight SQL ([`flight`]) and for a shell ([`sql_cli`]), rules that are asked of new data and of history ([`rules`]), trips as files ([`tracks`]), last known states before they are in the lake ([`live`]), and the rows handed out ([`row`]). It does not own table
 //! schemas or commits (lake), domain events or invoices (api).
 //!
 //! The main path: `follow` sees a new version of `readings`, `touched` says whose data it holds,
@@ -29,6 +29,7 @@ pub mod postgres;
 mod readings;
 mod reconcile;
 pub mod row;
+pub mod rules;
 pub mod sql_cli;
 mod stop_table;
 #[cfg(test)]

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     agents::{campaigns, commands},
+    alerts::{raised, rules},
     app::App,
     audit::{self, Who, Write},
     billing::{invoicing, tariffs},
@@ -324,6 +325,8 @@ fn name_of(thing: Thing) -> &'static str {
         Thing::Driver => "driver",
         Thing::DriverAssignment => "driver assignment",
         Thing::Group => "group",
+        Thing::AlertRule => "alert rule",
+        Thing::Alert => "alert",
     }
 }
 
@@ -415,6 +418,14 @@ async fn is_own(
         },
         Thing::Driver => match id.parse() {
             Ok(id) => drivers::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::AlertRule => match id.parse() {
+            Ok(id) => rules::get(conn, &id).await?.organization_id,
+            Err(_) => None,
+        },
+        Thing::Alert => match id.parse() {
+            Ok(id) => raised::organization_of(conn, &id).await?,
             Err(_) => None,
         },
         Thing::DriverAssignment => match id.parse() {

@@ -105,6 +105,14 @@ prefixed_id!(
     LineId, "invoice line", "inl_"
 );
 prefixed_id!(
+    /// A rule by which alerts are raised.
+    AlertRuleId, "alert rule", "alr_"
+);
+prefixed_id!(
+    /// An alert.
+    AlertId, "alert", "alt_"
+);
+prefixed_id!(
     /// A person with a role.
     UserId, "user", "usr_"
 );

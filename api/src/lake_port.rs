@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt};
 pub use analytics::engine::{Piece, StreamFormat};
 use analytics::{
     Whose,
+    rules::{Changes, Found, Rule, Shape},
     row::{CorrectionRow, QueryResult, TripChange, VehicleState},
 };
 use async_trait::async_trait;
@@ -101,6 +102,28 @@ pub trait LakeReader: Send + Sync + fmt::Debug {
 
     /// Records a revision of a correction, for the derivation of trips to heed; one that is there is left.
     async fn record_correction(&self, row: CorrectionRow) -> Result<(), LakeError>;
+
+    /// Looks whether a query can be a rule.
+    async fn check_rule(&self, query: &str) -> Result<Shape, LakeError>;
+
+    /// The versions of tables now.
+    async fn versions_of(&self, tables: &[String]) -> Result<BTreeMap<String, i64>, LakeError>;
+
+    /// Whose data is new in tables after versions, and of which time; where versions are gone, what speaks of a time or
+    /// later.
+    async fn rule_changes(
+        &self,
+        tables: &[String],
+        after: (&BTreeMap<String, i64>, Timestamp),
+    ) -> Result<Changes, LakeError>;
+
+    /// When a rule was so in `[from, to]`, of some vehicles and of each up to a moment.
+    async fn rule_episodes(
+        &self,
+        rule: &Rule,
+        of: (Option<&Whose>, &BTreeMap<VehicleId, Timestamp>),
+        period: (Timestamp, Timestamp),
+    ) -> Result<Found, LakeError>;
 
     /// The signals that agents with that catalogue can collect, once they have sent something.
     async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, LakeError>;

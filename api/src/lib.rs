@@ -11,7 +11,8 @@
 //! the amounts; `billing/evidence.rs` proves a line again from the lake; `bookings/saga.rs` takes the
 //! steps of a booking; `vehicles/geofences/watcher.rs` sees who comes and goes; `devices/enrol.rs` gives
 //! units their certificates; `maintenance/inspector.rs` sees what comes due; `webhooks/deliver.rs`
-//! tells other programs what happened; `drivers/driving.rs` says who drove. Requests: [`serve`] routes them, `manners.rs` limits their
+//! tells other programs what happened; `drivers/driving.rs` says who drove; `alerts/evaluator.rs` asks the rules
+//! of fleets about what is new. Requests: [`serve`] routes them, `manners.rs` limits their
 //! time, `entry.rs` says who asks (`sign_in.rs` of who has signed in at a provider) and whether they may (by
 //! `permissions.rs`), `extract.rs` reads them, a domain's `http.rs` answers, `error.rs` makes
 //! problem details of what failed, and `audit.rs` keeps who changed what.
@@ -22,6 +23,7 @@
 //! second (`requests_per_second_max`, *shed* with 429), an address without one 20.
 
 pub mod agents;
+pub mod alerts;
 mod app;
 mod audit;
 pub mod billing;

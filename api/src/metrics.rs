@@ -83,6 +83,27 @@ pub(crate) fn maintenance_kept((due_soon, overdue): (usize, usize), open_orders:
     gauge!("roadlake_api_work_orders_open_count").set(open_orders as f64);
 }
 
+/// How many alerts are open.
+#[allow(clippy::cast_precision_loss, reason = "a gauge is a double")]
+pub(crate) fn alerts_kept(open_count: i64) {
+    gauge!("roadlake_api_alerts_open_count").set(open_count as f64);
+}
+
+/// One was raised.
+pub(crate) fn alert_raised(severity: &'static str) {
+    counter!("roadlake_api_alerts_raised_total", "severity" => severity).increment(1);
+}
+
+/// An alert rule was asked about what was new.
+pub(crate) fn alert_rule_asked() {
+    counter!("roadlake_api_alert_rules_asked_total").increment(1);
+}
+
+/// One could not be; it will be tried again.
+pub(crate) fn alert_rule_failed() {
+    counter!("roadlake_api_alert_rule_failures_total").increment(1);
+}
+
 /// A file for brokers or ingest could not be written; it will be tried again.
 pub(crate) fn device_files_failed() {
     counter!("roadlake_api_device_files_failures_total").increment(1);

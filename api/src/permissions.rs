@@ -47,6 +47,8 @@ pub(crate) enum Thing {
     Driver,
     DriverAssignment,
     Group,
+    AlertRule,
+    Alert,
 }
 
 /// Who may call a route.
@@ -212,6 +214,21 @@ pub(crate) const RULES: &[Rule] = &[
     rule("PATCH", "/v1/driver-assignments/{id}", &[Dispatcher], Reach::Of(Thing::DriverAssignment)),
     rule("DELETE", "/v1/driver-assignments/{id}", &[Dispatcher], Reach::Of(Thing::DriverAssignment)),
     rule("POST", "/v1/driver-assignments/{id}/end", &[Dispatcher], Reach::Of(Thing::DriverAssignment)),
+    // alerts: who may ask the lake may have it asked
+    rule("GET", "/v1/alert-rules", &[Dispatcher, Analyst, DeviceAdmin], Reach::Narrowed),
+    rule("POST", "/v1/alert-rules", &[Analyst], Reach::Narrowed),
+    rule("POST", "/v1/alert-rules:try", &[Analyst], Reach::Narrowed),
+    rule("GET", "/v1/alert-rules/{id}", &[Dispatcher, Analyst, DeviceAdmin], Reach::Of(Thing::AlertRule)),
+    rule("PATCH", "/v1/alert-rules/{id}", &[Analyst], Reach::Of(Thing::AlertRule)),
+    rule("DELETE", "/v1/alert-rules/{id}", &[Analyst], Reach::Of(Thing::AlertRule)),
+    rule("GET", "/v1/alerts", &[Dispatcher, Analyst, DeviceAdmin], Reach::Narrowed),
+    rule("GET", "/v1/alerts/{id}", &[Dispatcher, Analyst, DeviceAdmin], Reach::Of(Thing::Alert)),
+    rule(
+        "POST",
+        "/v1/alerts/{id}/acknowledge",
+        &[Dispatcher, Analyst, DeviceAdmin],
+        Reach::Of(Thing::Alert),
+    ),
     // trips
     rule("GET", "/v1/trips", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
     rule("GET", "/v1/trips/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Trip)),
@@ -303,7 +320,7 @@ pub(crate) const RULES: &[Rule] = &[
 ];
 
 /// Asks, but changes nothing: left out of the audit log.
-const READING_POSTS: &[&str] = &["/v1/sql", "/v1/tariff-previews", "/v1/campaign-sets/{id}/check"];
+const READING_POSTS: &[&str] = &["/v1/sql", "/v1/tariff-previews", "/v1/campaign-sets/{id}/check", "/v1/alert-rules:try"];
 
 /// A browser is sent there, and comes in: kept in the audit log.
 const WRITING_GETS: &[&str] = &["/v1/sign-in/callback"];

@@ -6,12 +6,12 @@
 //!
 //! *Not* made of events, so never touched: people and keys (the log has no names and no secrets), payments and
 //! refunds (nor what names a card), the entries of the ledger (a log of their own: balances are checked against it),
-//! what billing has rated, notifications, the audit log, tokens of enrolment and lists of revoked certificates.
+//! what billing has rated, alerts and how far their rules have come (they are of the lake), notifications, the audit log, tokens of enrolment and lists of revoked certificates.
 
 use std::{fmt, str::FromStr};
 
 use crate::{
-    agents, billing, bookings,
+    agents, alerts, billing, bookings,
     db::{Conn, Db},
     devices, drivers,
     events::{self, Event},
@@ -55,11 +55,13 @@ pub enum Projection {
     Maintenance,
     /// `drivers` and `driver_assignments`.
     Drivers,
+    /// `alert_rules`; not what they raised.
+    AlertRules,
 }
 
 impl Projection {
     /// Each, those first that others are made with.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Organizations,
         Self::Vehicles,
         Self::Geofences,
@@ -76,6 +78,7 @@ impl Projection {
         Self::Devices,
         Self::Maintenance,
         Self::Drivers,
+        Self::AlertRules,
     ];
 
     /// As it is asked for.
@@ -97,6 +100,7 @@ impl Projection {
             Self::Devices => "devices",
             Self::Maintenance => "maintenance",
             Self::Drivers => "drivers",
+            Self::AlertRules => "alert-rules",
         }
     }
 
@@ -118,6 +122,7 @@ impl Projection {
             Self::Devices => devices::rebuild::clear(conn).await,
             Self::Maintenance => maintenance::rebuild::clear(conn).await,
             Self::Drivers => drivers::rebuild::clear(conn).await,
+            Self::AlertRules => alerts::rebuild::clear(conn).await,
         }
     }
 
@@ -140,6 +145,7 @@ impl Projection {
             Self::Devices => devices::rebuild::replay(conn, event).await,
             Self::Maintenance => maintenance::rebuild::replay(conn, event).await,
             Self::Drivers => drivers::rebuild::replay(conn, event).await,
+            Self::AlertRules => alerts::rebuild::replay(conn, event).await,
         }
     }
 

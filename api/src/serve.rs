@@ -23,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     agents::{self, desk::Desk, link::Link},
+    alerts::{self, evaluator::Evaluator},
     app::{App, Parts},
     audit,
     billing::{
@@ -256,6 +257,13 @@ pub async fn start(
         Ok(())
     });
 
+    let evaluator = Evaluator::new(db.clone(), Arc::clone(&lake), Arc::clone(&clock));
+    let ticks = Ticks::every(interval, tasks.stop_token());
+    tasks.spawn("api alerts", async move {
+        evaluator.run(ticks).await;
+        Ok(())
+    });
+
     let sign_in = match settings.oidc.clone() {
         Some(oidc) => {
             let (sign_in, asked) = SignIn::new(oidc, Arc::clone(&clock))?;
@@ -351,6 +359,7 @@ fn described_routes() -> OpenApiRouter<App> {
         .merge(devices::http::routes())
         .merge(maintenance::http::routes())
         .merge(drivers::http::routes())
+        .merge(alerts::http::routes())
         .merge(trips::http::routes())
         .merge(billing::http::routes())
         .merge(bookings::http::routes())

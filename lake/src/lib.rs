@@ -2,7 +2,7 @@
 //!
 //! Owns: table schemas ([`schema`]) and how files keep them ([`stored`]), writer settings ([`writer`]) and table properties
 //! ([`properties`]), where a lake is ([`location`]), opening, reading and committing tables ([`store`],
-//! [`table`]), which batches are already
+//! [`table`]), whose rows and of which time versions added ([`touched`]), which batches are already
 //! in ([`watermark`]), naming some vehicles of a fleet ([`whose`]), the files of a commit (`files`) and
 //! what of them a power cut spares (`durable`), taking a share over from another writer ([`claim`]), keeping tables in order
 //! ([`maintenance`]), proving that every batch is in once
@@ -30,6 +30,7 @@ pub mod schema;
 pub mod store;
 pub mod stored;
 pub mod table;
+pub mod touched;
 pub mod watermark;
 pub mod whose;
 pub mod writer;
@@ -38,4 +39,5 @@ pub use location::{LakeLocation, LakeSettings, S3Config};
 pub use schema::TableKind;
 pub use store::{Lake, OpenLakeError};
 pub use table::{AppTransaction, Change, CommitError, CommitMark, LakeTable, ReadError};
+pub use touched::Touched;
 pub use whose::Whose;

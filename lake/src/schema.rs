@@ -71,6 +71,19 @@ impl TableKind {
         }
     }
 
+    /// The columns between whose times its rows speak: one and the same, or a start and an end.
+    pub fn times(self) -> (&'static str, &'static str) {
+        match self {
+            TableKind::Readings
+            | TableKind::Signals
+            | TableKind::Diagnostics
+            | TableKind::Quarantine
+            | TableKind::Gaps => ("ts", "ts"),
+            TableKind::Trips | TableKind::Stops | TableKind::DrivingEvents => ("start_time", "end_time"),
+            TableKind::TripCorrections => ("from_time", "to_time"),
+        }
+    }
+
     /// Its Arrow schema, of the rows that are appended and read.
     pub fn schema(self) -> SchemaRef {
         let fields = match self {

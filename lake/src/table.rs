@@ -7,6 +7,7 @@ use arrow::{
     compute::cast,
     datatypes::SchemaRef,
 };
+use bytes::Bytes;
 use datafusion::{catalog::TableProvider, error::DataFusionError};
 use deltalake::{
     DeltaTable, DeltaTableError,
@@ -400,7 +401,21 @@ impl LakeTable {
         path: &str,
         date: Option<&str>,
     ) -> Result<Vec<RecordBatch>, ReadError> {
-        let parquet = |source| self.read_error(DeltaTableError::Parquet { source });
+        let file = self.open_file(version, path).await?;
+        let reader = file.build().map_err(|source| self.read_error(DeltaTableError::Parquet { source }))?;
+        let batches: Vec<RecordBatch> = reader
+            .collect::<Result<_, _>>()
+            .map_err(|e: arrow::error::ArrowError| self.read_error(e.into()))?;
+        let schema = self.kind.schema();
+        batches.iter().map(|b| conform(b, &schema, date).map_err(|e| self.read_error(e.into()))).collect()
+    }
+
+    /// A file of the table, in memory, to be read.
+    pub(crate) async fn open_file(
+        &self,
+        version: i64,
+        path: &str,
+    ) -> Result<ParquetRecordBatchReaderBuilder<Bytes>, ReadError> {
         let location = object_store::path::Path::parse(path)
             .map_err(|e| self.read_error(DeltaTableError::ObjectStore { source: e.into() }))?;
         let store_failed = |e: object_store::Error| match e {
@@ -411,13 +426,8 @@ impl LakeTable {
         };
         let file = self.table.object_store().get(&location).await.map_err(store_failed)?;
         let bytes = file.bytes().await.map_err(store_failed)?;
-        let reader =
-            ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(parquet)?.build().map_err(parquet)?;
-        let batches: Vec<RecordBatch> = reader
-            .collect::<Result<_, _>>()
-            .map_err(|e: arrow::error::ArrowError| self.read_error(e.into()))?;
-        let schema = self.kind.schema();
-        batches.iter().map(|b| conform(b, &schema, date).map_err(|e| self.read_error(e.into()))).collect()
+        ParquetRecordBatchReaderBuilder::try_new(bytes)
+            .map_err(|source| self.read_error(DeltaTableError::Parquet { source }))
     }
 
     pub(crate) fn read_error(&self, source: DeltaTableError) -> ReadError {

@@ -23,7 +23,7 @@ pub(super) fn append_rows(
 }
 
 /// The values of a batch, by column.
-pub(super) fn columns(batch: &RecordBatch) -> Result<Vec<Vec<Value>>, ArrowError> {
+pub(crate) fn columns(batch: &RecordBatch) -> Result<Vec<Vec<Value>>, ArrowError> {
     batch.columns().iter().map(values).collect()
 }
 

@@ -1,4 +1,4 @@
-//! A table of which only some vehicles' rows are there.
+//! A table of which only some rows are there.
 //!
 //! A view with a condition is not enough: the optimizer joins it with those of the query, and a cast that
 //! fails on a row that is not to be seen would tell of it, as would the statistics of files that EXPLAIN shows.
@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::{
     catalog::{Session, TableProvider},
     common::DFSchema,
@@ -22,14 +22,35 @@ use datafusion::{
 };
 use lake::Whose;
 
-/// Whose rows are told by this column, in every table.
-const VEHICLE: &str = "vehicle_id";
-
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Only {
-    pub(crate) table: Arc<dyn TableProvider>,
-    pub(crate) whose: Whose,
+    table: Arc<dyn TableProvider>,
+    /// Of columns of the table, and such that it cannot fail.
+    condition: Expr,
+}
+
+impl Only {
+    /// The rows of which a condition holds. It may name columns of the table and must not fail on any row.
+    pub(crate) fn those(table: Arc<dyn TableProvider>, condition: Expr) -> Self {
+        Self { table, condition }
+    }
+
+    /// The rows of some vehicles.
+    pub(crate) fn of(table: Arc<dyn TableProvider>, whose: &Whose) -> Self {
+        Self::those(table, whose.condition())
+    }
+}
+
+/// Adds the columns that a condition names to those that are read.
+fn with_columns_of(condition: &Expr, schema: &Schema, read: &mut Vec<usize>) -> Result<()> {
+    let mut named: Vec<usize> = Vec::new();
+    for column in condition.column_refs() {
+        named.push(schema.index_of(column.name())?);
+    }
+    named.sort_unstable();
+    read.extend(named.into_iter().filter(|at| !read.contains(at)).collect::<Vec<_>>());
+    Ok(())
 }
 
 /// Whether a filter cannot fail whatever the row: columns beside literals.
@@ -89,17 +110,14 @@ impl TableProvider for Only {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = self.schema();
-        let vehicle = schema.index_of(VEHICLE)?;
         let asked = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
         let mut read = asked.clone();
-        if !read.contains(&vehicle) {
-            read.push(vehicle);
-        }
+        with_columns_of(&self.condition, &schema, &mut read)?;
         let mut conditions: Vec<Expr> = filters.iter().filter(|filter| is_plain(filter)).cloned().collect();
-        conditions.push(self.whose.condition());
+        conditions.push(self.condition.clone());
         let rows = self.table.scan(state, Some(&read), &conditions, None).await?;
         let columns = DFSchema::try_from(rows.schema())?;
-        let condition = state.create_physical_expr(self.whose.condition(), &columns)?;
+        let condition = state.create_physical_expr(self.condition.clone(), &columns)?;
         let chosen: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(condition, rows)?);
         let schema = chosen.schema();
         let partitions = parts_of(&chosen, chosen.output_partitioning().partition_count());

@@ -39,7 +39,7 @@ pub(super) async fn stream(
 }
 
 /// Plans a statement that only reads.
-pub(super) async fn planned(
+pub(crate) async fn planned(
     shared: &Shared,
     snapshot: Snapshot,
     (query, whose): (&str, Option<&Whose>),

@@ -71,7 +71,7 @@ pub(super) async fn over(
     for (kind, provider) in snapshot.providers {
         let seen: Arc<dyn TableProvider> = match whose {
             None => provider,
-            Some(whose) => Arc::new(Only { table: provider, whose: whose.clone() }),
+            Some(whose) => Arc::new(Only::of(provider, whose)),
         };
         schema.register_table(kind.name().to_owned(), seen)?;
     }

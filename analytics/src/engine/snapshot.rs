@@ -5,11 +5,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use datafusion::{catalog::TableProvider, datasource::empty::EmptyTable};
+use arrow::datatypes::Schema;
+use datafusion::{catalog::TableProvider, datasource::empty::EmptyTable, logical_expr::Expr};
 use lake::{Lake, LakeTable, ReadError, TableKind};
 
 use super::{
-    SqlError, SqlErrorKind, Versions,
+    Only, SqlError, SqlErrorKind, Versions,
     private::{self, PrivateTrips},
 };
 
@@ -33,6 +34,15 @@ impl Snapshot {
     /// The table of this kind as it is read, where somebody has written it.
     pub(crate) fn table(&self, kind: TableKind) -> Option<LakeTable> {
         self.tables.iter().find(|(of, _)| *of == kind).and_then(|(_, table)| table.clone())
+    }
+
+    /// Leaves of each table only the rows of which a condition holds, where one is given.
+    pub(crate) fn narrow(&mut self, condition: impl Fn(TableKind, &Schema) -> Option<Expr>) {
+        for (kind, provider) in &mut self.providers {
+            if let Some(condition) = condition(*kind, provider.schema().as_ref()) {
+                *provider = Arc::new(Only::those(Arc::clone(provider), condition));
+            }
+        }
     }
 
     /// The table of this kind; an empty one when it is not among them.

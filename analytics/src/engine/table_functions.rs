@@ -209,7 +209,7 @@ impl TableFunctionImpl for LakeAt {
         let schema = now.map_or_else(|| kind.schema(), |now| now.schema());
         let then = Arc::new(Late { kind, schema, place: Arc::new(then) });
         let Some(whose) = &self.whose else { return Ok(then) };
-        Ok(Arc::new(Only { table: then, whose: whose.clone() }))
+        Ok(Arc::new(Only::of(then, whose)))
     }
 }
 

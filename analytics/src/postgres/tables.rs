@@ -97,7 +97,7 @@ pub(super) async fn session(
         });
         let seen: Arc<dyn TableProvider> = match whose {
             None => table,
-            Some(whose) => Arc::new(Only { table, whose: whose.clone() }),
+            Some(whose) => Arc::new(Only::of(table, whose)),
         };
         schema.register_table(kind.name().to_owned(), seen)?;
     }

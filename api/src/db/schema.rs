@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 /// Number, name and text of each, in order.
-const MIGRATIONS: [(i64, &str, &str); 18] = [
+const MIGRATIONS: [(i64, &str, &str); 19] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "access", include_str!("../../migrations/0002_access.sql")),
     (3, "notes", include_str!("../../migrations/0003_notes.sql")),
@@ -26,6 +26,7 @@ const MIGRATIONS: [(i64, &str, &str); 18] = [
     (16, "sign_in", include_str!("../../migrations/0016_sign_in.sql")),
     (17, "drivers", include_str!("../../migrations/0017_drivers.sql")),
     (18, "trip_corrections", include_str!("../../migrations/0018_trip_corrections.sql")),
+    (19, "alerts", include_str!("../../migrations/0019_alerts.sql")),
 ];
 
 /// The number of the newest.

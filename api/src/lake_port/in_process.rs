@@ -1,7 +1,10 @@
 //! The lake port answered by analytics in the same process.
 
+use std::collections::BTreeMap;
+
 use analytics::{
     Analytics, SqlError, SqlErrorKind, Whose,
+    rules::{Changes, Found, Rule, Shape},
     row::{CorrectionRow, QueryResult, TripChange, VehicleState},
 };
 use async_trait::async_trait;
@@ -76,6 +79,31 @@ impl LakeReader for Analytics {
 
     async fn record_correction(&self, row: CorrectionRow) -> Result<(), LakeError> {
         Ok(Analytics::record_correction(self, row).await?)
+    }
+
+    async fn check_rule(&self, query: &str) -> Result<Shape, LakeError> {
+        Ok(Analytics::check_rule(self, query).await?)
+    }
+
+    async fn versions_of(&self, tables: &[String]) -> Result<BTreeMap<String, i64>, LakeError> {
+        Ok(Analytics::versions_of(self, tables).await?)
+    }
+
+    async fn rule_changes(
+        &self,
+        tables: &[String],
+        after: (&BTreeMap<String, i64>, Timestamp),
+    ) -> Result<Changes, LakeError> {
+        Ok(Analytics::rule_changes(self, tables, after).await?)
+    }
+
+    async fn rule_episodes(
+        &self,
+        rule: &Rule,
+        of: (Option<&Whose>, &BTreeMap<VehicleId, Timestamp>),
+        period: (Timestamp, Timestamp),
+    ) -> Result<Found, LakeError> {
+        Ok(Analytics::rule_episodes(self, rule, of, period).await?)
     }
 
     async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, LakeError> {

@@ -7,6 +7,7 @@ use std::{
 
 use analytics::{
     Whose,
+    rules::{Changes, Found, Rule, Shape},
     row::{ColumnInfo, CorrectionRow, QueryResult, TripChange, TripRow, TripStatus, VehicleState},
 };
 use api::lake_port::{LakeError, LakeErrorKind, LakeReader, LakeStream, Piece, StreamFormat};
@@ -20,6 +21,8 @@ use wire::{
     time::Timestamp,
 };
 
+use crate::fake_rules::FakeRules;
+
 /// The lake.
 #[derive(Debug, Default)]
 pub(crate) struct FakeLake {
@@ -31,6 +34,7 @@ pub(crate) struct FakeLake {
     pub(crate) corrections: Mutex<Vec<CorrectionRow>>,
     /// What recording fails with.
     pub(crate) corrections_fail: Mutex<Option<LakeError>>,
+    pub(crate) rules: Mutex<FakeRules>,
 }
 
 /// A trip of `metres` and `seconds`, `idle_s` of them idle.
@@ -208,6 +212,35 @@ impl LakeReader for FakeLake {
         }
         self.corrections.lock().unwrap().push(row);
         Ok(())
+    }
+
+    async fn check_rule(&self, query: &str) -> Result<Shape, LakeError> {
+        if query.contains("spead") {
+            let message = "Schema error: No field named spead. Did you mean 'speed_kmh'?".to_owned();
+            return Err(LakeError { kind: LakeErrorKind::Invalid, message });
+        }
+        Ok(Shape { reads: vec!["readings".to_owned()], columns: Vec::new() })
+    }
+
+    async fn versions_of(&self, _: &[String]) -> Result<BTreeMap<String, i64>, LakeError> {
+        Ok(self.rules.lock().unwrap().versions())
+    }
+
+    async fn rule_changes(
+        &self,
+        _: &[String],
+        (after, _): (&BTreeMap<String, i64>, Timestamp),
+    ) -> Result<Changes, LakeError> {
+        Ok(self.rules.lock().unwrap().changes(after))
+    }
+
+    async fn rule_episodes(
+        &self,
+        rule: &Rule,
+        of: (Option<&Whose>, &BTreeMap<VehicleId, Timestamp>),
+        period: (Timestamp, Timestamp),
+    ) -> Result<Found, LakeError> {
+        self.rules.lock().unwrap().episodes(rule, of, period)
     }
 
     async fn catalog(&self, hash: CatalogHash) -> Result<Option<Catalog>, LakeError> {

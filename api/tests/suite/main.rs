@@ -8,6 +8,7 @@ mod broker;
 mod browser;
 mod client;
 mod fake_lake;
+mod fake_rules;
 mod place;
 mod postgres_server;
 mod provider;
@@ -20,6 +21,7 @@ mod sqlite {
 
     mod access;
     mod agents;
+    mod alerts;
     mod basemap;
     mod billing;
     mod booking_money;
@@ -57,6 +59,7 @@ mod postgres {
 
     mod access;
     mod agents;
+    mod alerts;
     mod basemap;
     mod billing;
     mod booking_money;

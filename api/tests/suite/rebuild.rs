@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Column, Connection, Row};
 
 use super::{
-    Server, agents,
+    Server, agents, alerts,
     booking_saga::stopped,
     bookings::{Fleet, fleet_with, send, wish},
     devices, drivers,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What is made of events, each table after those it points at, with its key.
-const TABLES: [(&str, &str); 35] = [
+const TABLES: [(&str, &str); 36] = [
     ("organizations", "id"),
     ("vehicles", "id"),
     ("geofences", "id"),
@@ -59,6 +59,7 @@ const TABLES: [(&str, &str); 35] = [
     ("driver_assignments", "id"),
     ("vehicle_groups", "id"),
     ("group_vehicles", "group_id, vehicle_id"),
+    ("alert_rules", "id"),
 ];
 
 /// Every value of every row, but for when the broker was given something: it is given all of it again.
@@ -163,6 +164,7 @@ async fn story() -> Fleet {
     maintenance::story(server, &fleet.organization).await;
     drivers::story(server, &fleet.organization).await;
     groups::story(server, &fleet.organization).await;
+    alerts::story(server, &fleet.organization).await;
     fleet
 }
 
@@ -246,6 +248,7 @@ async fn every_row_that_events_make_is_made_anew_as_it_was() {
             "DELETE FROM driver_assignments WHERE version = 2",
             "UPDATE driver_assignments SET from_us = 1, to_us = 2, note = 'x', made_by = 'x', updated_us = 1",
             "UPDATE drivers SET name = 'x', search = 'x', status = 'active', licence_until = 1, phone = NULL",
+            "UPDATE alert_rules SET is_enabled = 0, version = 9, data = '{}'",
             "DELETE FROM group_vehicles",
             "UPDATE vehicle_groups SET name = 'x', name_key = id, description = NULL, version = 9",
             "UPDATE dunning_cases SET status = 'ended', next_us = 1, data = '{}'",

@@ -8,7 +8,7 @@ use wire::time::Timestamp;
 use super::{
     Server,
     access::{OPERATOR, key_of, locked},
-    agents, corrections, devices, drivers,
+    agents, alerts, corrections, devices, drivers,
     geofences::square,
     groups, maintenance,
 };
@@ -146,6 +146,7 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
     let (driver, assignment) = drivers::of_tenant(server, (&key, &vehicle)).await;
     let group = groups::of_tenant(server, (&key, &vehicle)).await;
     let correction = corrections::of_tenant(server, (&key, &trip_id)).await;
+    let (rule, alert) = alerts::of_tenant(server, (&key, &vehicle)).await;
     let own_keys = server.by(&key, "GET /v1/api-keys", None).await.json();
     let ids = BTreeMap::from([
         ("organizations", organization),
@@ -167,6 +168,8 @@ async fn tenant((server, broker): &(Server, Broker), name: &str) -> Tenant {
         ("driver-assignments", assignment),
         ("groups", group),
         ("trip-corrections", correction),
+        ("alert-rules", rule),
+        ("alerts", alert),
         ("webhook-endpoints", hook),
         ("api-keys", text(&own_keys["data"][0]["id"])),
     ]);
@@ -329,6 +332,9 @@ async fn an_organization_changes_nothing_of_another() {
             json!({ "trip_id": acme.ids["trips"], "purpose": "private" }),
             422,
         ),
+        (format!("PATCH /v1/alert-rules/{}", acme.ids["alert-rules"]), json!({ "is_enabled": false }), 404),
+        (format!("DELETE /v1/alert-rules/{}", acme.ids["alert-rules"]), Value::Null, 404),
+        (format!("POST /v1/alerts/{}/acknowledge", acme.ids["alerts"]), json!({ "note": "mine" }), 404),
         (format!("PATCH /v1/groups/{}", acme.ids["groups"]), json!({ "name": "mine" }), 404),
         (format!("DELETE /v1/groups/{}", acme.ids["groups"]), Value::Null, 404),
         (format!("PUT /v1/groups/{}/vehicles/car-bolt", acme.ids["groups"]), Value::Null, 404),
