@@ -1,4 +1,4 @@
-//! Sample organizations, a tariff, a maintenance schedule, drivers and groups for `roadlake demo`, from `configs/tariffs/demo.toml`.
+//! Sample organizations, a tariff, a maintenance schedule, alert rules, drivers and groups for `roadlake demo`, from `configs/tariffs/demo.toml`.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,10 @@ use serde::Deserialize;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{
+    alerts::{
+        rules::{self, CheckedQuery},
+        types::{AlertSeverity, NewAlertRule},
+    },
     billing::{
         invoicing,
         tariff::{ComponentType, Tariff, TariffTerms},
@@ -83,6 +87,10 @@ pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Res
         return Err(DomainError::invalid("configs/tariffs/demo.toml", "version", "must be 1").into());
     }
     let now = Timestamp(handle.clock.now_us());
+    let mut asked = Vec::new();
+    for rule in alert_rules() {
+        asked.push((CheckedQuery::of(handle.lake.as_ref(), &rule.query).await?, rule));
+    }
     let mut tx = handle.db.write().await.map_err(DomainError::from)?;
     let tariff = match tariffs::by_name(&mut tx, &demo.tariff.name).await? {
         Some(tariff) => tariff,
@@ -135,6 +143,9 @@ pub async fn seed_demo(handle: &Handle, vehicles: &[(VehicleId, String)]) -> Res
         let own = vehicles.iter().map(|(id, _)| id).step_by(organizations.len().max(1));
         let own: Vec<&VehicleId> = own.collect();
         people_and_groups(&mut tx, now, (first, &own)).await?;
+        for (checked, rule) in asked {
+            rules::create(&mut tx, now, &Caller::operator(), (rule, checked)).await?;
+        }
     }
     tx.commit().await.map_err(DomainError::from)?;
     Ok(DemoSeed { organizations, tariff })
@@ -175,6 +186,37 @@ async fn people_and_groups(
         }
     }
     Ok(())
+}
+
+/// Of everybody's vehicles.
+fn alert_rules() -> [NewAlertRule; 2] {
+    let rule = |name: &str, severity, query: &str| NewAlertRule {
+        name: name.to_owned(),
+        description: None,
+        severity: Some(severity),
+        query: query.to_owned(),
+        look_back_s: None,
+        look_ahead_s: None,
+        quiet_s: Some(120),
+        min_duration_s: None,
+        notify: None,
+        is_enabled: None,
+        organization_id: None,
+    };
+    [
+        rule(
+            "Faster than 110 km/h",
+            AlertSeverity::Warning,
+            "SELECT vehicle_id, ts, speed_kmh AS value,\n       \
+             'at ' || CAST(round(speed_kmh) AS INT) || ' km/h' AS message\nFROM readings WHERE speed_kmh > 110",
+        ),
+        rule(
+            "Driven hard",
+            AlertSeverity::Info,
+            "SELECT vehicle_id, start_time AS ts, kind AS key, peak_mps2 AS value, severity\n\
+             FROM latest_driving_events WHERE kind LIKE 'harsh%' AND severity <> 'low'",
+        ),
+    ]
 }
 
 /// Work that simulated vehicles are due for within minutes, as they go many times faster than time.

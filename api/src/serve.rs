@@ -108,6 +108,7 @@ pub struct Handle {
     /// What `/ready` shows; other parts of the process may add theirs.
     pub health: Health,
     pub(crate) db: Db,
+    pub(crate) lake: Arc<dyn LakeReader>,
     pub(crate) clock: SharedClock,
 }
 
@@ -285,6 +286,7 @@ pub async fn start(
         None => None,
     };
 
+    let asked = Arc::clone(&lake);
     let printing = Printing::new(settings.billing.fonts.clone());
     let app = App::new(Parts {
         settings,
@@ -310,7 +312,7 @@ pub async fn start(
         Ok(())
     });
     tracing::info!(%addr, "api listens");
-    Ok(Handle { addr, health, db, clock })
+    Ok(Handle { addr, health, db, lake: asked, clock })
 }
 
 /// Every route, the description of them, and what happens to each request.

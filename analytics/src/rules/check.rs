@@ -99,7 +99,16 @@ impl Walk {
         match plan {
             LogicalPlan::TableScan(scan) => self.scanned(scan),
             LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => Ok(Rows::OfNobody),
-            LogicalPlan::Filter(step) => self.rows_of(&step.input),
+            LogicalPlan::Filter(step) => match step.input.as_ref() {
+                // FROM a, b WHERE …
+                LogicalPlan::Join(join) => {
+                    let mut conditions = Vec::new();
+                    equalities(&step.predicate, &mut conditions);
+                    check_expressions(&step.input)?;
+                    self.joined(join, &conditions)
+                }
+                input => self.rows_of(input),
+            },
             LogicalPlan::SubqueryAlias(step) => self.rows_of(&step.input),
             LogicalPlan::Repartition(step) => self.rows_of(&step.input),
             LogicalPlan::Sort(step) if step.fetch.is_none() => self.rows_of(&step.input),
@@ -139,7 +148,7 @@ impl Walk {
                 // The windows come after the columns of the input.
                 Ok(rows)
             }
-            LogicalPlan::Join(step) => self.joined(step),
+            LogicalPlan::Join(step) => self.joined(step, &[]),
             LogicalPlan::Union(step) => {
                 let mut all = Vec::with_capacity(step.inputs.len());
                 for input in &step.inputs {
@@ -189,9 +198,17 @@ impl Walk {
         Ok(Rows::OfVehicles(fields.filter_map(|(at, field)| Some((at, held(field.name())?))).collect()))
     }
 
-    fn joined(&mut self, join: &Join) -> Result<Rows, SqlError> {
+    /// `given` are equalities that hold of the rows besides.
+    fn joined(&mut self, join: &Join, given: &[(&Expr, &Expr)]) -> Result<Rows, SqlError> {
         use JoinType::{Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
-        let (left, right) = (self.rows_of(&join.left)?, self.rows_of(&join.right)?);
+        let mut side = |of: &LogicalPlan| match of {
+            LogicalPlan::Join(inner) => {
+                check_expressions(of)?;
+                self.joined(inner, given)
+            }
+            of => self.rows_of(of),
+        };
+        let (left, right) = (side(&join.left)?, side(&join.right)?);
         let (left_schema, right_schema) = (join.left.schema(), join.right.schema());
         if let (Rows::OfVehicles(_), Rows::OfVehicles(_)) = (&left, &right) {
             let are_same = |a: &Expr, b: &Expr| {
@@ -199,6 +216,7 @@ impl Walk {
                 both(a, b) || both(b, a)
             };
             let mut conditions: Vec<(&Expr, &Expr)> = join.on.iter().map(|(a, b)| (a, b)).collect();
+            conditions.extend(given);
             if let Some(filter) = &join.filter {
                 equalities(filter, &mut conditions);
             }

@@ -14,7 +14,7 @@ use super::{
     access::{key_of, locked},
     follow::open,
 };
-use crate::server::NOW;
+use crate::{fake_lake::state, server::NOW};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::parse(NOW).unwrap().plus_us((seconds - 3_600) * 1_000_000)
@@ -146,6 +146,7 @@ async fn late_data_joins_splits_and_takes_back_what_was_raised() {
     tell(&server, "car-1", (1_000, 1_010), &seconds(1_000, 1_010));
     tell(&server, "car-1", (1_200, 1_210), &seconds(1_200, 1_210));
     tell(&server, "car-1", (2_000, 2_010), &[]);
+    server.lake.see(vec![state("car-1", at(2_010), 50.0)]);
     server.until("/v1/alerts?status=ended", |page| page["data"].as_array().unwrap().len() == 2).await;
     let before = alerts(&server, &rule, 2).await;
     // What was missing in between says that it was one; the first stays.
