@@ -69,7 +69,8 @@ function saidIn(text) {
   return found;
 }
 
-describe('the texts of the console', () => {
+// Reading all of the console takes some seconds where other work takes the machine's.
+describe('the texts of the console', { timeout: 60_000 }, () => {
   it('are in the messages', () => {
     const written = sources.flatMap(({ name, text }) => spoken(text, name).map((found) => ({ name, ...found })));
     const isException = (found) => EXCEPTIONS.some(([name, beginning]) => name === found.name && found.text.startsWith(beginning));
