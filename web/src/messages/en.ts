@@ -355,6 +355,10 @@ export const en = {
     failing: 'Failing',
     disabled: 'Disabled',
     delivered: 'Delivered',
+    // The audit log.
+    operator: 'Operator',
+    device: 'Device',
+    replayed: 'Replayed',
   },
 
   // What went wrong between this page and the server.
