@@ -2,7 +2,9 @@ import { mount } from 'svelte';
 import './styles/tokens.css';
 import './styles/base.css';
 import App from './App.svelte';
+import { messages } from './messages';
 
 const target = document.getElementById('app');
 if (!target) throw new Error('index.html has no #app element');
+document.documentElement.lang = messages.locale;
 mount(App, { target });

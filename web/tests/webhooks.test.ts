@@ -16,7 +16,7 @@ describe('an endpoint', () => {
   });
   it('tells why it is disabled', () => {
     const gone = { ...delivery, last_status: 410, last_attempt_at: NOW };
-    expect(whyDisabled({ ...endpoint, is_enabled: false }, [gone])).toBe('by hand');
+    expect(whyDisabled({ ...endpoint, is_enabled: false }, [gone])).toBe('by_hand');
     const failing = { ...endpoint, is_enabled: false, failing_since: NOW };
     expect(whyDisabled(failing, [gone])).toBe('gone');
     expect(whyDisabled(failing, [{ ...gone, last_status: 503 }])).toBe('failing');

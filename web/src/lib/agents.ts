@@ -1,5 +1,6 @@
 // The units in vehicles as /v1 has them: how each is, what it runs, and the commands it is sent.
 
+import { messages as m } from '../messages';
 import { ApiError, call, query, segment } from './api';
 import type { Uptake } from './campaigns';
 import type { Tone } from './invoice';
@@ -75,12 +76,12 @@ interface Wording {
 }
 
 const WORDS: Record<TaskKind, Wording> = {
-  read_dtcs: { label: 'Read trouble codes' },
-  read_supported_dtcs: { label: 'Read supported codes' },
-  clear_dtcs: { label: 'Clear trouble codes', sure: 'The control units forget their codes and what they froze with them. What is still wrong comes back; what was once does not.', yes: 'Yes, clear them' },
-  send_log: { label: 'Send log' },
-  restart: { label: 'Restart', sure: 'The agent ends and its supervisor starts it again. For some seconds it collects nothing.', yes: 'Yes, restart it' },
-  apply_update: { label: 'Apply update', sure: 'The unit’s own updater brings it to this version, and may start it again.', yes: 'Yes, update it' },
+  read_dtcs: m.commands.kinds.read_dtcs,
+  read_supported_dtcs: m.commands.kinds.read_supported_dtcs,
+  clear_dtcs: m.commands.kinds.clear_dtcs,
+  send_log: m.commands.kinds.send_log,
+  restart: m.commands.kinds.restart,
+  apply_update: m.commands.kinds.apply_update,
 };
 
 export const wordingOf = (kind: TaskKind): Wording => WORDS[kind];
@@ -105,15 +106,15 @@ export const commandTone = (state: CommandState): Tone => ({ waiting: 'idling', 
 /** Why it is as it is: the vehicle's words, or ours while it has said nothing. */
 export function reasonOf({ state, published_at, reply }: Command): string {
   if (reply) return reply.reason;
-  if (state === 'expired') return 'No answer came in time; the vehicle does not do it any more';
-  if (state === 'waiting') return published_at ? 'Sent; the vehicle does it when it is there' : 'Not sent yet';
+  if (state === 'expired') return m.commands.noAnswer;
+  if (state === 'waiting') return published_at ? m.commands.sent : m.commands.notSent;
   return '';
 }
 
 /** Whether the vehicle sent something to look at. */
 export const hasMore = ({ reply, task }: Command): boolean => reply !== null && (reply.log !== '' || reply.dtcs.length > 0 || (reply.outcome === 'done' && (task.kind.endsWith('_dtcs') || task.kind === 'send_log')));
 
-const LINKS: Record<Agent['link'], string> = { offline: 'No way to the cloud', catching_up: 'Catching up', live: 'Live' };
+const LINKS: Record<Agent['link'], string> = { offline: m.unit.links.offline, catching_up: m.unit.links.catchingUp, live: m.unit.links.live };
 
 /** What of the way to the cloud a person sees; a unit that is gone last told how it was before. */
 export const linkText = ({ is_online, link }: Pick<Agent, 'is_online' | 'link'>): string => (is_online ? LINKS[link] : LINKS.offline);

@@ -1,6 +1,7 @@
 // Calls to /v1. Every failure becomes an ApiError with words a person can act on; what was taken back
 // becomes Cancelled, which is no failure.
 
+import { messages as m } from '../messages';
 import { allows, authorization, door } from './door';
 import { Gate } from './gate';
 import { withUniqueNames } from './sql';
@@ -34,7 +35,7 @@ export class ApiError extends Error {
 /** The page took its request back: nobody waits for the answer. */
 export class Cancelled extends ApiError {
   constructor() {
-    super('Cancelled', 'The request was taken back; the server stops working on it.', 0);
+    super(m.errors.cancelled, m.errors.cancelledWhy, 0);
   }
 }
 
@@ -47,7 +48,7 @@ interface Problem {
 
 /** Ask with the key of this session. One that is refused meanwhile is asked again with the next. */
 export async function call<T>(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<T> {
-  if (!allows(door.routes, init.method ?? 'GET', path)) throw new ApiError(door.key ? 'Not for this key' : 'Not for your role', `You are signed in as ${door.who}, which may not see or do this.`, 403, 'denied');
+  if (!allows(door.routes, init.method ?? 'GET', path)) throw new ApiError(door.key ? m.errors.notForKey : m.errors.notForRole, m.errors.notForWho(door.who), 403, 'denied');
   for (;;) {
     const { key, turn } = door;
     try {
@@ -71,10 +72,10 @@ export async function request<T>(path: string, init: RequestInit = {}, timeoutMs
     text = await response.text();
   } catch {
     if (init.signal?.aborted) throw new Cancelled();
-    if (late.aborted) throw new ApiError('The server did not answer in time', `No answer from ${path} within ${timeoutMs / 1000} s. Try again; a large query may need a LIMIT.`, 0);
+    if (late.aborted) throw new ApiError(m.errors.noAnswer, m.errors.noAnswerFrom(path, timeoutMs / 1000), 0);
     throw response
-      ? new ApiError('The answer was cut off', `The connection ended in the middle of the answer of ${path}. Try again.`, 0)
-      : new ApiError('The server cannot be reached', 'Check that roadlake is still running, then try again.', 0);
+      ? new ApiError(m.errors.cutOff, m.errors.cutOffFrom(path), 0)
+      : new ApiError(m.errors.unreachable, m.errors.unreachableWhy, 0);
   }
   if (!response.ok) throw failureOf(path, response.status, text);
   // Done, and nothing to tell: of what is taken away.
@@ -82,7 +83,7 @@ export async function request<T>(path: string, init: RequestInit = {}, timeoutMs
   try {
     return JSON.parse(text) as T;
   } catch {
-    throw new ApiError('The answer cannot be read', `${path} answered with something that is not JSON.`, response.status);
+    throw new ApiError(m.errors.notReadable, m.errors.notJson(path), response.status);
   }
 }
 
@@ -96,8 +97,8 @@ export function failureOf(path: string, status: number, text: string): ApiError 
   }
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Problem;
   const faults = problem.errors ?? [];
-  const detail = [problem.detail, ...faults.map(({ field, message }) => `${field}: ${message}`)].filter(Boolean).join('\n') || `${path} answered ${status}.`;
-  return new ApiError(problem.title ?? `The server answered ${status}`, detail, status, problem.type?.split(':').at(-1), faults);
+  const detail = [problem.detail, ...faults.map(({ field, message }) => `${field}: ${message}`)].filter(Boolean).join('\n') || m.errors.answered(path, status);
+  return new ApiError(problem.title ?? m.errors.serverAnswered(status), detail, status, problem.type?.split(':').at(-1), faults);
 }
 
 export function query(values: Record<string, string | number | null | undefined>): string {

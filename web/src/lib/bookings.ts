@@ -1,5 +1,6 @@
 // Bookings as /v1 tells of them, and how they are told to a person.
 
+import { messages as m } from '../messages';
 import { call, query, segment } from './api';
 import { haversine } from './geometry';
 import type { Tone } from './invoice';
@@ -96,21 +97,21 @@ export const bookingTone = (status: string): Tone =>
 export function told({ status, end_reason }: Booking): { title: string; line: string } {
   switch (status) {
     case 'pending':
-      return { title: 'Waiting for confirmation', line: 'Credit, vehicle and trip are being set aside. This page follows by itself.' };
+      return { title: m.bookings.stages.pending, line: m.bookings.stages.pendingLine };
     case 'confirmed':
-      return { title: 'Confirmed', line: 'The vehicle is yours for this time.' };
+      return { title: m.bookings.stages.confirmed, line: m.bookings.stages.confirmedLine };
     case 'started':
-      return { title: 'In use', line: 'Finish it when you bring the vehicle back.' };
+      return { title: m.bookings.stages.started, line: m.bookings.stages.startedLine };
     case 'undoing':
-      return { title: 'Being given back', line: end_reason?.message ?? 'What was set aside is given back.' };
+      return { title: m.bookings.stages.ending, line: end_reason?.message ?? m.bookings.stages.endingLine };
     case 'finished':
-      return { title: 'Finished', line: 'Used and paid.' };
+      return { title: m.bookings.stages.finished, line: m.bookings.stages.finishedLine };
     case 'cancelled':
-      return { title: 'Cancelled', line: 'It was given up.' };
+      return { title: m.bookings.stages.cancelled, line: m.bookings.stages.cancelledLine };
     case 'expired':
-      return { title: 'Expired', line: end_reason?.message ?? 'It was not begun in time.' };
+      return { title: m.bookings.stages.expired, line: end_reason?.message ?? m.bookings.stages.expiredLine };
     case 'failed':
-      return { title: 'Refused', line: end_reason?.message ?? 'It could not be had.' };
+      return { title: m.bookings.stages.refused, line: end_reason?.message ?? m.bookings.stages.refusedLine };
   }
 }
 

@@ -1,5 +1,6 @@
 // Who is signed in, as /v1/me tells it, and words for why somebody is not, or no longer.
 
+import { messages as m } from '../messages';
 import type { ApiError } from './api';
 import type { Role } from './roles';
 
@@ -27,28 +28,28 @@ export interface Words {
   isOfSession?: boolean;
 }
 
-export const NOT_A_KEY: Words = { title: 'That is not a key', detail: 'A key is one line of letters, digits and signs. Paste it whole, and nothing beside it.' };
+export const NOT_A_KEY: Words = { title: m.signIn.refused.notKey, detail: m.signIn.refused.notKeyWhy };
 
 /** Why a key was not taken, in words; the key itself is in none of them. */
 export function wordsOf(error: ApiError): Words {
-  if (error.kind === 'key-expired') return { title: 'This key has expired', detail: 'Ask who made it for another, and sign in with that.' };
-  if (error.kind === 'key-revoked') return { title: 'This key was revoked', detail: 'It opens nothing any more. Ask who made it for another.' };
-  if (error.kind === 'key-inactive') return { title: 'This key’s person is no longer active', detail: 'An owner of the organization can make them active again under Admin, People.' };
-  if (error.status === 401) return { title: 'This server does not know that key', detail: 'See that all of it was pasted, and that it is a key of this server.' };
-  if (error.status === 429) return { title: 'Too many tries', detail: 'Wait some seconds, then try again.' };
+  if (error.kind === 'key-expired') return { title: m.signIn.refused.keyExpired, detail: m.signIn.refused.keyExpiredWhy };
+  if (error.kind === 'key-revoked') return { title: m.signIn.refused.keyRevoked, detail: m.signIn.refused.keyRevokedWhy };
+  if (error.kind === 'key-inactive') return { title: m.signIn.refused.personInactive, detail: m.signIn.refused.personInactiveWhy };
+  if (error.status === 401) return { title: m.signIn.refused.keyUnknown, detail: m.signIn.refused.keyUnknownWhy };
+  if (error.status === 429) return { title: m.signIn.refused.tooMany, detail: m.signIn.refused.tooManyWhy };
   return { title: error.title, detail: error.detail };
 }
 
 /** Why a session ended that nobody signed out of here. */
 export function wordsOfEnd(error: ApiError): Words {
-  if (error.kind === 'session-inactive') return { title: 'You are no longer active', detail: 'An owner of the organization can make you active again under Admin, People.', isOfSession: true };
-  return { title: 'Your session has ended', detail: 'It was open long enough, or was not used for a while, or somebody ended it.', isOfSession: true };
+  if (error.kind === 'session-inactive') return { title: m.signIn.refused.inactive, detail: m.signIn.refused.inactiveWhy, isOfSession: true };
+  return { title: m.signIn.refused.ended, detail: m.signIn.refused.endedWhy, isOfSession: true };
 }
 
 /** Why a page that waits does not go on with who signed in meanwhile. */
 export function wordsOfOther(was: Me, comes: Me): Words {
-  if (was.user_id === comes.user_id) return { title: 'You may do other things now', detail: 'This page was opened with what you could do before. Leave it and start anew.', isOfSession: true };
-  return { title: 'That is somebody else', detail: `${nameOf(comes)} is signed in now, and this page is of ${nameOf(was)}. Sign in as ${nameOf(was)} to go on with it, or leave it.`, isOfSession: true };
+  if (was.user_id === comes.user_id) return { title: m.signIn.refused.otherRole, detail: m.signIn.refused.otherRoleWhy, isOfSession: true };
+  return { title: m.signIn.refused.somebodyElse, detail: m.signIn.refused.somebodyElseWhy(nameOf(comes), nameOf(was)), isOfSession: true };
 }
 
 export const bySession = (me: Me | null): boolean => me?.signed_in_by === 'oidc';

@@ -1,6 +1,7 @@
 // Campaigns as /v1 has them: what vehicles collect beyond the default. A set is what an author writes; a
 // deployment is a signed copy of it, on its way to vehicles.
 
+import { messages as m } from '../messages';
 import { send } from './admin';
 import { call, type Fault, query, segment } from './api';
 import type { Tone } from './invoice';
@@ -143,13 +144,11 @@ export const countOf = ({ isAll, ids }: Choice, known: number): number => (isAll
 /** `1 vehicle`, `2 vehicles`, `all 12 vehicles`. */
 export function vehiclesText(choice: Choice, known: number): string {
   const count = countOf(choice, known);
-  return `${choice.isAll ? 'all ' : ''}${count} ${count === 1 ? 'vehicle' : 'vehicles'}`;
+  return choice.isAll ? m.campaigns.allOf(count) : m.common.vehicleCount(count);
 }
 
 export const fitTone = (fit: Fit): Tone => ({ fits: 'moving', refused: 'bad', unknown: 'idling' })[fit] as Tone;
 export const uptakeTone = (uptake: Uptake): Tone => ({ in_force: 'moving', pending: 'idling', refused: 'bad', replaced: 'parked' })[uptake] as Tone;
-
-const UPTAKE_WORDS: Record<Uptake, string> = { in_force: 'in force', pending: 'pending', refused: 'refused', replaced: 'replaced' };
 
 export const totalOf = (counts: UptakeCounts): number => UPTAKES.reduce((sum, uptake) => sum + counts[uptake], 0);
 
@@ -160,14 +159,14 @@ export function sharesOf(counts: UptakeCounts): { uptake: Uptake; count: number;
 }
 
 /** `12 in force, 1 pending`. */
-export const uptakeText = (counts: UptakeCounts): string => sharesOf(counts).map(({ uptake, count }) => `${count} ${UPTAKE_WORDS[uptake]}`).join(', ') || 'No vehicles';
+export const uptakeText = (counts: UptakeCounts): string => sharesOf(counts).map(({ uptake, count }) => m.campaigns.uptakes[uptake](count)).join(', ') || m.campaigns.noVehicles;
 
 /** What a part of the vehicles means to who deployed. */
 export function uptakeHint(uptake: Uptake, isPublished: boolean): string {
-  if (uptake === 'in_force') return 'It runs it';
-  if (uptake === 'refused') return 'It goes on with what it ran before';
-  if (uptake === 'replaced') return 'A later deployment is for it';
-  return isPublished ? 'Sent; it has not told of it yet' : 'Not sent yet';
+  if (uptake === 'in_force') return m.campaigns.runsIt;
+  if (uptake === 'refused') return m.campaigns.goesOn;
+  if (uptake === 'replaced') return m.campaigns.laterOne;
+  return isPublished ? m.campaigns.sentNotTold : m.campaigns.notSent;
 }
 
 /** Vehicles to which a set is the same are told of once; those that refuse it come first. */

@@ -1,5 +1,6 @@
 // Corrections of trips as /v1 tells of them: what people merged, split or marked. Where one can be made, and how it is told.
 
+import { messages as m } from '../messages';
 import { send } from './admin';
 import { api, call, query, segment } from './api';
 import { all } from './bookings';
@@ -81,13 +82,13 @@ export const stopBetween = (first: Timed, second: Timed): number => Math.max(0, 
 
 /** Why trips cannot become one, as far as they tell; the empty string where they may. That no other is between, the server sees. */
 export function mergeFault(trips: readonly Trip[]): string {
-  if (trips.some(({ status }) => status === 'withdrawn')) return 'One of them is withdrawn.';
-  if (new Set(trips.map(({ vehicle_id }) => vehicle_id)).size > 1) return 'They are of different vehicles.';
-  if (trips.length < 2) return 'Choose another trip of this vehicle.';
-  if (trips.length > MERGED_MAX) return `At most ${MERGED_MAX} become one.`;
+  if (trips.some(({ status }) => status === 'withdrawn')) return m.corrections.withdrawn;
+  if (new Set(trips.map(({ vehicle_id }) => vehicle_id)).size > 1) return m.corrections.differentVehicles;
+  if (trips.length < 2) return m.corrections.chooseAnother;
+  if (trips.length > MERGED_MAX) return m.corrections.atMost(MERGED_MAX);
   const ordered = inOrder(trips);
   const isApart = ordered.some((it, index) => index > 0 && stopBetween(ordered[index - 1] ?? it, it) > APART_MAX_H * 3600);
-  return isApart ? `More than ${APART_MAX_H} h lie between two of them.` : '';
+  return isApart ? m.corrections.tooFarApart(APART_MAX_H) : '';
 }
 
 /** What becomes of trips that are merged: from when to when, and how long the vehicle stood meanwhile. */
@@ -96,23 +97,23 @@ export function mergeText(trips: readonly Trip[]): string {
   const [first, last] = [ordered[0], ordered.at(-1)];
   if (!first || !last) return '';
   const stood = ordered.reduce((sum, it, index) => (index === 0 ? 0 : sum + stopBetween(ordered[index - 1] ?? it, it)), 0);
-  return `They become one trip, ${minutes(first.start_time, last.end_time)}, with ${ordered.length === 2 ? 'the stop' : 'the stops'} of ${duration(stood)} between.`;
+  return m.corrections.becomeOne(ordered.length - 1, minutes(first.start_time, last.end_time), duration(stood));
 }
 
 /** Why a trip cannot be split at a moment; the empty string where it can. */
 export function splitFault(atMs: number | null, it: Timed & Pick<Trip, 'purpose'>): string {
-  if (atMs === null || Number.isNaN(atMs)) return isPrivate(it) ? 'Give the time.' : 'Click where on the map or a chart, or give the time.';
-  if (atMs <= startOf(it) || atMs >= endOf(it)) return `Not inside the trip: it went ${moment(it.start_time)} to ${moment(it.end_time)}.`;
+  if (atMs === null || Number.isNaN(atMs)) return isPrivate(it) ? m.corrections.giveTime : m.corrections.clickWhere;
+  if (atMs <= startOf(it) || atMs >= endOf(it)) return m.corrections.notInside(moment(it.start_time), moment(it.end_time));
   return '';
 }
 
-export const PURPOSES: readonly (readonly [purpose: Purpose | null, word: string])[] = [['business', 'Business'], ['private', 'Private'], [null, 'Neither']];
+export const PURPOSES: readonly (readonly [purpose: Purpose | null, word: string])[] = [['business', m.corrections.business], ['private', m.corrections.private], [null, m.corrections.neither]];
 
 /** What was done, and to when. */
 export function correctionText({ kind, from, to, purpose }: Pick<TripCorrection, 'kind' | 'from' | 'to' | 'purpose'>): { what: string; when: string } {
-  if (kind === 'merge') return { what: 'Merged', when: minutes(from, to) };
-  if (kind === 'split') return { what: 'Split', when: `at ${moment(from)}` };
-  return { what: purpose === null ? 'Marked as neither' : `Marked as ${purpose}`, when: from === to ? minute(from) : minutes(from, to) };
+  if (kind === 'merge') return { what: m.corrections.merged, when: minutes(from, to) };
+  if (kind === 'split') return { what: m.corrections.split, when: m.corrections.at(moment(from)) };
+  return { what: m.corrections.marked[purpose ?? 'neither'], when: from === to ? minute(from) : minutes(from, to) };
 }
 
 /** Whether a later mark counts in its place: taken back, nothing that is shown changes. */
@@ -121,7 +122,7 @@ export const isBelowAnother = (it: TripCorrection, all: readonly TripCorrection[
 
 /** What taking one back does. */
 export function takeBackText({ kind }: Pick<TripCorrection, 'kind'>): string {
-  if (kind === 'merge') return 'The trips stand apart again.';
-  if (kind === 'split') return 'The two parts become one trip again.';
-  return 'The trip is marked as it was before.';
+  if (kind === 'merge') return m.corrections.takeBackMerge;
+  if (kind === 'split') return m.corrections.takeBackSplit;
+  return m.corrections.takeBackMark;
 }

@@ -1,5 +1,6 @@
 // Devices as /v1 has them: the units in vehicles, how one is enrolled, and the certificates that let it in at the broker.
 
+import { messages as m } from '../messages';
 import { send } from './admin';
 import { ApiError, call, query, segment } from './api';
 import type { Tone } from './invoice';
@@ -156,22 +157,22 @@ export const isMove = ({ vehicle_id }: Device, draft: DeviceDraft): boolean => v
 
 /** Why a device cannot be given a certificate, or the empty string. `hasAuthority` is null while that is not known. */
 export function whyNotIssued({ status, vehicle_id }: Device, hasAuthority: boolean | null): string {
-  if (status === 'retired') return 'It is retired, for good: it is given no certificate any more.';
-  if (vehicle_id === null) return 'It sits in no vehicle. Its certificate names the vehicle, so put it into one before it is enrolled.';
-  return hasAuthority === false ? 'This server has no certificate authority, so nobody is given a certificate.' : '';
+  if (status === 'retired') return m.devices.retired;
+  if (vehicle_id === null) return m.devices.inNone;
+  return hasAuthority === false ? m.devices.noAuthority : '';
 }
 
 export const REASONS = ['unspecified', 'key_compromise', 'affiliation_changed', 'superseded', 'cessation_of_operation'] as const;
 export type Reason = (typeof REASONS)[number];
 
 const REASON_WORDS: Record<Reason, string> = {
-  unspecified: 'No reason given', key_compromise: 'Its key is in other hands', affiliation_changed: 'The device sits in another vehicle',
-  superseded: 'Another certificate took its place', cessation_of_operation: 'The device is used no more',
+  unspecified: m.devices.reasons.unspecified, key_compromise: m.devices.reasons.keyCompromise, affiliation_changed: m.devices.reasons.affiliationChanged,
+  superseded: m.devices.reasons.superseded, cessation_of_operation: m.devices.reasons.cessation,
 };
 /** A reason in words, one of a later release as it is. */
 export const reasonText = (reason: string | null): string => (reason === null ? '' : ((REASON_WORDS as Partial<Record<string, string>>)[reason] ?? reason));
 
-const ISSUERS: Record<Certificate['issued_by'], string> = { enrolment: 'At enrolment', renewal: 'As a renewal', operator: 'By hand' };
+const ISSUERS: Record<Certificate['issued_by'], string> = { enrolment: m.devices.issuers.enrolment, renewal: m.devices.issuers.renewal, operator: m.devices.issuers.operator };
 export const issuerText = (by: Certificate['issued_by']): string => ISSUERS[by] ?? by;
 
 export const deviceTone = (status: DeviceStatus): Tone => ({ new: 'idling', enrolled: 'moving', retired: 'offline' } as Record<string, Tone>)[status] ?? 'offline';
@@ -188,16 +189,15 @@ export function untilText(end: string, nowMs: number): string {
   const leftMs = Date.parse(end) - nowMs;
   const days = Math.floor(Math.abs(leftMs) / DAY_MS);
   if (Number.isNaN(days)) return '';
-  if (days === 0) return leftMs < 0 ? 'less than a day ago' : 'in less than a day';
-  const text = days === 1 ? '1 day' : `${days} days`;
-  return leftMs < 0 ? `${text} ago` : `in ${text}`;
+  if (days === 0) return leftMs < 0 ? m.time.lessThanDayAgo : m.time.inLessThanDay;
+  return leftMs < 0 ? m.time.wholeDaysAgo(days) : m.time.inDays(days);
 }
 
 /** A fingerprint as other tools show it: `AB:CD:…`. */
 export const pairs = (hex: string): string => (hex.match(/.{1,2}/g) ?? []).join(':').toUpperCase();
 
 /** How long a token can be good for; the server takes 1 to 720 hours. */
-export const TOKEN_HOURS: readonly (readonly [hours: number, word: string])[] = [[1, 'an hour'], [24, 'a day'], [168, 'a week'], [720, '30 days']];
+export const TOKEN_HOURS: readonly (readonly [hours: number, word: string])[] = [[1, m.time.anHour], [24, m.time.aDay], [168, m.time.aWeek], [720, m.time.wholeDays(30)]];
 
 /** What is typed on the unit. The token comes by the standard input: no list of processes and no history of a shell has it. */
 export const enrolCommand = (origin: string): string => `edge-agent enrol --api ${origin} --token-file - --config /etc/roadlake/edge-agent.toml`;
@@ -206,9 +206,9 @@ const REQUEST = /-----BEGIN (NEW )?CERTIFICATE REQUEST-----[\s\S]+?-----END \1?C
 
 /** The request in what a person pasted, or what is wrong with it. Whether it is a good one, the server says. */
 export function requestIn(text: string): { csr_pem: string } | { fault: string } {
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) return { fault: 'There is a private key in it, which nobody but the unit must have. Make another key, and paste the request alone.' };
+  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) return { fault: m.devices.request.privateKey };
   const found = REQUEST.exec(text)?.[0];
-  return found ? { csr_pem: `${found}\n` } : { fault: 'Paste a whole request, from BEGIN CERTIFICATE REQUEST to END CERTIFICATE REQUEST.' };
+  return found ? { csr_pem: `${found}\n` } : { fault: m.devices.request.notWhole };
 }
 
 /** A name for a file with a vehicle's certificate. */

@@ -1,5 +1,6 @@
 // Files: made in the browser, or the server's.
 
+import { messages as m } from '../messages';
 import { ApiError, Cancelled, failureOf } from './api';
 import { authorization, door } from './door';
 
@@ -35,8 +36,8 @@ async function asked(path: string, key: string, init: Asked, signal?: AbortSigna
     return await fetch(path, { ...init, signal: signal ? AbortSignal.any([signal, late]) : late, headers: { ...init.headers, ...authorization(key) } });
   } catch {
     if (signal?.aborted) throw new Cancelled();
-    if (late.aborted) throw new ApiError('The server did not answer in time', `No answer from ${path} within ${TIMEOUT_MS / 1000} s. Try again.`, 0);
-    throw new ApiError('The server cannot be reached', 'Check that roadlake is still running, then try again.', 0);
+    if (late.aborted) throw new ApiError(m.errors.noAnswer, m.errors.noFileFrom(path, TIMEOUT_MS / 1000), 0);
+    throw new ApiError(m.errors.unreachable, m.errors.unreachableWhy, 0);
   }
 }
 
@@ -45,7 +46,7 @@ async function whole(path: string, response: Response, signal?: AbortSignal): Pr
     return await response.blob();
   } catch {
     if (signal?.aborted) throw new Cancelled();
-    throw new ApiError('The file was cut off', `The connection ended in the middle of ${path}. Try again.`, 0);
+    throw new ApiError(m.errors.fileCutOff, m.errors.fileCutOffFrom(path), 0);
   }
 }
 

@@ -1,6 +1,7 @@
 // Places drawn by hand: points and rings, circles as the map shows them, and what can be told to be wrong before the
 // server is asked. Pure; the server has the last word on a geometry.
 
+import { messages as m } from '../messages';
 import type { Geometry, Position } from './geofences';
 import { haversine, unwrapRing, type Bounds } from './geometry';
 
@@ -40,13 +41,13 @@ export const pointsOf = (ring: readonly Position[]): Position[] => (ring.length 
 
 /** What keeps points from being the border of a place, as a sentence; empty where nothing does. */
 export function polygonFault(points: readonly Position[]): string {
-  if (points.length > POINTS_MAX) return `It has ${points.length} points; at most ${POINTS_MAX} are taken.`;
-  if (new Set(points.map(String)).size < 3) return 'A polygon has at least three points.';
-  if (new Set(points.map(String)).size < points.length) return 'Its border must not come to the same point twice.';
+  if (points.length > POINTS_MAX) return m.geofences.faults.tooManyPoints(points.length, POINTS_MAX);
+  if (new Set(points.map(String)).size < 3) return m.geofences.faults.tooFewPoints;
+  if (new Set(points.map(String)).size < points.length) return m.geofences.faults.sameTwice;
   if (points.some(([longitude], index) => Math.abs(longitude - (points[(index + 1) % points.length]?.[0] ?? 0)) > 180))
-    return 'It crosses the 180th meridian: draw one place on each side of it.';
-  if (crosses(points)) return 'Its border must not cross itself.';
-  return areaOf(points) === 0 ? 'It encloses nothing: all its points are on one line.' : '';
+    return m.geofences.faults.meridian;
+  if (crosses(points)) return m.geofences.faults.crosses;
+  return areaOf(points) === 0 ? m.geofences.faults.flat : '';
 }
 
 function areaOf(points: readonly Position[]): number {
@@ -163,9 +164,9 @@ export function circleIn(text: Record<CircleField, string>): { geometry: Geometr
     if (value === null || value < least || value > most) faults[field] = words;
     return value ?? 0;
   };
-  const latitude = read('latitude', -90, 90, 'Degrees from -90 to 90, such as 55.6761.');
-  const longitude = read('longitude', -180, 180, 'Degrees from -180 to 180, such as 12.5683.');
-  const radius_m = read('radius', RADIUS_M_MIN, RADIUS_M_MAX, 'Metres from 1 to 1,000,000.');
+  const latitude = read('latitude', -90, 90, m.geofences.faults.latitude);
+  const longitude = read('longitude', -180, 180, m.geofences.faults.longitude);
+  const radius_m = read('radius', RADIUS_M_MIN, RADIUS_M_MAX, m.geofences.faults.radius);
   return Object.keys(faults).length > 0 ? { faults } : { geometry: { type: 'Circle', centre: position(longitude, latitude), radius_m } };
 }
 
@@ -176,12 +177,12 @@ const isPolygon = (value: unknown): boolean => isListOf(value, isRing);
 
 /** A geometry in GeoJSON that was pasted: itself, a feature, or a collection of one; or why it is none. */
 export function geoJsonIn(text: string): { geometry: Geometry } | { fault: string } {
-  if (!text.trim()) return { fault: 'Paste a GeoJSON polygon here.' };
+  if (!text.trim()) return { fault: m.geofences.faults.empty };
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return { fault: 'This is not JSON: paste all of it, from its first brace to its last.' };
+    return { fault: m.geofences.faults.notJson };
   }
   return geometryOf(value);
 }
@@ -193,15 +194,15 @@ function geometryOf(value: unknown): { geometry: Geometry } | { fault: string } 
       return geometryOf(it.geometry);
     case 'FeatureCollection': {
       const features = Array.isArray(it.features) ? (it.features as unknown[]) : [];
-      return features.length === 1 ? geometryOf(features[0]) : { fault: `It has ${features.length} features; paste one.` };
+      return features.length === 1 ? geometryOf(features[0]) : { fault: m.geofences.faults.features(features.length) };
     }
     case 'Polygon':
-      return isPolygon(it.coordinates) ? { geometry: { type: 'Polygon', coordinates: it.coordinates as Position[][] } } : { fault: 'The coordinates of a Polygon are rings of [longitude, latitude].' };
+      return isPolygon(it.coordinates) ? { geometry: { type: 'Polygon', coordinates: it.coordinates as Position[][] } } : { fault: m.geofences.faults.polygon };
     case 'MultiPolygon':
-      return isListOf(it.coordinates, isPolygon) ? { geometry: { type: 'MultiPolygon', coordinates: it.coordinates as Position[][][] } } : { fault: 'The coordinates of a MultiPolygon are polygons of rings of [longitude, latitude].' };
+      return isListOf(it.coordinates, isPolygon) ? { geometry: { type: 'MultiPolygon', coordinates: it.coordinates as Position[][][] } } : { fault: m.geofences.faults.multiPolygon };
     case 'Circle':
-      return isPosition(it.centre) && typeof it.radius_m === 'number' ? { geometry: { type: 'Circle', centre: it.centre as Position, radius_m: it.radius_m } } : { fault: 'A Circle has "centre": [longitude, latitude] and "radius_m".' };
+      return isPosition(it.centre) && typeof it.radius_m === 'number' ? { geometry: { type: 'Circle', centre: it.centre as Position, radius_m: it.radius_m } } : { fault: m.geofences.faults.circle };
     default:
-      return { fault: typeof it.type === 'string' ? `A ${it.type} is no area: paste a Polygon or a MultiPolygon.` : 'This is no GeoJSON: it has no "type".' };
+      return { fault: typeof it.type === 'string' ? m.geofences.faults.noArea(it.type) : m.geofences.faults.noType };
   }
 }

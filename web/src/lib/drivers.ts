@@ -1,5 +1,6 @@
 // Drivers as /v1 has them: the people who drive, and who drives which vehicle from when to when.
 
+import { messages as m } from '../messages';
 import { send } from './admin';
 import { call, query, segment } from './api';
 import { all } from './bookings';
@@ -185,8 +186,7 @@ export interface LicenceEnd {
 export function licenceEnd(validUntil: string | null, today: string): LicenceEnd | null {
   const days = Math.round((Date.parse(`${validUntil ?? ''}T00:00:00Z`) - Date.parse(`${today}T00:00:00Z`)) / DAY_MS);
   if (validUntil === null || Number.isNaN(days)) return null;
-  const many = Math.abs(days) === 1 ? '1 day' : `${Math.abs(days)} days`;
-  return { day: day(validUntil, 'UTC'), when: days === 0 ? 'today' : days > 0 ? `in ${many}` : `${many} ago`, isSoon: days < LICENCE_SOON_DAYS };
+  return { day: day(validUntil, 'UTC'), when: days === 0 ? m.time.today : days > 0 ? m.time.inDays(days) : m.time.wholeDaysAgo(-days), isSoon: days < LICENCE_SOON_DAYS };
 }
 
 /** Whether somebody drives by it at a moment. */
@@ -198,7 +198,7 @@ export const phaseTone = (phase: string): Tone => (phase === 'now' ? 'moving' : 
 
 /** `12 Mar 2024, 14:05 – 13 Mar 2024, 16:00`, or `since` and `from` its beginning while it has no end. */
 export const timesText = (it: Pick<Assignment, 'from' | 'to'>, nowMs: number): string =>
-  it.to === null ? `${Date.parse(it.from) > nowMs ? 'from' : 'since'} ${minute(it.from)}` : `${minute(it.from)} – ${minute(it.to)}`;
+  it.to === null ? (Date.parse(it.from) > nowMs ? m.assignments.fromOn : m.assignments.sinceOn)(minute(it.from)) : `${minute(it.from)} – ${minute(it.to)}`;
 
 /** Whether all that is in the way can end where a new one begins: what is open, and began before. */
 export const canEnd = (inTheWay: readonly Assignment[], fromMs: number): boolean => inTheWay.every((it) => it.to === null && Date.parse(it.from) < fromMs);
@@ -211,7 +211,7 @@ export interface Times {
 }
 
 /** A period is half-open and has a length. */
-export const timesFault = (from: string, to: string | null): string => (to !== null && Date.parse(to) <= Date.parse(from) ? 'It ends after it begins.' : '');
+export const timesFault = (from: string, to: string | null): string => (to !== null && Date.parse(to) <= Date.parse(from) ? m.assignments.endsAfter : '');
 
 /** What of an assignment is to be another. A minute that was not touched is not sent: the field has no seconds. */
 export function timesChanges(was: Assignment, wish: Times): Partial<Times> {

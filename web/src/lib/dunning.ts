@@ -1,5 +1,6 @@
 // Dunning as /v1 has it: what is done about invoices that are not paid when they are due, and how that is told.
 
+import { messages as m } from '../messages';
 import { send } from './admin';
 import { call, segment, type Fault } from './api';
 import { digitsOf, minorOf } from './billing';
@@ -78,27 +79,25 @@ export const dunningTone = (status: string): Tone => (({ active: 'moving', pause
 
 /** What an action is called where it is chosen. */
 export const ACTION_WORDS: Record<Action, string> = {
-  retry_payment: 'Try the payment again',
-  late_fee: 'Charge the late fee',
-  suspend_bookings: 'Refuse new bookings',
-  mark_uncollectible: 'Mark as uncollectible',
-  reminder: 'Send a reminder',
+  retry_payment: m.dunning.actions.retry,
+  late_fee: m.dunning.actions.lateFee,
+  suspend_bookings: m.dunning.actions.suspend,
+  mark_uncollectible: m.dunning.actions.uncollectible,
+  reminder: m.dunning.actions.reminder,
 };
 
 const OUTCOMES: Record<string, string> = {
-  done: 'done', no_method: 'not done: no wallet with enough credit, and no card', not_retryable: 'not done: the last payment failed for good',
-  under_way: 'not done: another payment is under way', deferred: 'waits for the card', not_needed: 'not needed',
+  done: m.dunning.outcomes.done, no_method: m.dunning.outcomes.noMethod, not_retryable: m.dunning.outcomes.notRetryable,
+  under_way: m.dunning.outcomes.underWay, deferred: m.dunning.outcomes.deferred, not_needed: m.dunning.outcomes.notNeeded,
 };
 export const outcomeWords = (outcome: string): string => OUTCOMES[outcome] ?? outcome.replaceAll('_', ' ');
 
-const ENDS: Record<string, string> = { paid: 'it is paid', voided: 'it is void', nothing_due: 'nothing of it is due any more' };
+const ENDS: Record<string, string> = { paid: m.dunning.ends.paid, voided: m.dunning.ends.voided, nothing_due: m.dunning.ends.nothingDue };
 export const endWords = (reason: string | null): string => (reason === null ? '' : (ENDS[reason] ?? reason.replaceAll('_', ' ')));
 
-const days = (count: number): string => `${count} ${count === 1 ? 'day' : 'days'}`;
-
 export function feeWords(fee: LateFee | null): string {
-  if (!fee) return 'the late fee';
-  return fee.type === 'percent' ? `a late fee of ${decimalString(fee.percent)} % of what is due` : `a late fee of ${feeMoney(fee.amount_minor, fee.currency)}`;
+  if (!fee) return m.dunning.fee.fee;
+  return fee.type === 'percent' ? m.dunning.fee.percent(decimalString(fee.percent)) : m.dunning.fee.fixed(feeMoney(fee.amount_minor, fee.currency));
 }
 
 /** A currency that is being written is none yet. */
@@ -109,35 +108,35 @@ const isCurrency = (text: string): boolean => /^[A-Z]{3}$/.test(text);
 function doneBy(action: Action, fee: LateFee | null): string {
   switch (action) {
     case 'retry_payment':
-      return 'the payment is tried again';
+      return m.dunning.does.retry;
     case 'late_fee':
-      return `${feeWords(fee)} is owed`;
+      return m.dunning.does.lateFee(feeWords(fee));
     case 'suspend_bookings':
-      return 'new bookings are refused until it is paid';
+      return m.dunning.does.suspend;
     case 'mark_uncollectible':
-      return 'the invoice is marked as uncollectible';
+      return m.dunning.does.uncollectible;
     case 'reminder':
-      return 'the customer is reminded';
+      return m.dunning.does.reminder;
   }
 }
 
 /** When a step is taken, as the beginning of a sentence. */
 export function whenWords(after_days: number): string {
-  if (after_days === 0) return 'As soon as it is overdue';
-  return after_days < 0 ? `${days(-after_days)} before the due date` : `${days(after_days)} after the due date`;
+  if (after_days === 0) return m.dunning.whenOverdue;
+  return after_days < 0 ? m.dunning.beforeDue(-after_days) : m.dunning.afterDue(after_days);
 }
 
-const joined = (parts: readonly string[]): string => (parts.length < 2 ? parts.join('') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`);
+const joined = (parts: readonly string[]): string => new Intl.ListFormat(m.locale).format(parts);
 
 /** What will happen when, in sentences. */
 export function summary({ payment_terms_days, steps, late_fee }: Terms): string[] {
-  const due = payment_terms_days === 0 ? 'An invoice is due at the end of the day on which it is made final.' : `An invoice is due ${days(payment_terms_days)} after it is made final, at the end of that day.`;
-  if (steps.length === 0) return [due, 'After that nothing is done by itself.'];
+  const due = payment_terms_days === 0 ? m.dunning.dueSameDay : m.dunning.dueAfter(payment_terms_days);
+  if (steps.length === 0) return [due, m.dunning.nothingAfter];
   const told = steps.map(({ after_days, actions }) => {
     const done = ACTIONS.filter((action) => actions.includes(action)).map((action) => doneBy(action, late_fee));
-    return `${whenWords(after_days)} ${done.length > 0 ? joined(done) : 'nothing is done yet'}.`;
+    return m.dunning.step(whenWords(after_days), done.length > 0 ? joined(done) : m.dunning.nothingYet);
   });
-  return [due, ...told, 'Once nothing of it is due any more, nothing more is done.'];
+  return [due, ...told, m.dunning.nothingMore];
 }
 
 /** A step as it is written. */
@@ -206,18 +205,18 @@ export function termsOf(draft: Draft): { terms: Terms } | { faults: Fault[] } {
     if (value === null) faults.push({ field, message });
     return value;
   };
-  const payment_terms_days = need(wholeIn(draft.payment_terms_days), 'payment_terms_days', 'must be a whole number of days, 0 to 365');
+  const payment_terms_days = need(wholeIn(draft.payment_terms_days), 'payment_terms_days', m.dunning.faults.terms);
   const steps = draft.steps.map((step, index) => ({
-    after_days: need(signed(step), `steps[${index}].after_days`, 'must be a whole number of days') ?? 0,
+    after_days: need(signed(step), `steps[${index}].after_days`, m.dunning.faults.days) ?? 0,
     actions: ACTIONS.filter((action) => step.actions.includes(action)),
   }));
   let late_fee: LateFee | null = null;
   if (hasFee(draft) && draft.fee === 'percent') {
-    const percent = need(/^\d{1,3}([.,]\d+)?$/.test(draft.percent.trim()) ? draft.percent.trim().replace(',', '.') : null, 'late_fee.percent', 'must be a number, such as 2.5');
+    const percent = need(/^\d{1,3}([.,]\d+)?$/.test(draft.percent.trim()) ? draft.percent.trim().replace(',', '.') : null, 'late_fee.percent', m.dunning.faults.percent);
     late_fee = { type: 'percent', percent: percent ?? '' };
   } else if (hasFee(draft)) {
-    const currency = need(isCurrency(draft.currency.trim()) ? draft.currency.trim() : null, 'late_fee.currency', 'must be three capital letters, such as EUR');
-    const amount_minor = currency && need(minorOf(draft.amount, currency), 'late_fee.amount_minor', `must be an amount in ${currency}, such as 40.00`);
+    const currency = need(isCurrency(draft.currency.trim()) ? draft.currency.trim() : null, 'late_fee.currency', m.dunning.faults.currency);
+    const amount_minor = currency && need(minorOf(draft.amount, currency), 'late_fee.amount_minor', m.dunning.faults.amount(currency));
     late_fee = { type: 'fixed', amount_minor: amount_minor || 0, currency: currency ?? '' };
   }
   return faults.length > 0 ? { faults } : { terms: { payment_terms_days: payment_terms_days ?? 0, steps, late_fee } };

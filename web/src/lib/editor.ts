@@ -8,6 +8,7 @@ import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } f
 import { Compartment, EditorState, type Extension, Prec, StateEffect, StateField } from '@codemirror/state';
 import { Decoration, type DecorationSet, drawSelection, EditorView, keymap, lineNumbers } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
+import { messages as m } from '../messages';
 import type { ErrorPlace } from './sql';
 import { toml } from './toml';
 import type { Table } from './workbench.svelte';
@@ -110,7 +111,7 @@ export function createTomlEditor(parent: HTMLElement, text: string, label: strin
 export function createEditor(parent: HTMLElement, text: string, on: { change: (text: string) => void; run: () => void }): Editor {
   const language = new Compartment();
   const columnsOf = new Compartment();
-  const view = viewOf(parent, text, 'Query', on.change, [
+  const view = viewOf(parent, text, m.sql.query, on.change, [
     Prec.highest(keymap.of([{ key: 'Mod-Enter', run: () => (on.run(), true) }])),
     // Tab leaves the editor unless a completion is open: nobody is caught in it.
     [autocompletion({ icons: false }), keymap.of([{ key: 'Tab', run: acceptCompletion }]), language.of(languageOf([])), columnsOf.of([])],

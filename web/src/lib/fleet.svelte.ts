@@ -1,6 +1,7 @@
 // The live fleet: a snapshot first, then the stream of changes, and the snapshot again whenever the
 // stream had to be opened anew, so that nothing missed in between stays missing.
 
+import { messages as m } from '../messages';
 import { api, ApiError, Cancelled } from './api';
 import { haversine } from './geometry';
 import { listen } from './stream';
@@ -90,7 +91,7 @@ export class Fleet {
       await this.#snapshot(turn);
     } catch (cause) {
       if (turn !== this.#turn || cause instanceof Cancelled) return;
-      this.error = cause instanceof ApiError ? cause : new ApiError('The fleet cannot be shown', String(cause), 0);
+      this.error = cause instanceof ApiError ? cause : new ApiError(m.errors.fleetNotShown, String(cause), 0);
       this.#later();
       return;
     }

@@ -1,10 +1,11 @@
 // Words and numbers as people read them: the reader's units and time zone, exact money.
 // Nothing here reads a clock or the network; units and zone are the reader's (prefs.svelte.ts).
 
+import { messages as m } from '../messages';
 import { prefs, zone } from './prefs.svelte';
 import { type Quantity, unit } from './units';
 
-const LOCALE = 'en-GB';
+const LOCALE = m.locale;
 const MISSING = '–';
 
 const decimal = (digits: number) =>
@@ -49,10 +50,10 @@ export function duration(seconds: Maybe): string {
   if (absent(seconds)) return MISSING;
   const total = Math.max(0, Math.round(seconds));
   const pad = (value: number) => String(value).padStart(2, '0');
-  if (total < 60) return `${total} s`;
-  if (total < 3600) return `${Math.floor(total / 60)} min ${pad(total % 60)} s`;
-  if (total < 86_400) return `${Math.floor(total / 3600)} h ${pad(Math.floor((total % 3600) / 60))} min`;
-  return `${Math.floor(total / 86_400)} d ${Math.floor((total % 86_400) / 3600)} h`;
+  if (total < 60) return m.time.seconds(total);
+  if (total < 3600) return m.time.minutes(Math.floor(total / 60), pad(total % 60));
+  if (total < 86_400) return m.time.hours(Math.floor(total / 3600), pad(Math.floor((total % 3600) / 60)));
+  return m.time.days(Math.floor(total / 86_400), Math.floor((total % 86_400) / 3600));
 }
 
 export const speed = (kmh: Maybe): string => quantity(kmh, 'kmh');
@@ -66,7 +67,7 @@ export const count = (value: Maybe): string => (absent(value) ? MISSING : whole.
 export function consumption(fuelLitres: Maybe, energyKwh: Maybe): string {
   const parts: string[] = [];
   if (!absent(fuelLitres)) parts.push(`${twoDigits.format(unit('l').of(fuelLitres))} ${unit('l').label}`);
-  if (!absent(energyKwh)) parts.push(`${twoDigits.format(energyKwh)} kWh`);
+  if (!absent(energyKwh)) parts.push(`${twoDigits.format(energyKwh)} ${unit('kwh').label}`);
   return parts.length ? parts.join(' + ') : MISSING;
 }
 
@@ -161,11 +162,11 @@ export function ago(iso: string | null | undefined, nowMs: number): string {
   const at = iso ? Date.parse(iso) : NaN;
   if (Number.isNaN(at) || Number.isNaN(nowMs)) return MISSING;
   const seconds = Math.max(0, Math.round((nowMs - at) / 1000));
-  if (seconds < 5) return 'now';
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
-  return `${Math.floor(seconds / 86_400)} d ago`;
+  if (seconds < 5) return m.time.now;
+  if (seconds < 60) return m.time.secondsAgo(seconds);
+  if (seconds < 3600) return m.time.minutesAgo(Math.floor(seconds / 60));
+  if (seconds < 86_400) return m.time.hoursAgo(Math.floor(seconds / 3600));
+  return m.time.daysAgo(Math.floor(seconds / 86_400));
 }
 
 /** UTC, as it stands in the data: shown on hover beside the local time. */
@@ -174,9 +175,12 @@ export function utc(iso: string | null | undefined): string {
   return Number.isNaN(at) ? '' : `${new Date(at).toISOString().replace('T', ' ').replace(/\.000Z$/, 'Z').replace('Z', '')} UTC`;
 }
 
-/** `ignition_off` as `Ignition off`. */
+const VALUES: Partial<Record<string, string>> = m.values;
+
+/** `ignition_off` as `Ignition off`, or as the messages have it. */
 export function words(snake: string | null | undefined): string {
   if (!snake) return MISSING;
+  if (Object.hasOwn(VALUES, snake)) return VALUES[snake] ?? MISSING;
   const text = snake.toLowerCase().replaceAll('_', ' ');
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,5 +1,6 @@
 // Groups as /v1 has them: which vehicles are looked at together.
 
+import { messages as m } from '../messages';
 import { send } from './admin';
 import { api, call, query, segment } from './api';
 import { all } from './bookings';
@@ -62,4 +63,4 @@ export const groupOptions = (items: readonly Group[]): (readonly [value: string,
   items.map(({ id, name }) => [id, name] as const).sort((a, b) => a[1].localeCompare(b[1], undefined, { numeric: true }));
 
 /** `12 vehicles`. */
-export const sizeText = (count: number): string => (count === 1 ? '1 vehicle' : `${count} vehicles`);
+export const sizeText = (count: number): string => m.common.vehicleCount(count);

@@ -1,5 +1,6 @@
 // An invoice's lines as a reader wants them: by trip, with a subtotal each.
 
+import { messages as m } from '../messages';
 import type { InvoiceLine } from './types';
 
 export interface TripLines {
@@ -51,4 +52,4 @@ export type Tone = 'moving' | 'idling' | 'parked' | 'offline' | 'bad';
 /** The colour of each state of an invoice; one that this console does not know yet is grey. */
 export const invoiceTone = (status: string): Tone => ({ draft: 'parked', finalized: 'idling', paid: 'moving', void: 'offline' } as Record<string, Tone>)[status] ?? 'offline';
 
-export const noteWord = (kind: string): string => (kind === 'debit' ? 'Debit note' : 'Credit note');
+export const noteWord = (kind: string): string => (kind === 'debit' ? m.notes.debitNote : m.notes.creditNote);

@@ -1,5 +1,6 @@
 // One request's life as a page sees it: loading, the answer, or an error with a way to try again.
 
+import { messages as m } from '../messages';
 import { ApiError, Cancelled } from './api';
 import type { Page } from './types';
 
@@ -30,7 +31,7 @@ export class Load<T> {
     } catch (cause) {
       if (this.#own !== own) return false;
       if (cause instanceof Cancelled) this.cancelled = true;
-      else this.error = cause instanceof ApiError ? cause : new ApiError('This page failed', String(cause), 0);
+      else this.error = cause instanceof ApiError ? cause : new ApiError(m.errors.pageFailed, String(cause), 0);
     }
     this.busy = false;
     this.#own = undefined;

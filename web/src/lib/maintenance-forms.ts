@@ -1,5 +1,6 @@
 // What people write of maintenance: in their units and their days, and what is sent of it in the server's.
 
+import { messages as m } from '../messages';
 import { minorOf } from './billing';
 import type { Choice } from './campaigns';
 import { count, dataTime } from './format';
@@ -70,13 +71,13 @@ export function faultsOf(draft: Draft): Faults {
   const found: Faults = {};
   const [everyKm, remindKm] = [kmIn(draft.every_km), kmIn(draft.remind_km)];
   const { label } = unit('km');
-  if (!draft.name.trim()) found.name = 'Give it a name.';
-  if (!draft.every_km.trim() && !draft.every_days.trim()) found.every_km = `Give it ${label}, days, or both.`;
-  if (draft.every_km.trim() && !(Math.round(everyKm) >= 1 && Math.round(everyKm) <= EVERY_KM_MAX)) found.every_km = `A distance of 1 to ${kmText(EVERY_KM_MAX)}.`;
-  if (draft.every_days.trim() && !isWhole(draft.every_days, 1, EVERY_DAYS_MAX)) found.every_days = `Whole days, 1 to ${count(EVERY_DAYS_MAX)}.`;
-  if (draft.every_km.trim() && draft.remind_km.trim() && !(Math.round(remindKm) < Math.round(everyKm))) found.remind_km = 'A distance, less than the interval.';
-  if (draft.every_days.trim() && draft.remind_days.trim() && !isWhole(draft.remind_days, 0, numberIn(draft.every_days) - 1)) found.remind_days = 'Whole days, less than the interval.';
-  if (!draft.choice.isAll && draft.choice.ids.length === 0) found.vehicle_ids = 'Choose a vehicle, or all of them.';
+  if (!draft.name.trim()) found.name = m.common.giveName;
+  if (!draft.every_km.trim() && !draft.every_days.trim()) found.every_km = m.maintenance.faults.giveInterval(label);
+  if (draft.every_km.trim() && !(Math.round(everyKm) >= 1 && Math.round(everyKm) <= EVERY_KM_MAX)) found.every_km = m.maintenance.faults.distance(kmText(EVERY_KM_MAX));
+  if (draft.every_days.trim() && !isWhole(draft.every_days, 1, EVERY_DAYS_MAX)) found.every_days = m.maintenance.faults.days(count(EVERY_DAYS_MAX));
+  if (draft.every_km.trim() && draft.remind_km.trim() && !(Math.round(remindKm) < Math.round(everyKm))) found.remind_km = m.maintenance.faults.distanceLess;
+  if (draft.every_days.trim() && draft.remind_days.trim() && !isWhole(draft.remind_days, 0, numberIn(draft.every_days) - 1)) found.remind_days = m.maintenance.faults.daysLess;
+  if (!draft.choice.isAll && draft.choice.ids.length === 0) found.vehicle_ids = m.maintenance.faults.chooseVehicles;
   return found;
 }
 
@@ -189,12 +190,12 @@ const currencyIn = (text: string): string => text.trim().toUpperCase();
 export function doneFaultsOf(draft: DoneDraft, today: string): DoneFaults {
   const found: DoneFaults = {};
   const currency = currencyIn(draft.currency);
-  if (dayStart(draft.day, zone()) === null) found.day = 'The day it was done.';
-  else if (draft.day > today) found.day = 'Work is recorded when it is done: today or before.';
-  if (draft.odometer.trim() && Number.isNaN(kmIn(draft.odometer))) found.odometer = `What the odometer showed, in ${unit('km').label}.`;
+  if (dayStart(draft.day, zone()) === null) found.day = m.maintenance.faults.giveDay;
+  else if (draft.day > today) found.day = m.maintenance.faults.notToCome;
+  if (draft.odometer.trim() && Number.isNaN(kmIn(draft.odometer))) found.odometer = m.maintenance.faults.odometer(unit('km').label);
   if (!draft.cost.trim()) return found;
-  if (!isCurrency(currency)) found.currency = 'A currency of three letters.';
-  else if (minorOf(draft.cost, currency) === null) found.cost = `An amount in ${currency}, such as 120.00.`;
+  if (!isCurrency(currency)) found.currency = m.maintenance.faults.currency;
+  else if (minorOf(draft.cost, currency) === null) found.cost = m.maintenance.faults.amount(currency);
   return found;
 }
 

@@ -1,5 +1,6 @@
 // Maintenance as /v1 has it: schedules, where each vehicle is in them, and the work orders that come of it.
 
+import { messages as m } from '../messages';
 import { send } from './admin';
 import { call, query, segment } from './api';
 import { count, number } from './format';
@@ -124,7 +125,7 @@ export const isOpen = ({ status }: Pick<WorkOrder, 'status'>): boolean => status
 
 const MISSING = '–';
 const SMALL = 100;
-export const daysText = (value: number): string => `${count(value)} ${value === 1 ? 'day' : 'days'}`;
+export const daysText = (value: number): string => m.time.wholeDays(value, count(value));
 
 /** Kilometres as a field has them, in the reader's unit. */
 export function shownKm(km: number): string {
@@ -136,25 +137,29 @@ export function shownKm(km: number): string {
 export const kmText = (km: number | null): string => (km === null ? MISSING : `${number(Number(shownKm(km)), 1)} ${unit('km').label}`);
 
 /** `1,200 km`, and `35 km over` where it is past. */
-export const leftKm = (km: number | null): string => (km === null || km >= 0 ? kmText(km) : `${kmText(-km)} over`);
+export const leftKm = (km: number | null): string => (km === null || km >= 0 ? kmText(km) : m.maintenance.over(kmText(-km)));
 
 /** `12 days`, `today`, `3 days over`. */
 export function leftDays(left: number | null): string {
   if (left === null) return MISSING;
   const whole = Math.floor(left);
-  return whole === 0 ? 'today' : whole > 0 ? daysText(whole) : `${daysText(-whole)} over`;
+  return whole === 0 ? m.time.today : whole > 0 ? daysText(whole) : m.maintenance.over(daysText(-whole));
 }
 
 /** What is left, in one line: `35 km over, 12 days`. */
 export const leftText = ({ left_km, left_days }: Pick<Due, 'left_km' | 'left_days'>): string =>
-  [left_km === null ? '' : leftKm(left_km), left_days === null ? '' : leftDays(left_days)].filter(Boolean).join(', ') || 'Not known';
+  [left_km === null ? '' : leftKm(left_km), left_days === null ? '' : leftDays(left_days)].filter(Boolean).join(', ') || m.common.notKnown;
+
+const alternatives = new Intl.ListFormat(m.locale, { type: 'disjunction' });
+/** The one, the other, or `the one or the other`; what is empty is left out. */
+export const either = (...parts: string[]): string => alternatives.format(parts.filter(Boolean));
 
 /** `15,000 km or 365 days`. */
 export const intervalText = ({ every_km, every_days }: Pick<Schedule, 'every_km' | 'every_days'>): string =>
-  [every_km === null ? '' : kmText(every_km), every_days === null ? '' : daysText(every_days)].filter(Boolean).join(' or ') || MISSING;
+  either(every_km === null ? '' : kmText(every_km), every_days === null ? '' : daysText(every_days)) || MISSING;
 
 export const whomText = ({ vehicle_ids: [first, ...more] }: Pick<Schedule, 'vehicle_ids'>, named: (id: string) => string): string =>
-  first === undefined ? 'All vehicles' : more.length === 0 ? named(first) : `${more.length + 1} vehicles`;
+  first === undefined ? m.common.allVehicles : more.length === 0 ? named(first) : m.common.vehicleCount(more.length + 1);
 
 /** What vehicles are called, by the registry's id; one that is not known, or not to this reader, by `otherwise`. */
 export function namesOf(vehicles: readonly Vehicle[]): (id: string, otherwise?: string) => string {

@@ -2,6 +2,7 @@
 // is kept with what was sent until the server has said yes or no. So a double tap sends once, and what is
 // sent again after a lost answer, or a page that was loaded anew, is the same wish and not a second one.
 
+import { messages as m } from '../messages';
 import { ApiError, post } from './api';
 
 interface Sent {
@@ -83,7 +84,7 @@ export class Once<T> {
       this.#keep(undefined);
       return answer;
     } catch (cause) {
-      this.error = cause instanceof ApiError ? cause : new ApiError('This page failed', String(cause), 0);
+      this.error = cause instanceof ApiError ? cause : new ApiError(m.errors.pageFailed, String(cause), 0);
       if (isNo(this.error)) this.#keep(undefined);
       return null;
     } finally {

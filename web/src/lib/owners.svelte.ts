@@ -1,6 +1,7 @@
 // Whose things are: an organization's, or the operator's. Who is of no organization chooses whose a new one is;
 // anybody else's are their own.
 
+import { messages as m } from '../messages';
 import { organizations, type Organization } from './bookings';
 import { Load } from './load.svelte';
 import { session } from './session.svelte';
@@ -25,7 +26,7 @@ export class Owners {
   }
 
   readonly nameOf = (id: string | null): string => {
-    if (id === null) return 'The operator’s';
+    if (id === null) return m.common.ofOperator;
     return this.all.find((item) => item.id === id)?.name ?? (id === session.me?.organization_id ? session.me.organization_name : null) ?? id;
   };
 

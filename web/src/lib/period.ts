@@ -1,5 +1,6 @@
 // A period as a person enters it: a day and time of their zone, and how long.
 
+import { messages as m } from '../messages';
 import { offsetOf } from './chart';
 
 const LOCAL = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/;
@@ -27,5 +28,5 @@ export const plusMinutes = (iso: string, minutes: number): string => new Date(Da
 /** `30 min`, `2 h`, `1 h 30 min`, `3 d`. */
 export function span(minutes: number): string {
   const [days, hours, rest] = [Math.floor(minutes / 1440), Math.floor((minutes % 1440) / 60), minutes % 60];
-  return [days && `${days} d`, hours && `${hours} h`, rest && `${rest} min`].filter(Boolean).join(' ') || '0 min';
+  return [days && m.time.spanDays(days), hours && m.time.spanHours(hours), rest && m.time.spanMinutes(rest)].filter(Boolean).join(' ') || m.time.spanMinutes(0);
 }

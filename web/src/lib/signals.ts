@@ -1,5 +1,6 @@
 // The signals of one vehicle or trip, asked for in steps so that hours come as a hundred points each.
 
+import { messages as m } from '../messages';
 import { api } from './api';
 import type { Point } from './chart';
 import { number, words } from './format';
@@ -9,9 +10,9 @@ import { labelOf, type Quantity, quantityNamed, quantityOf, unit } from './units
 
 /** Columns of `readings` worth a line, in the order shown, each with its word. */
 export const READING_COLUMNS: readonly (readonly [column: string, word: string])[] = [
-  ['speed_kmh', 'Speed'], ['engine_speed_rpm', 'Engine speed'], ['engine_load_pct', 'Engine load'], ['coolant_temperature_c', 'Coolant'],
-  ['fuel_level_pct', 'Fuel level'], ['fuel_rate_lph', 'Fuel rate'], ['soc_pct', 'State of charge'], ['traction_power_kw', 'Traction power'],
-  ['ambient_temperature_c', 'Outside'], ['altitude_m', 'Altitude'], ['accel_x_mps2', 'Acceleration, forward'], ['accel_y_mps2', 'Acceleration, left'], ['load_kg', 'Load'],
+  ['speed_kmh', m.signals.speed], ['engine_speed_rpm', m.signals.engineSpeed], ['engine_load_pct', m.signals.engineLoad], ['coolant_temperature_c', m.signals.coolant],
+  ['fuel_level_pct', m.signals.fuelLevel], ['fuel_rate_lph', m.signals.fuelRate], ['soc_pct', m.signals.stateOfCharge], ['traction_power_kw', m.signals.tractionPower],
+  ['ambient_temperature_c', m.signals.outside], ['altitude_m', m.signals.altitude], ['accel_x_mps2', m.signals.accelerationForward], ['accel_y_mps2', m.signals.accelerationLeft], ['load_kg', m.signals.load],
 ];
 
 /** What a column of `readings` is called. */
@@ -75,7 +76,7 @@ export function fromReadings(result: QueryResult): Signal[] {
   });
 }
 
-const AGGREGATES: Record<string, string> = { min: 'lowest', mean: 'mean', max: 'highest' };
+const AGGREGATES: Record<string, string> = m.signals.aggregates;
 
 /**
  * What a signal is called: `Vehicle.Powertrain.Transmission.CurrentGear` is `Transmission current gear`. What campaign
@@ -86,7 +87,7 @@ export function signalWord(signal: string): string {
   if (taken === undefined) return pathWord(path);
   // A campaign's name has no point in it: what follows one is how an interval became a number.
   const [campaign = '', aggregate] = taken.split('.');
-  const what = path === 'Vehicle' ? 'Trigger' : pathWord(path);
+  const what = path === 'Vehicle' ? m.signals.trigger : pathWord(path);
   return `${what}${aggregate ? `, ${AGGREGATES[aggregate] ?? aggregate}` : ''} · ${campaign}`;
 }
 

@@ -2,6 +2,7 @@
 // and comes back with a session in a cookie that no script can read. Here is what is offered, where the way
 // begins, and what is said when it did not end well.
 
+import { messages as m } from '../messages';
 import type { Words } from './caller';
 import { ApiError, request } from './api';
 import { parse } from './paths';
@@ -27,7 +28,7 @@ export function offerOf(answer: unknown): Offer {
   const { api_keys, oidc } = (typeof answer === 'object' && answer !== null ? answer : {}) as { api_keys?: unknown; oidc?: { label?: unknown; start_path?: unknown } | null };
   if (!oidc || !isPath(oidc.start_path)) return KEYS_ALONE;
   const label = typeof oidc.label === 'string' ? oidc.label.trim() : '';
-  return { hasKeys: api_keys !== false, provider: { label: label || 'Single sign-on', startPath: oidc.start_path } };
+  return { hasKeys: api_keys !== false, provider: { label: label || m.common.singleSignOn, startPath: oidc.start_path } };
 }
 
 /** What the page to sign in offers; null where the server did not say, and may yet. */
@@ -52,18 +53,18 @@ export function placeOf({ pathname, search }: { pathname: string; search: string
 export const startHref = (startPath: string, place: string): string => `${startPath}${startPath.includes('?') ? '&' : '?'}${new URLSearchParams({ return_to: place })}`;
 
 const FAILURES: Record<string, Words> = {
-  cancelled: { title: 'You were not signed in', detail: 'It was cancelled at the identity provider. Try again, or sign in another way.' },
-  expired: { title: 'That took too long', detail: 'Signing in has to be done within ten minutes, in one browser, and once. Try again.' },
-  no_account: { title: 'There is no account for you here', detail: 'The identity provider knows you, and this server does not. An owner of your organization can add you under Admin, People, with the e-mail you signed in with.' },
-  inactive: { title: 'Your account is not active', detail: 'An owner of your organization can make it active again under Admin, People.' },
-  unverified_email: { title: 'Your e-mail is not verified', detail: 'The identity provider has not verified it, so this server does not go by it. Verify it there, then try again.' },
-  provider: { title: 'The identity provider did not let you in', detail: 'It could not be reached, or its answer was not right. Try again in a while; whoever runs this server finds the reason in its log.' },
+  cancelled: { title: m.signIn.failures.notSignedIn, detail: m.signIn.failures.cancelledWhy },
+  expired: { title: m.signIn.failures.tooLong, detail: m.signIn.failures.tooLongWhy },
+  no_account: { title: m.signIn.failures.noAccount, detail: m.signIn.failures.noAccountWhy },
+  inactive: { title: m.signIn.failures.inactive, detail: m.signIn.failures.inactiveWhy },
+  unverified_email: { title: m.signIn.failures.unverified, detail: m.signIn.failures.unverifiedWhy },
+  provider: { title: m.signIn.failures.provider, detail: m.signIn.failures.providerWhy },
 };
 
 /** What a code in the address says; null where there is none. */
 export function failureWords(code: string): Words | null {
   if (!code) return null;
-  return (Object.hasOwn(FAILURES, code) && FAILURES[code]) || { title: 'You were not signed in', detail: 'Try again; whoever runs this server finds the reason in its log.' };
+  return (Object.hasOwn(FAILURES, code) && FAILURES[code]) || { title: m.signIn.failures.notSignedIn, detail: m.signIn.failures.unknownWhy };
 }
 
 /** An address to go to for signing out at the provider too; null where it is none. */

@@ -1,6 +1,7 @@
 // A place as it is drawn: by points on the map, by a circle's centre and edge or its numbers, or by pasted GeoJSON.
 // The map and the form both show it; drawing.ts says what it is.
 
+import { messages as m } from '../messages';
 import { circleIn, geoJsonIn, moved, numberIn, placed, pointsOf, polygonFault, position, radiusTo, ringOf, type CircleFaults } from './drawing';
 import { COLOUR_DEFAULT, type Geofence, type Geometry, type Position } from './geofences';
 
@@ -47,7 +48,7 @@ export class Sketch {
   get read(): Read {
     if (this.tool === 'circle') return circleIn({ latitude: this.latitude, longitude: this.longitude, radius: this.radius });
     if (this.tool === 'geojson') return geoJsonIn(this.text);
-    if (!this.isClosed) return { fault: this.points.length === 0 ? 'Draw its border on the map.' : 'Its border is not closed yet.' };
+    if (!this.isClosed) return { fault: this.points.length === 0 ? m.geofences.faults.notDrawn : m.geofences.faults.notClosed };
     const fault = polygonFault(this.points);
     return fault ? { fault } : { geometry: { type: 'Polygon', coordinates: [ringOf(this.points)] } };
   }

@@ -1,5 +1,6 @@
 // A stream of server-sent events by fetch: the browser's own EventSource sends no key with its request.
 
+import { messages as m } from '../messages';
 import { ApiError, Cancelled, failureOf } from './api';
 import { authorization, door } from './door';
 
@@ -62,7 +63,7 @@ export async function listen(path: string, { opened, event }: Listener, signal: 
     }
   } catch (cause) {
     if (signal.aborted) throw new Cancelled();
-    throw cause instanceof ApiError ? cause : new ApiError('The stream was cut off', `The connection of ${path} ended.`, 0);
+    throw cause instanceof ApiError ? cause : new ApiError(m.errors.streamCutOff, m.errors.streamEnded(path), 0);
   } finally {
     clearTimeout(timer);
   }

@@ -1,6 +1,7 @@
 // Tariffs as /v1 has them, in words, and what a booking would cost by one. Money is whole minor units and
 // decimal texts: exact arithmetic, no float. What the server makes of a booking is what counts.
 
+import { messages as m } from '../messages';
 import { call, query, segment } from './api';
 import { decimalString } from './format';
 import type { Page } from './types';
@@ -68,7 +69,7 @@ export const tariffs = {
 /** A tariff without what names it: what a preview and a new version take. */
 export const termsOf = (tariff: Tariff): TariffTerms => Object.fromEntries(Object.entries(tariff).filter(([key, value]) => !IDENTITY.includes(key) && value !== null)) as unknown as TariffTerms;
 
-const UNITS: Record<ComponentType, string> = { FLAT: 'a trip', DISTANCE: 'a km', TIME: 'an hour', IDLE: 'an hour idling', ENERGY: 'a kWh', MINIMUM: 'at least', MAXIMUM: 'at most' };
+const UNITS: Record<ComponentType, string> = { FLAT: m.tariffs.units.trip, DISTANCE: m.tariffs.units.km, TIME: m.tariffs.units.hour, IDLE: m.tariffs.units.hourIdling, ENERGY: m.tariffs.units.kwh, MINIMUM: m.tariffs.units.least, MAXIMUM: m.tariffs.units.most };
 
 export const unitOf = (type: string): string => UNITS[type as ComponentType] ?? type;
 
@@ -76,9 +77,9 @@ export const unitOf = (type: string): string => UNITS[type as ComponentType] ?? 
 export function componentText({ type, price, tiers }: PriceComponent): string {
   if (tiers) {
     const prices = tiers.mode === 'package' ? [tiers.price] : tiers.steps.map((step) => step.price);
-    return `${prices.map((text) => decimalString(text, 2)).join(' / ')} ${tiers.mode === 'package' ? `for each ${decimalString(tiers.size)}` : unitOf(type)}, in tiers`;
+    return m.tariffs.inTiers(prices.map((text) => decimalString(text, 2)).join(' / '), tiers.mode === 'package' ? m.tariffs.forEach(decimalString(tiers.size)) : unitOf(type));
   }
-  return type === 'MINIMUM' || type === 'MAXIMUM' ? `${unitOf(type)} ${decimalString(price, 2)}` : `${decimalString(price, 2)} ${unitOf(type)}`;
+  return type === 'MINIMUM' ? m.tariffs.atLeast(decimalString(price, 2)) : type === 'MAXIMUM' ? m.tariffs.atMost(decimalString(price, 2)) : m.tariffs.price(decimalString(price, 2), unitOf(type));
 }
 
 export const terms = (tariff: TariffTerms): string[] => tariff.elements.flatMap(({ components }) => components.map(componentText));

@@ -1,5 +1,6 @@
 // A trip beyond its figures: what changed between revisions, its events, its track as a file.
 
+import { messages as m } from '../messages';
 import { offsetOf } from './chart';
 import { stretches } from './geometry';
 import { distance, duration, moment, number, quantity, speed, words } from './format';
@@ -40,12 +41,12 @@ export function changes(before: Trip, after: Trip): Change[] {
   const isHidden = isPrivate(before) || isPrivate(after);
   return Object.keys(b)
     .filter((field) => !BOOKKEEPING.includes(field) && !(isHidden && PLACES.test(field)) && JSON.stringify(a[field] ?? null) !== JSON.stringify(b[field] ?? null))
-    .map((field) => ({ field: field === 'merged_count' ? 'Made of' : words(field.replace(/_(m|s|km|kmh|l|kwh)$/, '')), before: told(field, a[field]), after: told(field, b[field]) }));
+    .map((field) => ({ field: field === 'merged_count' ? m.trip.madeOf : words(field.replace(/_(m|s|km|kmh|l|kwh)$/, '')), before: told(field, a[field]), after: told(field, b[field]) }));
 }
 
 function told(field: string, value: unknown): string {
   if (value == null) return '–';
-  if (field === 'merged_count') return value === 1 ? '1 trip' : `${String(value)} trips`;
+  if (field === 'merged_count') return m.trip.trips(Number(value));
   if (typeof value === 'string') return /_time$/.test(field) ? moment(value) : words(value);
   if (typeof value !== 'number') return String(value);
   if (field.endsWith('_m')) return distance(value);
@@ -74,7 +75,7 @@ export function trackOf(positions: readonly Position[], readingCount: number, as
   return { positions, thinnedOf: readingCount > asked && positions.length < readingCount ? readingCount : null };
 }
 
-const thinnedWords = ({ positions, thinnedOf }: Track): string => `Thinned: ${positions.length} positions of a trip of ${thinnedOf} readings`;
+const thinnedWords = ({ positions, thinnedOf }: Track): string => m.trip.thinned(positions.length, thinnedOf);
 
 /** A file's name says that a track was thinned, as a CSV has no other place for it. */
 export function trackName({ vehicle_id, start_time }: Pick<Trip, 'vehicle_id' | 'start_time'>, { thinnedOf }: Track, format: string): string {
@@ -140,8 +141,8 @@ export function eventDetail(event: DrivingEvent): string {
   const parts: string[] = [];
   if (event.severity) parts.push(event.severity);
   if (event.peak_mps2 != null) parts.push(quantity(Math.abs(event.peak_mps2), 'mps2', 1));
-  if (event.speed_kmh != null) parts.push(`at ${speed(event.speed_kmh)}`);
-  if (event.level_start_pct != null && event.level_end_pct != null) parts.push(`${number(event.level_start_pct)} to ${quantity(event.level_end_pct, 'pct')}`);
+  if (event.speed_kmh != null) parts.push(m.trip.atSpeed(speed(event.speed_kmh)));
+  if (event.level_start_pct != null && event.level_end_pct != null) parts.push(m.trip.fromTo(number(event.level_start_pct), quantity(event.level_end_pct, 'pct')));
   if (event.fuel_l != null) parts.push(quantity(event.fuel_l, 'l', 1));
   if (event.energy_kwh != null) parts.push(quantity(event.energy_kwh, 'kwh', 1));
   if (event.kind === 'idling' && event.end_time) parts.push(duration((Date.parse(event.end_time) - Date.parse(event.start_time)) / 1000));

@@ -1,5 +1,6 @@
 // Vehicles as people choose them, and the state of one in figures: the same words on the live map and on its own page.
 
+import { messages as m } from '../messages';
 import { api } from './api';
 import { all } from './bookings';
 import { kilometres, percent, quantity, rpm, speed } from './format';
@@ -11,15 +12,15 @@ export type Fact = [label: string, value: string, hint?: string];
 /** What is known of its state now; its speed always, as a dash where it is not. */
 export function stateFacts(item: FleetItem): Fact[] {
   const known: Fact[] = [[wordOf('speed_kmh'), speed(item.speed_kmh)]];
-  if (item.heading_deg != null) known.push(['Heading', quantity(item.heading_deg, 'deg').replace(' ', '')]);
-  if (item.ignition_on != null) known.push(['Ignition', item.ignition_on ? 'On' : 'Off']);
+  if (item.heading_deg != null) known.push([m.vehicle.heading, quantity(item.heading_deg, 'deg').replace(' ', '')]);
+  if (item.ignition_on != null) known.push([m.vehicle.ignition, item.ignition_on ? m.vehicle.on : m.vehicle.off]);
   if (item.engine_speed_rpm != null) known.push([wordOf('engine_speed_rpm'), rpm(item.engine_speed_rpm)]);
   if (item.fuel_level_pct != null) known.push([wordOf('fuel_level_pct'), percent(item.fuel_level_pct)]);
   if (item.soc_pct != null) known.push([wordOf('soc_pct'), percent(item.soc_pct)]);
   return known;
 }
 
-export const odometer = (km: number | null | undefined): Fact => ['Odometer', kilometres(km)];
+export const odometer = (km: number | null | undefined): Fact => [m.common.odometer, kilometres(km)];
 
 /** Vehicles by either of their ids: the registry's, or that of telemetry. */
 export function knownBy(vehicles: readonly Vehicle[]): (id: string) => Vehicle | undefined {

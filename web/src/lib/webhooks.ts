@@ -102,8 +102,8 @@ export const endpointTone = (state: EndpointState): Tone => ({ enabled: 'moving'
 export const deliveryTone = (status: Status): Tone => ({ pending: 'idling', delivered: 'moving', failed: 'bad' })[status] as Tone;
 
 /** Why nothing is told to an endpoint that is disabled, as far as it and its newest deliveries say. */
-export function whyDisabled({ failing_since }: Endpoint, deliveries: readonly Delivery[] = []): 'by hand' | 'gone' | 'failing' {
-  if (!failing_since) return 'by hand';
+export function whyDisabled({ failing_since }: Endpoint, deliveries: readonly Delivery[] = []): 'by_hand' | 'gone' | 'failing' {
+  if (!failing_since) return 'by_hand';
   // The last attempt of all disabled it: nothing is attempted since.
   const last = deliveries.filter(({ last_attempt_at }) => last_attempt_at !== null).reduce<Delivery | null>((newest, item) => (newest && Date.parse(newest.last_attempt_at ?? '') >= Date.parse(item.last_attempt_at ?? '') ? newest : item), null);
   return last?.last_status === GONE ? 'gone' : 'failing';

@@ -2,6 +2,7 @@
 
 import type * as MapLibreGl from 'maplibre-gl';
 import { FetchSource, type Header, PMTiles, Protocol, TileType } from 'pmtiles';
+import { messages as m } from '../messages';
 import type { Archive } from './protomaps';
 
 const RASTERS: TileType[] = [TileType.Png, TileType.Jpeg, TileType.Webp, TileType.Avif];
@@ -27,7 +28,7 @@ const number = (value: number, least: number, most: number, instead: number): nu
 export function archiveOf(header: Header, metadata: unknown, href: string): Archive {
   const { attribution, vector_layers: layers } = (typeof metadata === 'object' && metadata !== null ? metadata : {}) as { attribution?: unknown; vector_layers?: unknown };
   const isRaster = RASTERS.includes(header.tileType);
-  if (!isRaster && header.tileType !== TileType.Mvt) throw new Error(`its tiles are of type ${header.tileType}, which is not drawn here`);
+  if (!isRaster && header.tileType !== TileType.Mvt) throw new Error(m.map.tileType(header.tileType));
   const { minLon, minLat, maxLon, maxLat } = header;
   const isWorld = !(minLon < maxLon && minLat < maxLat && minLon >= -180 && maxLon <= 180 && minLat >= -90 && maxLat <= 90);
   return {

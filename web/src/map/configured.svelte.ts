@@ -5,6 +5,7 @@ import type * as MapLibreGl from 'maplibre-gl';
 import type { StyleSpecification } from 'maplibre-gl';
 import { request } from '../lib/api';
 import { prefs } from '../lib/prefs.svelte';
+import { messages as m } from '../messages';
 import { style as naturalEarth, token } from './basemap';
 import { asStyle, standing } from './foreign';
 import { workersMayAsk } from './library';
@@ -43,20 +44,20 @@ export async function load(gl: typeof MapLibreGl): Promise<Own | null> {
   if (told.kind === 'style') {
     workersMayAsk(gl, told.origins);
     const response = await fetch(told.url, { signal: AbortSignal.timeout(LOAD_MS), credentials: 'omit' });
-    if (!response.ok) throw new Error(`its style answered ${response.status}`);
+    if (!response.ok) throw new Error(m.map.styleAnswered(response.status));
     const own = standing(asStyle(await response.json()), response.url || told.url, told.attribution);
     return { kind: 'style', style: () => own };
   }
   const { openArchive } = await import('./archive');
   const archive = await within(LOAD_MS, openArchive(gl, new URL(told.url, location.href).href));
-  if (archive.kind === 'vector' && !isProtomaps(archive)) throw new Error('its tiles are not of Protomaps’ schema');
+  if (archive.kind === 'vector' && !isProtomaps(archive)) throw new Error(m.map.notProtomaps);
   const attribution = [archive.attribution, told.attribution].filter(Boolean).join(' | ');
   return { kind: 'pmtiles', style: () => archiveStyle({ ...archive, attribution }, token, prefs.scheme) };
 }
 
 function within<T>(ms: number, doing: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error('it did not come in time')), ms)));
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(m.map.late)), ms)));
   return Promise.race([doing, late]).finally(() => clearTimeout(timer));
 }
 

@@ -1,6 +1,7 @@
 // The worker that reads atlases, one for all maps of the page, started by the first.
 
 import type { Bounds } from '../lib/geometry';
+import { messages as m } from '../messages';
 import type { Atlas } from './atlas';
 import type { Found, Wanted } from './atlas.worker';
 
@@ -20,7 +21,7 @@ function started(): Worker {
   worker.addEventListener('error', () => {
     // Its script did not come: the next who asks starts another.
     worker = undefined;
-    for (const { failed } of waiting.values()) failed(new Error('the basemap cannot be read'));
+    for (const { failed } of waiting.values()) failed(new Error(m.map.notReadable));
     waiting.clear();
   });
   return worker;

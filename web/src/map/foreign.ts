@@ -1,6 +1,7 @@
 // A MapLibre style of another server, made fit to have our own layers above it.
 
 import type { StyleSpecification } from 'maplibre-gl';
+import { messages as m } from '../messages';
 
 const PREFIX = 'basemap-';
 const ATTRIBUTION = `${PREFIX}attribution`;
@@ -8,7 +9,7 @@ const ATTRIBUTION = `${PREFIX}attribution`;
 /** What an answer is a style by; throws with what is lacking. */
 export function asStyle(answer: unknown): StyleSpecification {
   const { version, sources, layers } = (typeof answer === 'object' && answer !== null ? answer : {}) as Partial<StyleSpecification>;
-  if (version !== 8 || typeof sources !== 'object' || sources === null || !Array.isArray(layers)) throw new Error('its style is no MapLibre style of version 8');
+  if (version !== 8 || typeof sources !== 'object' || sources === null || !Array.isArray(layers)) throw new Error(m.map.notStyle);
   return answer as StyleSpecification;
 }
 
