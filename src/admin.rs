@@ -28,7 +28,7 @@ use wire::{ids::VehicleId, time::Timestamp};
 
 pub(crate) use backup::Damaged;
 
-use crate::{place::PlaceArguments, terminal};
+use crate::{place::PlaceArguments, progress::Progress, terminal};
 
 /// What `roadlake admin` takes.
 #[derive(Debug, clap::Args)]
@@ -226,7 +226,9 @@ impl Admin {
     }
 
     async fn verify(&self) -> anyhow::Result<()> {
+        let progress = Progress::of("reading every row", self.is_json);
         let audit = self.lake.audit(&self.settings.maintenance.policy).await?;
+        drop(progress);
         if self.is_json {
             terminal::json(&audit)?
         } else {
@@ -244,7 +246,10 @@ impl Admin {
             policy = CompactionPolicy { settle: Duration::ZERO, ..policy };
         }
         let mut all = Vec::new();
-        for kind in self.tables(tables).await? {
+        let kinds = self.tables(tables).await?;
+        let progress = Progress::steps(kinds.len(), self.is_json);
+        for (place, kind) in kinds.into_iter().enumerate() {
+            progress.begin(place, kind.name());
             let mut table = self.lake.open_table(kind).await?;
             let mut tries = Tries::default();
             let done = loop {
@@ -255,6 +260,7 @@ impl Admin {
             };
             all.push((kind.name(), done));
         }
+        drop(progress);
         if self.is_json { terminal::json(&show::by_table(&all)) } else { show::compacted(&all) }
     }
 
@@ -267,23 +273,24 @@ impl Admin {
         // A writer's files that are not committed yet are young files that no version names.
         let _alone = (short == ShortRetention::Allowed).then(|| self.lake.lock_alone()).transpose()?;
         let mut all = Vec::new();
-        for kind in self.tables(tables).await? {
-            if tables.is_empty() && keeps_history(kind) {
-                continue;
-            }
+        let kinds = self.without_history(tables).await?;
+        let progress = Progress::steps(kinds.len(), self.is_json);
+        for (place, kind) in kinds.into_iter().enumerate() {
+            progress.begin(place, kind.name());
             let mut table = self.lake.open_table(kind).await?;
             all.push((kind.name(), table.vacuum(keep, short).await?));
         }
+        drop(progress);
         if self.is_json { terminal::json(&show::by_table(&all)) } else { show::vacuumed(&all) }
     }
 
     async fn erase(&self, whose: &Whose, before: Day, tables: &[TableName]) -> anyhow::Result<()> {
         let policy = &self.settings.maintenance.policy;
         let mut all = Vec::new();
-        for kind in self.tables(tables).await? {
-            if tables.is_empty() && keeps_history(kind) {
-                continue;
-            }
+        let kinds = self.without_history(tables).await?;
+        let progress = Progress::steps(kinds.len(), self.is_json);
+        for (place, kind) in kinds.into_iter().enumerate() {
+            progress.begin(place, kind.name());
             let mut table = self.lake.open_table(kind).await?;
             let mut tries = Tries::default();
             let done = loop {
@@ -294,6 +301,7 @@ impl Admin {
             };
             all.push((kind.name(), done));
         }
+        drop(progress);
         if self.is_json { terminal::json(&show::by_table(&all)) } else { show::erased(&all) }
     }
 
@@ -323,7 +331,9 @@ impl Admin {
             keys: DeviceKeys::new(self.settings.device_keys_dir.clone()),
             clock_ahead_max: self.settings.clock_ahead_max,
         };
+        let progress = Progress::of("trying payloads again", self.is_json);
         let done = replay(&self.lake, &selection, judgement, self.clock.clone()).await?;
+        drop(progress);
         if self.is_json { terminal::json(&done) } else { show::replayed(&done) }
     }
 
@@ -331,6 +341,13 @@ impl Admin {
     async fn tables(&self, named: &[TableName]) -> anyhow::Result<Vec<TableKind>> {
         let is_meant = |kind: &TableKind| named.is_empty() || named.iter().any(|name| name.0 == *kind);
         Ok(self.lake.tables(TableKind::ALL.into_iter().filter(is_meant)).await?)
+    }
+
+    /// The same, but where none is named without those whose old versions are cited.
+    async fn without_history(&self, named: &[TableName]) -> anyhow::Result<Vec<TableKind>> {
+        let mut kinds = self.tables(named).await?;
+        kinds.retain(|kind| !named.is_empty() || !keeps_history(*kind));
+        Ok(kinds)
     }
 
     fn now_ms(&self) -> i64 {

@@ -6,10 +6,11 @@ use analytics::{
     sql_cli::{Session, SqlCliError},
     tracks::{Chosen, TrackFormat, write_tracks},
 };
+use serde_json::json;
 use service::clock::SystemClock;
 use wire::{ids::VehicleId, time::Timestamp};
 
-use crate::place::PlaceArguments;
+use crate::{place::PlaceArguments, progress::Progress};
 
 /// What `roadlake export` takes.
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,9 @@ pub(crate) struct Arguments {
     /// Trips that start before
     #[arg(long, value_parser = Timestamp::parse)]
     to: Option<Timestamp>,
+    /// Tell what was written in JSON, on standard error
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -41,6 +45,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         from: arguments.from,
         to: arguments.to,
     };
+    let progress = Progress::of("writing trips", arguments.json);
     let mut out = BufWriter::new(std::io::stdout());
     let written = write_tracks(&session, &chosen, arguments.format, &mut out).await;
     let flushed = written.and_then(|count| out.flush().map(|()| count).map_err(SqlCliError::Write));
@@ -49,6 +54,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Err(SqlCliError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
         other => other?,
     };
-    eprintln!("{} trips, {} points", written.trip_count, written.point_count);
+    drop(progress);
+    if arguments.json {
+        eprintln!("{}", json!({ "trips": written.trip_count, "points": written.point_count }));
+    } else {
+        eprintln!("{} trips, {} points", written.trip_count, written.point_count);
+    }
     Ok(())
 }

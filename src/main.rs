@@ -12,6 +12,7 @@ mod import;
 mod load;
 mod manual;
 mod place;
+mod progress;
 mod serve;
 mod sql;
 mod stack;

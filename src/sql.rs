@@ -6,7 +6,7 @@ use analytics::sql_cli::{Format, Session};
 use rustyline::{DefaultEditor, error::ReadlineError};
 use service::{clock::SystemClock, logs};
 
-use crate::{place::PlaceArguments, terminal};
+use crate::{place::PlaceArguments, progress::Progress, terminal};
 
 /// What `roadlake sql` takes.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let session = Session::open(&arguments.place.lake()?, SystemClock::shared()).await?;
     let format = if arguments.json { Format::Json } else { arguments.format };
     if let Some(query) = &arguments.query {
-        return terminal::text(&session.run(query, format).await?);
+        let progress = Progress::of("running", arguments.json);
+        let answer = session.run(query, format).await?;
+        drop(progress);
+        return terminal::text(&answer);
     }
     if !std::io::stdin().is_terminal() {
         let script = std::io::read_to_string(std::io::stdin())?;

@@ -7,7 +7,7 @@
 mod pipeline;
 
 use edge_agent::source::replay::Pace;
-use pipeline::{Pipeline, REAL_CAR, real_car, within};
+use pipeline::{Pipeline, REAL_CAR, http_post, real_car, within};
 use serde_json::{Value, json};
 
 /// Name, query, and the numbers.
@@ -32,8 +32,12 @@ fn rules() -> [Value; 5] {
 /// Of alerts, or of what a trial would have raised, what both tell, in order.
 fn told(alerts: &Value) -> Vec<Value> {
     let fields = ["vehicle_id", "key", "started_at", "last_at", "value", "message", "details"];
-    let mut told: Vec<Value> =
-        alerts.as_array().unwrap().iter().map(|alert| fields.map(|name| alert[name].clone()).into()).collect();
+    let mut told: Vec<Value> = alerts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|alert| fields.map(|name| alert[name].clone()).into())
+        .collect();
     told.sort_by_key(|alert| alert[2].as_str().unwrap().to_owned());
     told
 }
@@ -60,7 +64,11 @@ async fn what_is_raised_as_data_comes_is_what_a_trial_says_of_it_afterwards() {
         trial.as_object_mut().unwrap().remove("name");
         trial["from"] = json!("2021-07-26T00:00:00Z");
         trial["to"] = json!("2021-07-27T00:00:00Z");
-        let would_be = pipeline.post("/v1/alert-rules:try", trial).await;
+        let address = pipeline.api.addr;
+        let asking = tokio::task::spawn_blocking(move || http_post(address, "/v1/alert-rules:try", &trial));
+        let (status, body) = asking.await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        let would_be: Value = serde_json::from_str(&body).unwrap();
         let would_be = told(&would_be["alerts"]);
         assert!(!would_be.is_empty(), "{name} tells nothing");
         let path = format!("/v1/alerts?limit=200&rule_id={}", rule["id"].as_str().unwrap());

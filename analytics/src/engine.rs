@@ -42,12 +42,12 @@ use wire::{
 };
 
 pub(crate) use cited::Versioned;
+pub(crate) use json::columns as json_columns;
 pub(crate) use late::{Find, Late};
 pub use limits::{Limits, SqlError, SqlErrorKind};
 pub(crate) use only::Only;
 pub(crate) use places::{Place, Places};
 pub(crate) use prepared::Listed;
-pub(crate) use json::columns as json_columns;
 pub(crate) use query::{Bounded, check_only_reads, planned, timestamp_literal};
 pub(crate) use session::{CATALOG, SCHEMA};
 pub(crate) use snapshot::{Snapshot, Tables};
@@ -299,7 +299,10 @@ impl Analytics {
     }
 
     /// Waits for a place, then for the answer, within the statement's time.
-    pub(crate) async fn bounded<T>(&self, ask: impl AsyncFnOnce(Bounded) -> Result<T, SqlError>) -> Result<T, SqlError> {
+    pub(crate) async fn bounded<T>(
+        &self,
+        ask: impl AsyncFnOnce(Bounded) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
         let started_us = self.shared.clock.monotonic_us();
         let limits = &self.shared.limits;
         let place = self.place(None).await?;

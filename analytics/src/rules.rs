@@ -24,8 +24,7 @@ use service::clock::micros;
 use wire::{ids::VehicleId, time::Timestamp};
 
 use crate::{
-    Analytics, SqlError,
-    columns,
+    Analytics, SqlError, columns,
     engine::{Versions, planned, timestamp_literal},
     row::ColumnInfo,
 };

@@ -28,7 +28,12 @@ use std::time::Duration;
 use analytics::{Whose, rules::Rule};
 
 use self::{reconcile::Times, types::AlertRule};
-use crate::{db::Conn, fault::{DomainError, Faults}, ids::OrganizationId, vehicles};
+use crate::{
+    db::Conn,
+    fault::{DomainError, Faults},
+    ids::OrganizationId,
+    vehicles,
+};
 
 /// The numbers of a rule, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +86,10 @@ impl Limits {
 }
 
 /// The vehicles of an organization; everybody's where there is none.
-async fn vehicles_of(conn: &mut Conn, organization: Option<&OrganizationId>) -> Result<Option<Whose>, DomainError> {
+async fn vehicles_of(
+    conn: &mut Conn,
+    organization: Option<&OrganizationId>,
+) -> Result<Option<Whose>, DomainError> {
     match organization {
         Some(own) => Ok(Some(Whose::of(vehicles::names(conn, Some(own)).await?.into_keys()))),
         None => Ok(None),

@@ -44,7 +44,7 @@ use crate::{
     },
 };
 use change::{Change, record};
-use types::{AvailableQuery, Booking, BookingPrice, BookingQuery, BookingStatus, NewBooking};
+use types::{AvailableQuery, Booking, BookingPrice, BookingQuery, BookingStatus, Extension, NewBooking};
 
 const WHAT: &str = "the booking";
 /// Longest booking.
@@ -58,20 +58,47 @@ const DISTANCE_M_MAX: i64 = 100_000_000;
 /// Period looked at where none is named.
 const PERIOD_US_DEFAULT: i64 = 3_600 * 1_000_000;
 
-/// Checks a wish and stores it as pending; nothing is held or reserved yet.
-pub async fn begin(
+/// A wish that can be had, as far as it says itself.
+struct Wish {
+    organization_id: OrganizationId,
+    vehicle_id: Option<VehicleId>,
+    period: (Timestamp, Timestamp),
+    price: BookingPrice,
+}
+
+/// What a booking would cost, where it can be had as far as it says itself. Whether a vehicle is free then is told by
+/// booking it.
+pub async fn quote(
     conn: &mut Conn,
     now: Timestamp,
-    (caller, new): (&Caller, NewBooking),
-) -> Result<Booking, DomainError> {
+    (caller, new): (&Caller, &NewBooking),
+) -> Result<BookingPrice, DomainError> {
+    Ok(wished(conn, now, (caller, new)).await?.price)
+}
+
+/// What a booking would cost that lasts until another time.
+pub async fn quote_extension(
+    conn: &mut Conn,
+    now: Timestamp,
+    (id, extension): (&BookingId, &Extension),
+) -> Result<BookingPrice, DomainError> {
+    let booking = get(conn, id).await?;
+    acts::extended(conn, now, (&booking, extension)).await.map(|(_, price)| price)
+}
+
+async fn wished(
+    conn: &mut Conn,
+    now: Timestamp,
+    (caller, new): (&Caller, &NewBooking),
+) -> Result<Wish, DomainError> {
     let mut faults = Faults::default();
-    let (from, to) = period_of(now, &new, &mut faults);
+    let (from, to) = period_of(now, new, &mut faults);
     faults.require(
         (0..=DISTANCE_M_MAX).contains(&new.expected_distance_m),
         "expected_distance_m",
         "must be 0 to 100000000",
     );
-    let asked = caller.placed(WHAT, new.organization_id)?;
+    let asked = caller.placed(WHAT, new.organization_id.clone())?;
     let asked = users::check_organization(conn, asked.as_deref(), &mut faults).await?;
     let vehicle = match new.vehicle_id.as_deref() {
         Some(id) => vehicle_of(conn, (id, asked.as_ref()), &mut faults).await?,
@@ -86,13 +113,24 @@ pub async fn begin(
         return Err(DomainError::invalid(WHAT, "organization_id", "is needed"));
     };
     dunning::refuse_suspended(conn, &organization_id).await?;
-    let user_id = user_of(conn, (caller, new.user_id.as_deref()), &organization_id).await?;
     let tariff = price::tariff_now(conn, &organization_id).await?.ok_or_else(|| {
         let message = format!("{organization_id} pays by no tariff; choose its tariff first");
         DomainError::invalid(WHAT, "organization_id", message)
     })?;
     let price = price::estimate(&tariff, (from, to), new.expected_distance_m)?;
     check_price(WHAT, &price)?;
+    Ok(Wish { organization_id, vehicle_id, period: (from, to), price })
+}
+
+/// Checks a wish and stores it as pending; nothing is held or reserved yet.
+pub async fn begin(
+    conn: &mut Conn,
+    now: Timestamp,
+    (caller, new): (&Caller, NewBooking),
+) -> Result<Booking, DomainError> {
+    let Wish { organization_id, vehicle_id, period: (from, to), price } =
+        wished(conn, now, (caller, &new)).await?;
+    let user_id = user_of(conn, (caller, new.user_id.as_deref()), &organization_id).await?;
     let wallet = wallets::of_organization(conn, &organization_id).await?;
     if wallet.is_none() && price.total_minor > 0 {
         let message = format!("{organization_id} has no wallet; open one and put credit in");

@@ -31,12 +31,19 @@ struct InitArgs {
     /// Days it is good; what it signs is good for no longer
     #[arg(long, value_name = "DAYS", default_value_t = 3650)]
     days: i64,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Does it, and tells what is to be done with the files.
 pub fn run(args: &CaArgs, now: Timestamp) -> Result<(), InitError> {
-    let CaCommand::Init(InitArgs { dir, name, days }) = &args.command;
+    let CaCommand::Init(InitArgs { dir, name, days, json }) = &args.command;
     let (cert, key) = init::make(dir, (name, *days), now)?;
+    if *json {
+        println!("{}", serde_json::json!({ "ca_cert_file": cert, "ca_key_file": key }));
+        return Ok(());
+    }
     println!("made {} and {} (of its owner alone; keep a copy offline)", cert.display(), key.display());
     println!("\n[devices]            # of the api's configuration");
     println!("ca_cert_file = {:?}", cert.display().to_string());

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, fmt};
 pub use analytics::engine::{Piece, StreamFormat};
 use analytics::{
     Whose,
-    rules::{Changes, Found, Rule, Shape},
     row::{CorrectionRow, QueryResult, TripChange, VehicleState},
+    rules::{Changes, Found, Rule, Shape},
 };
 use async_trait::async_trait;
 use futures::stream::BoxStream;

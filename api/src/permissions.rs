@@ -223,12 +223,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule("DELETE", "/v1/alert-rules/{id}", &[Analyst], Reach::Of(Thing::AlertRule)),
     rule("GET", "/v1/alerts", &[Dispatcher, Analyst, DeviceAdmin], Reach::Narrowed),
     rule("GET", "/v1/alerts/{id}", &[Dispatcher, Analyst, DeviceAdmin], Reach::Of(Thing::Alert)),
-    rule(
-        "POST",
-        "/v1/alerts/{id}/acknowledge",
-        &[Dispatcher, Analyst, DeviceAdmin],
-        Reach::Of(Thing::Alert),
-    ),
+    rule("POST", "/v1/alerts/{id}/acknowledge", &[Dispatcher, Analyst, DeviceAdmin], Reach::Of(Thing::Alert)),
     // trips
     rule("GET", "/v1/trips", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
     rule("GET", "/v1/trips/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Trip)),
@@ -295,6 +290,8 @@ pub(crate) const RULES: &[Rule] = &[
     rule("GET", "/v1/bookings", &[Dispatcher, Analyst, Driver, Billing], Reach::Narrowed),
     rule("POST", "/v1/bookings", &[Dispatcher, Driver], Reach::Narrowed),
     rule("GET", "/v1/bookings/{id}", &[Dispatcher, Analyst, Driver, Billing], Reach::Of(Thing::Booking)),
+    rule("POST", "/v1/bookings:quote", &[Dispatcher, Driver], Reach::Narrowed),
+    rule("POST", "/v1/bookings/{id}/quote-extension", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
     rule("POST", "/v1/bookings/{id}/extend", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
     rule("POST", "/v1/bookings/{id}/cancel", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
     rule("POST", "/v1/bookings/{id}/start", &[Dispatcher, Driver], Reach::Of(Thing::Booking)),
@@ -320,7 +317,14 @@ pub(crate) const RULES: &[Rule] = &[
 ];
 
 /// Asks, but changes nothing: left out of the audit log.
-const READING_POSTS: &[&str] = &["/v1/sql", "/v1/tariff-previews", "/v1/campaign-sets/{id}/check", "/v1/alert-rules:try"];
+const READING_POSTS: &[&str] = &[
+    "/v1/sql",
+    "/v1/tariff-previews",
+    "/v1/campaign-sets/{id}/check",
+    "/v1/alert-rules:try",
+    "/v1/bookings:quote",
+    "/v1/bookings/{id}/quote-extension",
+];
 
 /// A browser is sent there, and comes in: kept in the audit log.
 const WRITING_GETS: &[&str] = &["/v1/sign-in/callback"];

@@ -48,7 +48,11 @@ impl LakeTable {
 }
 
 impl Touched {
-    fn take(&mut self, batch: &RecordBatch, (from, to): (&str, &str)) -> Result<(), arrow::error::ArrowError> {
+    fn take(
+        &mut self,
+        batch: &RecordBatch,
+        (from, to): (&str, &str),
+    ) -> Result<(), arrow::error::ArrowError> {
         let column = |name: &str, of: &DataType| match batch.column_by_name(name) {
             Some(column) => cast(column, of),
             None => Ok(arrow::array::new_null_array(of, batch.num_rows())),
@@ -56,10 +60,8 @@ impl Touched {
         let vehicles = column("vehicle_id", &DataType::Utf8)?;
         let (from, to) = (column(from, &timestamp_type())?, column(to, &timestamp_type())?);
         let vehicles = vehicles.as_string::<i32>();
-        let (from, to) = (
-            from.as_primitive::<TimestampMicrosecondType>(),
-            to.as_primitive::<TimestampMicrosecondType>(),
-        );
+        let (from, to) =
+            (from.as_primitive::<TimestampMicrosecondType>(), to.as_primitive::<TimestampMicrosecondType>());
         for row in 0..batch.num_rows() {
             if !vehicles.is_valid(row) || !from.is_valid(row) {
                 continue;

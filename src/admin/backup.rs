@@ -17,7 +17,7 @@ use service::clock::SystemClock;
 use wire::time::Timestamp;
 
 use super::show;
-use crate::{place::PlaceArguments, terminal};
+use crate::{place::PlaceArguments, progress::Progress, terminal};
 
 /// The database in a copy: SQLite's file.
 const DATABASE: &str = "api.db";
@@ -142,11 +142,13 @@ async fn make(
         ensure!(!there.starts_with(folder), "{} is within the lake; name a folder elsewhere", to.display());
     }
     let backups = Backups::create(to)?;
+    let progress = Progress::of("copying", is_json);
     let making = backups.begin(Timestamp(SystemClock::shared().now_us()))?;
     // First the database: what follows the lake must not be ahead of it.
     let others = of_database(database, given, &making.folder()).await?;
     let (manifest, copied) = making.finish(&lake, &others, env!("CARGO_PKG_VERSION")).await?;
     let dropped = keep.map(|count| backups.keep(count)).transpose()?.unwrap_or(0);
+    drop(progress);
     tell_made(&manifest, copied, dropped, is_json)
 }
 
@@ -250,7 +252,9 @@ fn tell_made(manifest: &Manifest, copied: Copied, dropped: usize, is_json: bool)
 fn verify(from: &Path, at: Option<&str>, is_json: bool) -> anyhow::Result<()> {
     let backups = Backups::open(from)?;
     let manifest = backups.find(at)?;
+    let progress = Progress::of("reading the copy", is_json);
     let damaged = backups.verify(&manifest)?;
+    drop(progress);
     let lines: Vec<String> = damaged.iter().map(ToString::to_string).collect();
     if is_json {
         terminal::json(&json!({ "id": manifest.id, "damaged": lines }))?;
@@ -285,10 +289,12 @@ async fn restore(from: &Path, at: Option<&str>, place: &PlaceArguments, is_json:
     let lake = Lake::create_at(&settings).await?;
     // The database is of an earlier moment, and is read from the copy once it is known to be whole.
     let part = manifest.others.iter().find(|part| part.path == DATABASE);
+    let progress = Progress::of("making the lake of the copy", is_json);
     backups.restore(&manifest, &lake).await?;
     if let (Some(file), Some(part)) = (&to, part) {
         backups.hand_out(&manifest, part, file)?;
     }
+    drop(progress);
     let dump = manifest.others.iter().any(|part| part.path == DUMP);
     let dump = dump.then(|| from.join(&manifest.id).join(DUMP));
     if is_json {

@@ -7,7 +7,7 @@ use api::{
 };
 use service::config::Loaded;
 
-use crate::{place::PlaceArguments, terminal};
+use crate::{place::PlaceArguments, progress::Progress, terminal};
 
 /// What `roadlake admin rebuild` takes.
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     place: PlaceArguments,
     /// Only these rows; can be given more than once: organizations, vehicles, geofences, groups,
     /// trips, planned-trips, tariffs, invoices, wallets, bookings, dunning, campaigns, commands, devices, maintenance,
-    /// drivers
+    /// drivers, alert-rules
     #[arg(long, value_name = "ROWS")]
     only: Vec<Projection>,
     /// Answer in JSON
@@ -31,7 +31,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         ensure!(path.exists(), "there is no database {}; name its folder with --data", path.display());
     }
     let db = Db::open(settings.database).await?;
+    let progress = Progress::of("reading the event log", arguments.json);
     let made = api::rebuild(&db, &arguments.only).await;
+    drop(progress);
     db.close().await;
     let made = made.context("nothing was changed")?;
     if arguments.json {

@@ -58,7 +58,9 @@ enum Rows {
 pub(super) fn looked(plan: &LogicalPlan) -> Result<BTreeSet<TableKind>, SqlError> {
     let mut walk = Walk::default();
     let Rows::OfVehicles(columns) = walk.rows_of(plan)? else {
-        return refused("reads no table of what vehicles sent: readings, signals, diagnostics, trips, stops or driving_events");
+        return refused(
+            "reads no table of what vehicles sent: readings, signals, diagnostics, trips, stops or driving_events",
+        );
     };
     let schema = plan.schema();
     let mut named = schema.fields().iter().enumerate().filter(|(_, field)| field.name() == VEHICLE);
@@ -77,7 +79,9 @@ pub(super) fn looked(plan: &LogicalPlan) -> Result<BTreeSet<TableKind>, SqlError
             return refused(format!("must have a time as ts, it is {}", field.data_type()));
         }
         (None, _) => {
-            return refused("must have a column ts: the moment of which each row tells, such as start_time AS ts");
+            return refused(
+                "must have a column ts: the moment of which each row tells, such as start_time AS ts",
+            );
         }
         (Some(_), Some(_)) => return refused("has more than one column ts"),
     }
@@ -126,7 +130,9 @@ impl Walk {
                 let rows = self.rows_of(&step.input)?;
                 let has_sets = step.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
                 if has_sets && rows != Rows::OfNobody {
-                    return refused("cannot have GROUPING SETS, ROLLUP or CUBE: they bring vehicles together");
+                    return refused(
+                        "cannot have GROUPING SETS, ROLLUP or CUBE: they bring vehicles together",
+                    );
                 }
                 require(
                     &rows,
@@ -142,7 +148,8 @@ impl Walk {
                     let Expr::WindowFunction(function) = bare(expr) else {
                         return refused(format!("has a window that cannot be looked at: {expr}"));
                     };
-                    let why = "has to say OVER (PARTITION BY vehicle_id …): each vehicle is told of by itself";
+                    let why =
+                        "has to say OVER (PARTITION BY vehicle_id …): each vehicle is told of by itself";
                     require(&rows, &function.params.partition_by, step.input.schema(), why)?;
                 }
                 // The windows come after the columns of the input.
@@ -156,9 +163,9 @@ impl Walk {
                 }
                 let in_common = |a: Rows, b: Rows| match (a, b) {
                     (Rows::OfNobody, Rows::OfNobody) => Rows::OfNobody,
-                    (Rows::OfVehicles(a), Rows::OfVehicles(b)) => {
-                        Rows::OfVehicles(a.into_iter().filter_map(|(at, a)| Some((at, a.min(*b.get(&at)?)))).collect())
-                    }
+                    (Rows::OfVehicles(a), Rows::OfVehicles(b)) => Rows::OfVehicles(
+                        a.into_iter().filter_map(|(at, a)| Some((at, a.min(*b.get(&at)?)))).collect(),
+                    ),
                     _ => Rows::OfVehicles(BTreeMap::new()),
                 };
                 Ok(all.into_iter().reduce(in_common).unwrap_or(Rows::OfNobody))
@@ -200,7 +207,9 @@ impl Walk {
 
     /// `given` are equalities that hold of the rows besides.
     fn joined(&mut self, join: &Join, given: &[(&Expr, &Expr)]) -> Result<Rows, SqlError> {
-        use JoinType::{Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi};
+        use JoinType::{
+            Full, Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightMark, RightSemi,
+        };
         let mut side = |of: &LogicalPlan| match of {
             LogicalPlan::Join(inner) => {
                 check_expressions(of)?;
@@ -212,7 +221,8 @@ impl Walk {
         let (left_schema, right_schema) = (join.left.schema(), join.right.schema());
         if let (Rows::OfVehicles(_), Rows::OfVehicles(_)) = (&left, &right) {
             let are_same = |a: &Expr, b: &Expr| {
-                let both = |a, b| held(a, &left, left_schema).is_some() && held(b, &right, right_schema).is_some();
+                let both =
+                    |a, b| held(a, &left, left_schema).is_some() && held(b, &right, right_schema).is_some();
                 both(a, b) || both(b, a)
             };
             let mut conditions: Vec<(&Expr, &Expr)> = join.on.iter().map(|(a, b)| (a, b)).collect();

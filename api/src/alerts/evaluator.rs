@@ -121,7 +121,9 @@ impl Evaluator {
         let now = Timestamp(self.clock.now_us());
         let (progress, pending, open, whose) = {
             let mut conn = self.db.read().await?;
-            let Some(progress) = store::progress(&mut conn, &rule.id).await? else { return self.begin(rule).await };
+            let Some(progress) = store::progress(&mut conn, &rule.id).await? else {
+                return self.begin(rule).await;
+            };
             let pending = store::pending(&mut conn, &rule.id).await?;
             let open = store::open(&mut conn, &rule.id).await?;
             (progress, pending, open, vehicles_of(&mut conn, rule.organization_id.as_ref()).await?)
@@ -137,7 +139,8 @@ impl Evaluator {
             }
         };
         let limits = Limits::of(rule);
-        let is_own = |vehicle: &VehicleId| whose.as_ref().is_none_or(|whose| whose.includes(vehicle.as_str()));
+        let is_own =
+            |vehicle: &VehicleId| whose.as_ref().is_none_or(|whose| whose.includes(vehicle.as_str()));
         let mut touched = changes.touched.clone();
         touched.retain(|vehicle, _| is_own(vehicle));
         // What waited, where something newer is there, or nothing has come for long enough.
@@ -209,11 +212,7 @@ impl Evaluator {
     }
 
     /// The newest that is known of the vehicles that this is about.
-    fn newest_of(
-        &self,
-        touched: &analytics::rules::Spans,
-        open: &[Kept],
-    ) -> BTreeMap<VehicleId, Timestamp> {
+    fn newest_of(&self, touched: &analytics::rules::Spans, open: &[Kept]) -> BTreeMap<VehicleId, Timestamp> {
         if touched.is_empty() && open.is_empty() {
             return BTreeMap::new();
         }
@@ -238,7 +237,8 @@ impl Evaluator {
         for (vehicle, (from, to)) in touched {
             let from = from.plus_us(-us(limits.look_ahead_s)).plus_us(-margin_us);
             let to = to.plus_us(us(limits.look_back_s)).plus_us(margin_us);
-            let part = by_day.entry(from.utc_day()).or_insert_with(|| Part { vehicles: Vec::new(), from, to });
+            let part =
+                by_day.entry(from.utc_day()).or_insert_with(|| Part { vehicles: Vec::new(), from, to });
             part.vehicles.push(vehicle);
             (part.from, part.to) = (part.from.min(from), part.to.max(to));
         }
@@ -252,7 +252,9 @@ impl Evaluator {
                     self.sure_until(rule, &part, (newest, sure)).await?
                 };
                 let asked = Whose::of(part.vehicles.iter().cloned());
-                debug_assert!(whose.as_ref().is_none_or(|w| part.vehicles.iter().all(|v| w.includes(v.as_str()))));
+                debug_assert!(
+                    whose.as_ref().is_none_or(|w| part.vehicles.iter().all(|v| w.includes(v.as_str())))
+                );
                 let found = self
                     .lake
                     .rule_episodes(&limits.asked(&rule.query), (Some(&asked), &until), (part.from, part.to))

@@ -13,8 +13,8 @@ use super::{
     rules::{self, CheckedQuery},
     trial,
     types::{
-        Alert, AlertAcknowledgement, AlertQuery, AlertRulePatch, AlertRuleQuery, AlertRuleState, AlertRuleTrial,
-        AlertTrialResult, NewAlertRule,
+        Alert, AlertAcknowledgement, AlertQuery, AlertRulePatch, AlertRuleQuery, AlertRuleState,
+        AlertRuleTrial, AlertTrialResult, NewAlertRule,
     },
 };
 use crate::{
@@ -73,10 +73,7 @@ async fn create_rule(
 #[utoipa::path(get, path = "/v1/alert-rules/{id}", tag = "alerts", operation_id = "get_alert_rule",
     params(("id" = String, Path)),
     responses((status = 200, body = AlertRuleState), (status = 404, body = Problem)))]
-async fn get_rule(
-    State(app): State<App>,
-    ApiPath(id): ApiPath<AlertRuleId>,
-) -> Result<Response, ApiError> {
+async fn get_rule(State(app): State<App>, ApiPath(id): ApiPath<AlertRuleId>) -> Result<Response, ApiError> {
     let mut conn = app.db().read().await?;
     let rule = rules::get(&mut conn, &id).await?;
     let state = rules::with_progress(&mut conn, rule).await?;

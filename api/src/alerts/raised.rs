@@ -99,7 +99,11 @@ pub(super) async fn end(conn: &mut Conn, now: Timestamp, kept: Kept) -> Result<(
 }
 
 /// Ends what is open of a rule that asks something else from now on, or nothing.
-pub(super) async fn end_all(conn: &mut Conn, now: Timestamp, rule_id: &AlertRuleId) -> Result<(), DomainError> {
+pub(super) async fn end_all(
+    conn: &mut Conn,
+    now: Timestamp,
+    rule_id: &AlertRuleId,
+) -> Result<(), DomainError> {
     for kept in store::open(conn, rule_id).await? {
         end(conn, now, kept).await?;
     }
@@ -186,7 +190,10 @@ pub async fn list(conn: &mut Conn, caller: &Caller, query: AlertQuery) -> Result
         period_us,
     };
     let found = store::before(conn, &wanted, (before, limit + 1)).await?;
-    Ok(Page::of(found, limit, |alert| Cursor { key: alert.started_at.0.to_string(), id: alert.id.to_string() }))
+    Ok(Page::of(found, limit, |alert| Cursor {
+        key: alert.started_at.0.to_string(),
+        id: alert.id.to_string(),
+    }))
 }
 
 /// Tells the organization in the application.

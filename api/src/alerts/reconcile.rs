@@ -74,11 +74,13 @@ pub(super) fn reconciled(
     let mut steps = Vec::new();
     let mut is_claimed = vec![false; standing.len()];
     for span in spans {
-        let mut touching = standing.iter().enumerate().filter(|(_, s)| s.start <= span.last && span.start <= s.last);
+        let mut touching =
+            standing.iter().enumerate().filter(|(_, s)| s.start <= span.last && span.start <= s.last);
         let Some((place, same)) = touching.find(|(place, _)| !is_claimed[*place]) else {
-            steps.extend(span.first.map(|first| {
-                Step::Raise(Episode { start: span.start, end: span.last, ..first.clone() })
-            }));
+            steps
+                .extend(span.first.map(|first| {
+                    Step::Raise(Episode { start: span.start, end: span.last, ..first.clone() })
+                }));
             continue;
         };
         is_claimed[place] = true;

@@ -82,7 +82,8 @@ pub(super) async fn rules_after(
 }
 
 pub(super) async fn enabled_rules(conn: &mut Conn) -> Result<Vec<AlertRule>, DomainError> {
-    let rows = sqlx::query("SELECT data FROM alert_rules WHERE is_enabled = 1 ORDER BY id").fetch_all(conn).await?;
+    let rows =
+        sqlx::query("SELECT data FROM alert_rules WHERE is_enabled = 1 ORDER BY id").fetch_all(conn).await?;
     rows.iter().map(|row| read_json(row, RULE)).collect()
 }
 
@@ -109,10 +110,11 @@ fn progress_of(row: &AnyRow) -> Result<Progress, DomainError> {
 }
 
 pub(super) async fn progress(conn: &mut Conn, id: &AlertRuleId) -> Result<Option<Progress>, DomainError> {
-    let row = sqlx::query("SELECT versions, turn, evaluated_us, fault FROM alert_progress WHERE rule_id = $1")
-        .bind(id.to_string())
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        sqlx::query("SELECT versions, turn, evaluated_us, fault FROM alert_progress WHERE rule_id = $1")
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await?;
     row.as_ref().map(progress_of).transpose()
 }
 
@@ -173,7 +175,9 @@ pub(super) async fn advance(
 
 /// Forgets how far a rule came.
 pub(super) async fn forget_progress(conn: &mut Conn, id: &AlertRuleId) -> Result<(), DomainError> {
-    for query in ["DELETE FROM alert_progress WHERE rule_id = $1", "DELETE FROM alert_pending WHERE rule_id = $1"] {
+    for query in
+        ["DELETE FROM alert_progress WHERE rule_id = $1", "DELETE FROM alert_pending WHERE rule_id = $1"]
+    {
         sqlx::query(query).bind(id.to_string()).execute(&mut *conn).await?;
     }
     Ok(())
@@ -323,7 +327,8 @@ pub(super) async fn open(conn: &mut Conn, id: &AlertRuleId) -> Result<Vec<Kept>,
 
 /// How many are open, by how bad they are.
 pub(super) async fn open_count(conn: &mut Conn) -> Result<i64, DomainError> {
-    let row = sqlx::query("SELECT COUNT(*) AS count FROM alerts WHERE status = 'open'").fetch_one(conn).await?;
+    let row =
+        sqlx::query("SELECT COUNT(*) AS count FROM alerts WHERE status = 'open'").fetch_one(conn).await?;
     Ok(row.try_get("count")?)
 }
 

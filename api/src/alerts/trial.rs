@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::{
-    ids::VehicleId,
-    time::DAY_US,
-};
+use wire::{ids::VehicleId, time::DAY_US};
 
 use super::{
     Limits,
@@ -35,7 +32,8 @@ pub async fn run(
 ) -> Result<AlertTrialResult, DomainError> {
     const WHAT: &str = "the trial";
     let mut faults = Faults::default();
-    let limits = Limits::given((trial.look_back_s, trial.look_ahead_s), (trial.quiet_s, trial.min_duration_s));
+    let limits =
+        Limits::given((trial.look_back_s, trial.look_ahead_s), (trial.quiet_s, trial.min_duration_s));
     limits.check(&mut faults);
     let (from, to) = (faults.time("from", &trial.from), faults.time("to", &trial.to));
     if let (Some(from), Some(to)) = (from, to) {
@@ -58,7 +56,9 @@ pub async fn run(
         Err(error) => return Err(error.into()),
     };
     faults.finish(WHAT)?;
-    let (Some(from), Some(to)) = (from, to) else { return Err(DomainError::invalid(WHAT, "from", "is needed")) };
+    let (Some(from), Some(to)) = (from, to) else {
+        return Err(DomainError::invalid(WHAT, "from", "is needed"));
+    };
     let period = (from, to.plus_us(-1));
     let asked = lake.rule_episodes(&limits.asked(query), (whose.as_ref(), &BTreeMap::new()), period).await;
     let found = asked.map_err(|error| match error.kind {

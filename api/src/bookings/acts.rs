@@ -8,7 +8,7 @@ use super::{
     change::{Change, record},
     price::{self, Credit},
     saga, settle, store,
-    types::{Booking, BookingStatus, EndCode, Extension},
+    types::{Booking, BookingPrice, BookingStatus, EndCode, Extension},
 };
 use crate::{
     db::Conn,
@@ -23,10 +23,29 @@ pub async fn extend(
     now: Timestamp,
     (id, extension): (&BookingId, &Extension),
 ) -> Result<Booking, DomainError> {
-    const WHAT: &str = "the extension";
     let booking = super::get(conn, id).await?;
+    let (to, price) = extended(conn, now, (&booking, extension)).await?;
+    // The credit it has makes room for what it needs; if that is not there, all of this is undone.
+    price::settle_hold(conn, now, (&booking, 0)).await?;
+    let hold_id = match price::hold(conn, now, (&booking, &price, to)).await? {
+        Credit::Held(hold_id) => hold_id,
+        Credit::Missing(message) => return Err(DomainError::Conflict(message)),
+    };
+    if let Some(id) = &booking.planned_trip_id {
+        planned::move_end(conn, now, (id, to)).await?;
+    }
+    record(conn, now, &booking, Change::Extended { to, price, hold_id }).await
+}
+
+/// Until when a booking would last, and what it would cost then, where it can be.
+pub(super) async fn extended(
+    conn: &mut Conn,
+    now: Timestamp,
+    (booking, extension): (&Booking, &Extension),
+) -> Result<(Timestamp, BookingPrice), DomainError> {
+    const WHAT: &str = "the extension";
     if !matches!(booking.status, BookingStatus::Confirmed | BookingStatus::Started) {
-        return Err(not_now(&booking, "extended"));
+        return Err(not_now(booking, "extended"));
     }
     let mut faults = Faults::default();
     let to = faults.time("to", &extension.to).unwrap_or(now);
@@ -43,19 +62,10 @@ pub async fn extend(
     {
         return Err(DomainError::Conflict(saga::taken(vehicle_id, &other)));
     }
-    let tariff = price::tariff_of(conn, &booking).await?;
+    let tariff = price::tariff_of(conn, booking).await?;
     let price = price::estimate(&tariff, (booking.from, to), booking.expected_distance_m)?;
     super::check_price(WHAT, &price)?;
-    // The credit it has makes room for what it needs; if that is not there, all of this is undone.
-    price::settle_hold(conn, now, (&booking, 0)).await?;
-    let hold_id = match price::hold(conn, now, (&booking, &price, to)).await? {
-        Credit::Held(hold_id) => hold_id,
-        Credit::Missing(message) => return Err(DomainError::Conflict(message)),
-    };
-    if let Some(id) = &booking.planned_trip_id {
-        planned::move_end(conn, now, (id, to)).await?;
-    }
-    record(conn, now, &booking, Change::Extended { to, price, hold_id }).await
+    Ok((to, price))
 }
 
 /// Gives a booking up. Before its start that is free; after it the tariff may keep a share.

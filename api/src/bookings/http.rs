@@ -10,13 +10,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     acts, saga,
-    types::{AvailableQuery, Booking, BookingQuery, Extension, NewBooking},
+    types::{AvailableQuery, Booking, BookingPrice, BookingQuery, Extension, NewBooking},
 };
 use crate::{
     app::App,
     caller::Caller,
     error::{ApiError, Problem},
-    extract::{ApiPath, ApiQuery, KeyedBody, read_json, tagged},
+    extract::{ApiJson, ApiPath, ApiQuery, KeyedBody, read_json, tagged},
     fault::DomainError,
     idempotency,
     ids::BookingId,
@@ -29,6 +29,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(available))
         .routes(routes!(list, create))
+        .routes(routes!(quote))
+        .routes(routes!(quote_extension))
         .routes(routes!(get))
         .routes(routes!(extend))
         .routes(routes!(cancel))
@@ -88,6 +90,34 @@ async fn create(State(app): State<App>, caller: Caller, request: KeyedBody) -> R
     idempotency::keep(&mut tx, now, &request.key, &answer_of(StatusCode::CREATED, &booking)).await?;
     tx.commit().await.map_err(DomainError::from)?;
     Ok(told(&saga::run(app.db(), now, &booking.id).await?))
+}
+
+/// What a booking would cost, where it can be had as far as it says itself. Nothing is held, and whether a vehicle is free
+/// is told by booking it.
+#[utoipa::path(post, path = "/v1/bookings:quote", tag = "bookings", operation_id = "quote_booking",
+    request_body = NewBooking,
+    responses((status = 200, body = BookingPrice), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn quote(
+    State(app): State<App>,
+    caller: Caller,
+    ApiJson(new): ApiJson<NewBooking>,
+) -> Result<Json<BookingPrice>, ApiError> {
+    let mut conn = app.db().read().await?;
+    Ok(Json(super::quote(&mut conn, app.now(), (&caller, &new)).await?))
+}
+
+/// What a booking would cost in all that lasted until another time. It stays as it is.
+#[utoipa::path(post, path = "/v1/bookings/{id}/quote-extension", tag = "bookings",
+    operation_id = "quote_booking_extension", request_body = Extension, params(("id" = String, Path)),
+    responses((status = 200, body = BookingPrice), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+async fn quote_extension(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<BookingId>,
+    ApiJson(extension): ApiJson<Extension>,
+) -> Result<Json<BookingPrice>, ApiError> {
+    let mut conn = app.db().read().await?;
+    Ok(Json(super::quote_extension(&mut conn, app.now(), (&id, &extension)).await?))
 }
 
 /// The answer about a booking: itself, or why it could not be had.

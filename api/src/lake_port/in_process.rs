@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use analytics::{
     Analytics, SqlError, SqlErrorKind, Whose,
-    rules::{Changes, Found, Rule, Shape},
     row::{CorrectionRow, QueryResult, TripChange, VehicleState},
+    rules::{Changes, Found, Rule, Shape},
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};

@@ -79,7 +79,8 @@ pub(super) async fn story(server: &Server, organization: &str) {
         rule["organization_id"] = json!(organization);
         let path = format!("/v1/alert-rules/{}", made(server, rule).await["id"].as_str().unwrap());
         if name == "changes" {
-            let patch = json!({ "query": "SELECT vehicle_id, ts FROM trips", "quiet_s": 5, "severity": "critical" });
+            let patch =
+                json!({ "query": "SELECT vehicle_id, ts FROM trips", "quiet_s": 5, "severity": "critical" });
             assert_eq!(server.patch(&path, 1, patch).await.status, 200);
         }
         if name == "goes" {
@@ -97,15 +98,24 @@ async fn an_alert_is_raised_once_goes_on_and_ends() {
     let mut rule = new("Faster than 130 km/h");
     rule["organization_id"] = json!(organization);
     let rule = made(&server, rule).await;
-    assert_eq!((&rule["severity"], &rule["look_back_s"], &rule["version"]), (&json!("warning"), &json!(3_600), &json!(1)));
+    assert_eq!(
+        (&rule["severity"], &rule["look_back_s"], &rule["version"]),
+        (&json!("warning"), &json!(3_600), &json!(1))
+    );
     assert_eq!(rule["reads"], json!(["readings"]));
 
     tell(&server, "car-1", (1_000, 1_010), &seconds(1_003, 1_010));
     let found = alerts(&server, &rule, 1).await;
     assert_eq!(spans(&found), [("car-1", "open", "2026-11-23T11:16:43Z", "2026-11-23T11:16:50Z")]);
     let first = &found[0];
-    assert_eq!((&first["value"], &first["message"], &first["details"]), (&json!(140.5), &json!("fast"), &json!({ "gear": 6 })));
-    assert_eq!((&first["rule_name"], &first["organization_id"]), (&json!("Faster than 130 km/h"), &json!(organization)));
+    assert_eq!(
+        (&first["value"], &first["message"], &first["details"]),
+        (&json!(140.5), &json!("fast"), &json!({ "gear": 6 }))
+    );
+    assert_eq!(
+        (&first["rule_name"], &first["organization_id"]),
+        (&json!("Faster than 130 km/h"), &json!(organization))
+    );
 
     // It goes on, which is no event; somebody takes it on.
     tell(&server, "car-1", (1_011, 1_050), &seconds(1_011, 1_050));
@@ -122,7 +132,10 @@ async fn an_alert_is_raised_once_goes_on_and_ends() {
     tell(&server, "car-1", (1_051, 1_100), &[]);
     tell(&server, "car-1", (1_101, 1_120), &[]);
     let ended = server.until(&path, |alert| alert["status"] == "ended").await;
-    assert_eq!((&ended["last_at"], &ended["note"]), (&json!("2026-11-23T11:17:30Z"), &json!("calling the driver")));
+    assert_eq!(
+        (&ended["last_at"], &ended["note"]),
+        (&json!("2026-11-23T11:17:30Z"), &json!("calling the driver"))
+    );
     assert_eq!(events(&server).await, ["AlertRaised", "AlertAcknowledged", "AlertEnded"]);
     let told = server.until("/v1/notifications", |page| page["data"].as_array().unwrap().len() == 1).await;
     let told = &told["data"][0];
@@ -153,7 +166,9 @@ async fn late_data_joins_splits_and_takes_back_what_was_raised() {
     tell(&server, "car-1", (1_011, 1_199), &seconds(1_011, 1_199));
     let joined = alerts(&server, &rule, 1).await;
     assert_eq!(joined[0]["id"], before[0]["id"]);
-    let ended = server.until(&format!("/v1/alerts/{}", before[0]["id"].as_str().unwrap()), |a| a["status"] == "ended").await;
+    let ended = server
+        .until(&format!("/v1/alerts/{}", before[0]["id"].as_str().unwrap()), |a| a["status"] == "ended")
+        .await;
     assert_eq!((&ended["started_at"], &ended["last_at"]), (&before[0]["started_at"], &before[1]["last_at"]));
     let gone = server.json("/v1/alerts?status=withdrawn").await;
     assert_eq!(gone["data"][0]["id"], before[1]["id"]);
@@ -214,7 +229,8 @@ async fn a_rule_that_cannot_be_asked_says_why_and_misses_nothing() {
     let rule = made(&server, new("fast")).await;
     let path = format!("/v1/alert-rules/{}", rule["id"].as_str().unwrap());
     let message = "Cast error: Cannot cast string 'x' to value of Float64 type".to_owned();
-    server.lake.rules.lock().unwrap().fails = Some(LakeError { kind: LakeErrorKind::Invalid, message: message.clone() });
+    server.lake.rules.lock().unwrap().fails =
+        Some(LakeError { kind: LakeErrorKind::Invalid, message: message.clone() });
     tell(&server, "car-1", (1_000, 1_010), &seconds(1_000, 1_010));
     server.until(&path, |state| state["fault"] == json!(message)).await;
     server.lake.rules.lock().unwrap().fails = None;
@@ -237,7 +253,11 @@ async fn of_two_processes_one_raises_it() {
         let from = 100 * round;
         tell(&server, "car-1", (from, from + 99), &seconds(from, from + 10));
         // Given up at some point of its way.
-        let _ = tokio::time::timeout(Duration::from_micros(u64::try_from(round * 300).unwrap()), evaluator.look()).await;
+        let _ = tokio::time::timeout(
+            Duration::from_micros(u64::try_from(round * 300).unwrap()),
+            evaluator.look(),
+        )
+        .await;
     }
     evaluator.look().await.unwrap();
     let found = alerts(&server, &rule, 20).await;
@@ -267,7 +287,12 @@ async fn what_makes_no_rule_is_refused_with_all_its_faults() {
     ] {
         let trial = json!({ "query": "SELECT", "from": period.0, "to": period.1 });
         let answer = server.post("/v1/alert-rules:try", trial).await;
-        assert_eq!((answer.status, answer.json()["errors"][0]["field"].as_str()), (422, Some(field)), "{}", answer.body);
+        assert_eq!(
+            (answer.status, answer.json()["errors"][0]["field"].as_str()),
+            (422, Some(field)),
+            "{}",
+            answer.body
+        );
     }
     for path in ["/v1/alerts/alt_none", "/v1/alert-rules/alr_none"] {
         assert_eq!(server.get(path).await.status, 404);
@@ -316,7 +341,10 @@ async fn a_trial_tells_what_would_have_been_and_keeps_nothing() {
     assert_eq!((&told["alert_count"], &told["is_truncated"]), (&json!(2), &json!(false)));
     assert_eq!(told["days"], json!([{ "date": "2026-11-23", "alert_count": 2 }]));
     assert_eq!(told["vehicles"][0], json!({ "vehicle_id": "car-1", "alert_count": 1 }));
-    assert_eq!((&told["alerts"][0]["vehicle_id"], &told["alerts"][0]["started_at"]), (&json!("car-2"), &json!("2026-11-23T11:08:20Z")));
+    assert_eq!(
+        (&told["alerts"][0]["vehicle_id"], &told["alerts"][0]["started_at"]),
+        (&json!("car-2"), &json!("2026-11-23T11:08:20Z"))
+    );
     let mut own = trial;
     own["organization_id"] = server.json("/v1/organizations").await["data"][0]["id"].clone();
     assert_eq!(server.posted("/v1/alert-rules:try", own).await["alert_count"], 1);

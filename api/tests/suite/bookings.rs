@@ -234,6 +234,37 @@ async fn too_little_credit_says_how_much_is_missing() {
 }
 
 #[tokio::test]
+async fn a_price_is_told_before_and_is_the_one_that_is_held() {
+    let fleet = fleet(100_000).await;
+    let server = &fleet.server;
+    let mut far = wish(13, 17);
+    far["expected_distance_m"] = json!(40_000);
+    let quoted = server.posted("/v1/bookings:quote", far.clone()).await;
+    assert_eq!((&quoted["basis"], &quoted["currency"]), (&json!("estimate"), &json!("EUR")));
+    assert_eq!(fleet.money().await.1, 0, "nothing is held");
+    let id = fleet.booked("q1", far).await;
+    let path = format!("/v1/bookings/{id}");
+    let booked = server.json(&path).await;
+    assert_eq!(booked["price"], quoted);
+    let held = fleet.money().await;
+    assert_eq!(Some(held.1), quoted["total_minor"].as_i64());
+
+    let until = json!({ "to": "2026-11-23T19:00:00Z" });
+    let longer = server.posted(&format!("{path}/quote-extension"), until.clone()).await;
+    assert!(longer["total_minor"].as_i64() > quoted["total_minor"].as_i64(), "{longer}");
+    assert_eq!(server.json(&path).await, booked, "it stays as it is");
+    let (status, extended) = fleet.act(&id, "extend", "q2", until).await;
+    assert_eq!((status, &extended["price"]), (200, &longer));
+
+    // What is wrong with a wish is told too.
+    let refused = server.post("/v1/bookings:quote", wish(17, 13)).await;
+    assert_eq!((refused.status, refused.json()["errors"][0]["field"].as_str()), (422, Some("to")));
+    let earlier = json!({ "to": "2026-11-23T14:00:00Z" });
+    assert_eq!(server.post(&format!("{path}/quote-extension"), earlier).await.status, 422);
+    assert_eq!(server.post("/v1/bookings/bkg_none/quote-extension", json!({ "to": "x" })).await.status, 404);
+}
+
+#[tokio::test]
 async fn an_extension_holds_more_and_does_not_go_over_another_booking() {
     let fleet = fleet(5_200).await;
     let id = fleet.booked("one", wish(13, 14)).await;

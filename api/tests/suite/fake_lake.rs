@@ -7,8 +7,8 @@ use std::{
 
 use analytics::{
     Whose,
-    rules::{Changes, Found, Rule, Shape},
     row::{ColumnInfo, CorrectionRow, QueryResult, TripChange, TripRow, TripStatus, VehicleState},
+    rules::{Changes, Found, Rule, Shape},
 };
 use api::lake_port::{LakeError, LakeErrorKind, LakeReader, LakeStream, Piece, StreamFormat};
 use async_trait::async_trait;

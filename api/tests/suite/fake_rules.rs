@@ -68,7 +68,9 @@ impl FakeRules {
                     continue;
                 }
                 match found.episodes.last_mut() {
-                    Some(open) if open.vehicle_id == *vehicle && at.since_us(open.end) <= micros(rule.quiet) => {
+                    Some(open)
+                        if open.vehicle_id == *vehicle && at.since_us(open.end) <= micros(rule.quiet) =>
+                    {
                         open.end = at;
                     }
                     _ => found.episodes.push(Episode {
