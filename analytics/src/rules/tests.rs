@@ -183,7 +183,8 @@ async fn a_rule_keeps_vehicles_apart_and_does_not_depend_on_when_it_is_asked() {
             Ok(shape) => {
                 let mut found: Vec<&str> = shape.reads.iter().map(String::as_str).collect();
                 let mut reads = reads.to_vec();
-                (found.sort_unstable(), reads.sort_unstable());
+                found.sort_unstable();
+                reads.sort_unstable();
                 assert_eq!(found, reads, "{query}");
             }
             Err(error) => panic!("{query}: {error}"),

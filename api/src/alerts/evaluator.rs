@@ -5,7 +5,7 @@
 //! and one that dies half way has done nothing.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -54,8 +54,14 @@ pub struct Evaluator {
     failed: HashMap<(AlertRuleId, i64), Timestamp>,
 }
 
-/// Which tables, and after which versions: rules that have come equally far hear of the same.
-type Heard = HashMap<(Vec<String>, BTreeMap<String, i64>), Changes>;
+/// What was heard of the lake in one look.
+#[derive(Default)]
+struct Heard {
+    /// By tables, and after which versions: rules that have come equally far hear of the same.
+    changes: HashMap<(Vec<String>, BTreeMap<String, i64>), Changes>,
+    /// The time of each vehicle's last state, once somebody asked.
+    newest: Option<BTreeMap<VehicleId, Timestamp>>,
+}
 
 /// A time to ask about, of some vehicles.
 struct Part {
@@ -93,7 +99,7 @@ impl Evaluator {
             let mut conn = self.db.read().await?;
             store::enabled_rules(&mut conn).await?
         };
-        let mut heard = Heard::new();
+        let mut heard = Heard::default();
         let mut steps = 0;
         for rule in &rules {
             let key = (rule.id.clone(), rule.version);
@@ -129,12 +135,12 @@ impl Evaluator {
             (progress, pending, open, vehicles_of(&mut conn, rule.organization_id.as_ref()).await?)
         };
         let key = (rule.reads.clone(), progress.versions.clone());
-        let changes = match heard.get(&key) {
+        let changes = match heard.changes.get(&key) {
             Some(changes) => changes.clone(),
             None => {
                 let since = progress.evaluated_at.unwrap_or(now).plus_us(-LOST_US);
                 let changes = self.lake.rule_changes(&rule.reads, (&progress.versions, since)).await?;
-                heard.insert(key, changes.clone());
+                heard.changes.insert(key, changes.clone());
                 changes
             }
         };
@@ -163,7 +169,13 @@ impl Evaluator {
             heard.is_some_and(|heard| heard.since_us(kept.alert.last_at) > quiet_us)
                 || now.since_us(kept.seen_at) > quiet_us
         };
-        let mut newest = self.newest_of(&touched, &open);
+        let mut newest = BTreeMap::new();
+        if !touched.is_empty() || !open.is_empty() {
+            let states = || self.lake.fleet().into_iter().map(|state| (state.vehicle_id, state.ts)).collect();
+            let known = heard.newest.get_or_insert_with(states);
+            let meant = touched.keys().chain(open.iter().map(|kept| &kept.alert.vehicle_id));
+            newest.extend(meant.filter_map(|id| Some((id.clone(), *known.get(id)?))));
+        }
         for (vehicle, (_, to)) in &touched {
             let known = newest.entry(vehicle.clone()).or_insert(*to);
             *known = (*known).max(*to);
@@ -209,17 +221,6 @@ impl Evaluator {
         store::begin_at(&mut tx, &rule.id, &versions).await?;
         tx.commit().await?;
         Ok(0)
-    }
-
-    /// The newest that is known of the vehicles that this is about.
-    fn newest_of(&self, touched: &analytics::rules::Spans, open: &[Kept]) -> BTreeMap<VehicleId, Timestamp> {
-        if touched.is_empty() && open.is_empty() {
-            return BTreeMap::new();
-        }
-        let open: BTreeSet<&VehicleId> = open.iter().map(|kept| &kept.alert.vehicle_id).collect();
-        let is_meant = |id: &VehicleId| touched.contains_key(id) || open.contains(id);
-        let states = self.lake.fleet().into_iter().filter(|state| is_meant(&state.vehicle_id));
-        states.map(|state| (state.vehicle_id, state.ts)).collect()
     }
 
     /// Asks about what is new and what is near it, day by day: late data of one vehicle makes nobody ask about the

@@ -175,21 +175,25 @@ mod tests {
             }
         }
 
-        fn spans(&self) -> Vec<(i64, i64, i64)> {
-            let mut spans: Vec<_> = self.alerts.values().map(|(s, l, v)| (*s, *l, *v as i64)).collect();
+        fn spans(&self) -> Vec<(i64, i64, String)> {
+            let mut spans: Vec<_> = self.alerts.values().map(|(s, l, v)| (*s, *l, v.to_string())).collect();
             spans.sort_unstable();
             spans
         }
+    }
+
+    fn span(start: i64, last: i64, value: &str) -> (i64, i64, String) {
+        (start, last, value.to_owned())
     }
 
     fn times(min_duration_s: i64) -> Times {
         Times { quiet_us: QUIET_S * 1_000_000, min_duration_us: min_duration_s * 1_000_000 }
     }
 
-    fn at_once(moments: &BTreeSet<i64>, times: Times) -> Vec<(i64, i64, i64)> {
+    fn at_once(moments: &BTreeSet<i64>, times: Times) -> Vec<(i64, i64, String)> {
         let long = asked(moments, (i64::MIN / 2_000_000, i64::MAX / 2_000_000));
         let long = long.into_iter().filter(|e| e.end.since_us(e.start) >= times.min_duration_us);
-        long.map(|e| (e.start.0 / 1_000_000, e.end.0 / 1_000_000, e.value.unwrap() as i64)).collect()
+        long.map(|e| (e.start.0 / 1_000_000, e.end.0 / 1_000_000, e.value.unwrap().to_string())).collect()
     }
 
     #[test]
@@ -201,16 +205,16 @@ mod tests {
         let first: Vec<AlertId> = kept.alerts.keys().cloned().collect();
         moments.extend(200..260);
         kept.take(&moments, (200, 259), times);
-        assert_eq!(kept.spans(), [(100, 259, 100)]);
+        assert_eq!(kept.spans(), [span(100, 259, "100")]);
         assert_eq!(kept.alerts.keys().cloned().collect::<Vec<_>>(), first, "it is the same one");
         // Later data says that it was not so for a while in the middle.
         moments.retain(|m| !(140..160).contains(m));
         kept.take(&moments, (140, 159), times);
-        assert_eq!(kept.spans(), [(100, 139, 100), (160, 259, 160)]);
+        assert_eq!(kept.spans(), [span(100, 139, "100"), span(160, 259, "160")]);
         assert!(kept.alerts.contains_key(&first[0]));
         moments.extend([145, 153]);
         kept.take(&moments, (145, 153), times);
-        assert_eq!(kept.spans(), [(100, 259, 100)], "the one that was there first stays");
+        assert_eq!(kept.spans(), [span(100, 259, "100")], "the one that was there first stays");
         assert!(kept.alerts.contains_key(&first[0]));
         moments.clear();
         kept.take(&moments, (90, 300), times);
@@ -227,7 +231,7 @@ mod tests {
             kept.take(&moments, (second, second), times);
             assert_eq!(kept.alerts.len(), usize::from(second >= 30), "{second}");
         }
-        assert_eq!(kept.spans(), [(0, 99, 0)]);
+        assert_eq!(kept.spans(), [span(0, 99, "0")]);
         assert_eq!(kept.raised, 1);
     }
 
