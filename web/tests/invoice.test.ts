@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { minorOf } from '../src/lib/billing';
-import { byTrip, invoiceTone, noteWord, taxPercent } from '../src/lib/invoice';
+import { byTrip, chargeOf, invoiceTone, noteWord, taxPercent } from '../src/lib/invoice';
 import { INVOICE_STATUSES, type InvoiceLine } from '../src/lib/types';
 
 const line = (id: string, trip: string, amount: number, tax = '25', revision = 1): InvoiceLine => ({
@@ -54,5 +54,13 @@ describe('an amount that is written', () => {
     expect(minorOf('1200', 'JPY')).toBe(1200);
     for (const text of ['', '0', '-5', '1.234', '12,345', '1e3', 'ten', '1.2.3', '99999999999']) expect(minorOf(text, 'EUR')).toBeNull();
     expect(minorOf('1.5', 'JPY')).toBeNull();
+  });
+});
+
+describe('a charge', () => {
+  it('leads to what it is for, where there is a page of it', () => {
+    expect(chargeOf('bkg_0190a')).toEqual({ href: '/bookings/bkg_0190a', word: 'Booking' });
+    expect(chargeOf('inv_0190a:late-fee')).toEqual({ href: '/invoices/inv_0190a', word: 'Invoice' });
+    for (const other of ['', 'bkg_', 'bkg_a/../b', 'x inv_1']) expect(chargeOf(other)).toBeNull();
   });
 });

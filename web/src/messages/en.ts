@@ -176,6 +176,7 @@ export const en = {
     commands: 'Loading commands',
     drivers: 'Loading drivers',
     trip: 'Loading the trip',
+    map: 'Loading the map',
     events: 'Loading events',
     revisions: 'Loading revisions',
     tripBefore: 'Loading the trip before',
@@ -1588,6 +1589,9 @@ export const en = {
     showMore: (count: number) => `Show ${count} more trips`,
     chargesCaption: 'What is owed for other things than these trips',
     charge: 'Charge',
+    /** Links to what a charge is for. */
+    ofBooking: 'Booking',
+    ofInvoice: 'Invoice',
     acts: {
       label: 'What can be done',
       finalize: 'Finalize',
@@ -1667,6 +1671,9 @@ export const en = {
     whatItRead: 'What it read',
     noRow: 'No rows.',
     ratedBy: 'Rated by',
+    billedTrip: 'The billed trip',
+    noMap: 'No map of this trip',
+    otherRevision: (billed: number, now: number) => `The line is of revision ${billed}; this is where revision ${now} went.`,
     tariff: 'Tariff {id} version {version}',
   },
 
