@@ -19,9 +19,23 @@ export async function live(walk, page) {
   await walk.accessible(page);
 
   walk.step = 'a vehicle on the map';
-  await page.locator('.list .row').first().click();
+  const driving = page.locator('.list .row', { hasText: 'Moving' });
+  await ((await driving.count()) > 0 ? driving : page.locator('.list .row')).first().click();
   await page.waitForSelector('aside >> text=Vehicle clock');
   check(page.url().includes('vehicle='), 'the chosen vehicle is in the URL');
+  // Who looks from further away goes on doing so while the map follows. The scale tells how far that is.
+  const scale = page.locator('.maplibregl-ctrl-scale');
+  await page.waitForFunction(() => /^\d+ (m|km)/.test(document.querySelector('.maplibregl-ctrl-scale')?.textContent ?? ''));
+  await page.waitForTimeout(1500);
+  const before = await scale.innerText();
+  for (let step = 0; step < 3; step += 1) {
+    await page.getByRole('button', { name: 'Zoom out' }).click();
+    await page.waitForTimeout(500);
+  }
+  const far = await scale.innerText();
+  check(far !== before, `further away: ${before}, ${far}`);
+  await page.waitForTimeout(4000);
+  check((await scale.innerText()) === far, `the map stays as far away: ${far}, then ${await scale.innerText()}`);
 
   walk.step = 'a vehicle';
   await page.getByRole('link', { name: 'Details' }).click();
@@ -31,6 +45,10 @@ export async function live(walk, page) {
   await page.waitForSelector('[data-faults]:not([data-faults="-1"])');
   await page.waitForSelector('section[aria-label="Trips"] :is(tbody tr, .none)');
   await page.waitForSelector('[data-chart="mileage"][data-state="shown"]');
+  const readTo = await page.locator('[data-signals]').getAttribute('data-to');
+  const drives = (await page.locator('h1').innerText()).includes('Moving');
+  // Its signals go on while it drives, without a press.
+  if (drives) await page.waitForFunction((before) => Number(document.querySelector('[data-signals]')?.getAttribute('data-to')) > Number(before), readTo);
   await walk.shot(page, 'vehicle');
   await walk.accessible(page);
   return `${vehicles} vehicles`;
@@ -49,8 +67,9 @@ export async function reconnect(walk) {
     await page.waitForSelector('[data-link="reconnecting"]');
     await page.getByText('The connection was lost').waitFor();
     check((await page.locator('.list .row').count()) > 0, 'what was known stays in view');
+    check(await page.getByRole('button', { name: 'Try now' }).isVisible(), 'who does not want to wait need not');
     way.mend();
-    await page.getByRole('button', { name: 'Try now' }).click().catch(() => undefined);
+    // By itself: the next try is planned.
     await page.waitForSelector('[data-link="live"]');
     await page.getByText('The connection was lost').waitFor({ state: 'detached' });
     await page.context().close();
