@@ -1914,6 +1914,7 @@ export const en = {
     keepAs: 'Keep as a file',
     rowsShown: 'The rows shown here',
     csv: 'CSV',
+    csvWhole: 'CSV, every row',
     json: 'JSON',
     everyRow: 'Every row: the server runs the query again',
     across: 'Across',
