@@ -155,7 +155,7 @@ export const api = {
   trip: (id: string, signal?: AbortSignal) => call<Trip>(`/v1/trips/${segment(id)}`, { signal }),
   positions: (id: string, maxPoints: number, signal?: AbortSignal) =>
     call<{ data: Position[] }>(`/v1/trips/${segment(id)}/positions${query({ max_points: maxPoints })}`, { signal }),
-  invoices: (filter: { status?: string; cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Invoice>>(`/v1/invoices${query(filter)}`, { signal }),
+  invoices: (filter: { organization_id?: string; status?: string; is_overdue?: string; cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Invoice>>(`/v1/invoices${query(filter)}`, { signal }),
   invoice: (id: string, signal?: AbortSignal) => call<InvoiceWithLines>(`/v1/invoices/${segment(id)}`, { signal }),
   notes: (filter: { cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Note>>(`/v1/credit-notes${query(filter)}`, { signal }),
   note: (id: string, signal?: AbortSignal) => call<NoteWithLines>(`/v1/credit-notes/${segment(id)}`, { signal }),

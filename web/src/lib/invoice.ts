@@ -61,3 +61,6 @@ export function chargeOf(reference: string): { href: string; word: string } | nu
   const invoice = /^inv_[0-9a-z]+/.exec(reference)?.[0];
   return invoice ? { href: paths.invoice(invoice), word: m.invoice.ofInvoice } : null;
 }
+
+/** What an address says of overdue, as the server is asked. */
+export const overdueOf = (param: string): 'true' | 'false' | undefined => (param === 'yes' ? 'true' : param === 'no' ? 'false' : undefined);

@@ -1561,6 +1561,11 @@ export const en = {
     lines: 'Lines',
     daysIn: (zone: string) => `Days in ${zone}`,
     draft: (id: string) => `draft ${id}`,
+    overdue: 'Overdue',
+    notOverdue: 'Not overdue',
+    overdueOrNot: 'Overdue or not',
+    noneFits: 'No invoice fits',
+    noneFitsHint: 'Choose another organization, or less to be met.',
   },
 
   // An invoice.
@@ -1758,6 +1763,11 @@ export const en = {
     customersCaption: 'Customers and the tariff each pays by',
     paysBy: 'Pays by',
     tariffOf: (organization: string) => `Tariff of ${organization}`,
+    also: 'Also',
+    wallet: 'Wallet',
+    invoicesOf: (organization: string) => `Invoices of ${organization}`,
+    walletOf: (organization: string) => `Wallet of ${organization}`,
+    dunningOf: (organization: string) => `Dunning of ${organization}`,
     preview: {
       priceNote: 'A decimal number, such as 0.29',
       tax: 'tax, %',
