@@ -109,7 +109,7 @@ export async function booking(walk) {
   walk.step = 'a booking from a place of the fleet';
   const { data: fleet } = await ask(walk, 'GET', '/v1/fleet/status');
   const placed = fleet.find(({ latitude, longitude }) => latitude !== null && longitude !== null);
-  const depot = await ask(walk, 'POST', '/v1/geofences', { name: `Walk’s yard ${Date.now()}`, kind: 'parking', geometry: { type: 'Circle', centre: [placed.longitude, placed.latitude], radius_m: 200 } });
+  const depot = await ask(walk, 'POST', '/v1/geofences', { name: `Walk’s yard ${Date.now()}`, kind: 'parking', colour: '#2563eb', tags: [], geometry: { type: 'Circle', centre: [placed.longitude, placed.latitude], radius_m: 200 } });
   await page.goto(`${walk.base}/bookings/new?of=${organization.id}`);
   await page.getByRole('combobox', { name: 'Near', exact: true }).selectOption(depot.name);
   check(/at=-?\d/.test(page.url()), 'where it is from is in the URL');

@@ -135,5 +135,16 @@ export async function preferences(walk, page) {
   await page.goto(`${walk.base}/trips`);
   await page.waitForSelector('tbody tr');
   check(/\d (mi|ft)\b/.test(await page.locator('tbody tr').first().innerText()), 'miles are kept over a reload');
+
+  walk.step = 'a vehicle in imperial units';
+  const { data: fleet } = await (await fetch(`${walk.base}/v1/fleet/status`)).json();
+  const vehicle = fleet.find(({ state }) => state !== 'offline') ?? fleet[0];
+  await page.goto(`${walk.base}/vehicles/${vehicle.vehicle_id}`);
+  await page.waitForSelector('[data-signals]:not([data-signals="-1"]):not([data-signals="0"])');
+  await page.waitForSelector('[data-chart="mileage"][data-state="shown"]');
+  const told = await page.locator('.summary, section[aria-label="Signals"], [data-chart="mileage"]').allInnerTexts();
+  check(/\d (mi|ft)\b/.test(told[0]), `what it drove is in miles: ${told[0]}`);
+  check(told.some((text) => /\d mph\b/.test(text)), 'its speed is in miles an hour');
+  check(!told.some((text) => /\d (km|km\/h|m|l|°C)(?![\w/])/.test(text)), `nothing is metric: ${told}`);
   await page.evaluate(() => localStorage.clear());
 }
