@@ -4,6 +4,7 @@
 // comes in as a number too where the words depend on it. What stands in braces ({when}) is put there by parts/Said.svelte:
 // a link, a time, a button. How a language is added: ../messages.ts.
 
+import { faultCodes } from './en-fault-codes';
 import { pluralOf } from './plural';
 
 const locale = 'en-GB';
@@ -784,6 +785,9 @@ export const en = {
     trigger: 'Trigger',
   },
 
+  // What the common trouble codes say, by code.
+  faultCodes,
+
   // Trouble codes, as far as standards say what they mean.
   faults: {
     powertrain: 'Powertrain',
@@ -823,7 +827,6 @@ export const en = {
     condition: 'the condition is there',
     makers: (system: string, part: string) => `${system}${part ? `: ${part}` : ''}; the maker defines this code`,
     known: (system: string, part: string) => `${system}: ${part}`,
-    parameterMode: (parameter: string, mode: string) => `Parameter ${parameter}: ${mode}`,
     parameter: (parameter: string) => `Parameter ${parameter}`,
   },
 
