@@ -10,6 +10,9 @@ const NAME = OURS + RELEASE;
 /** A page that takes longer comes from here: a slow link is not waited for. */
 const PAGE_MS_MAX = 4_000;
 
+/** A file is the same for whoever asks, whatever a server in front says that its answer varies by. */
+const SAME = { ignoreVary: true };
+
 self.addEventListener('install', (event) => event.waitUntil(install()));
 self.addEventListener('activate', (event) => event.waitUntil(activate()));
 self.addEventListener('fetch', (event) => {
@@ -45,12 +48,12 @@ async function page(request) {
   const answer = await Promise.race([fresh, late]).catch(() => undefined);
   // What stands before a server that is away answers 502 and the like.
   if (answer && answer.status < 500) return answer;
-  return (await (await caches.open(NAME)).match('/')) ?? answer ?? fresh;
+  return (await (await caches.open(NAME)).match('/', SAME)) ?? answer ?? fresh;
 }
 
 async function file(event) {
   const cache = await caches.open(NAME);
-  const kept = await cache.match(event.request);
+  const kept = await cache.match(event.request, SAME);
   if (kept) return kept;
   const answer = await fetch(event.request);
   // Where the disk is full it is read from the server each time.

@@ -53,7 +53,8 @@ function storage() {
         addAll: async (requests) => {
           for (const request of requests) files.set(pathOf(request), await fetch(request));
         },
-        match: (request) => Promise.resolve(files.get(pathOf(request))?.clone()),
+        // As a browser does: what varies by a header of the request is another answer.
+        match: (request, { ignoreVary = false } = {}) => Promise.resolve(ignoreVary || !files.get(pathOf(request))?.headers.has('vary') ? files.get(pathOf(request))?.clone() : undefined),
         put: (request, response) => Promise.resolve(files.set(pathOf(request), response)),
       });
     },
@@ -61,7 +62,7 @@ function storage() {
   return { open, names: () => [...kept.keys()], files: (name) => [...(kept.get(name)?.keys() ?? [])] };
 }
 
-const up = (path) => Promise.resolve(new Response(`now ${path}`));
+const up = (path) => Promise.resolve(new Response(`now ${path}`, { headers: { vary: 'origin' } }));
 const down = () => Promise.reject(new TypeError('refused'));
 const bad = () => Promise.resolve(new Response('bad gateway', { status: 502 }));
 const never = () => new Promise(() => undefined);

@@ -25,7 +25,7 @@ export async function live(walk, page) {
   check(page.url().includes('vehicle='), 'the chosen vehicle is in the URL');
   // Who looks from further away goes on doing so while the map follows. The scale tells how far that is.
   const scale = page.locator('.maplibregl-ctrl-scale');
-  await page.waitForFunction(() => /^\d+ (m|km)/.test(document.querySelector('.maplibregl-ctrl-scale')?.textContent ?? ''));
+  await page.waitForFunction(() => /^\d+\s(m|km)/.test(document.querySelector('.maplibregl-ctrl-scale')?.textContent ?? ''));
   await page.waitForTimeout(1500);
   const before = await scale.innerText();
   for (let step = 0; step < 3; step += 1) {
