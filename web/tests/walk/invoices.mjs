@@ -43,6 +43,7 @@ export async function invoices(walk, page) {
   const points = Number(await page.locator('[data-billed-trip]').getAttribute('data-billed-trip'));
   if (points > 0) await walk.mapDrawn(page, '[data-track]');
   else check(await page.locator('[data-billed-trip] [role="status"]').isVisible(), 'what has no map says so');
+  await page.locator('aside').evaluate((panel) => panel.scrollTo(0, 0));
   await walk.shot(page, 'invoice');
   await walk.accessible(page);
   return `${lines} lines on the first invoice`;
