@@ -1,5 +1,6 @@
 // What is around a trip in the lake: its events, and the stops before and after it.
 
+import { messages as m } from '../messages';
 import { api } from './api';
 import { duration, minute } from './format';
 import { literal, objects } from './sql';
@@ -30,7 +31,7 @@ export function stopMarks(around: Pick<Around, 'before' | 'after'> | null): Stop
   return (['before', 'after'] as const).flatMap((when) => {
     const stop = around?.[when];
     if (stop?.latitude == null || stop.longitude == null) return [];
-    const text = stop.status === 'open' ? `Stands since ${minute(stop.start_time)}` : `Stood ${duration(stop.duration_s)}`;
+    const text = stop.status === 'open' ? m.trip.standsSinceWhen(minute(stop.start_time)) : m.trip.stoodFor(duration(stop.duration_s));
     return [{ when, text, latitude: stop.latitude, longitude: stop.longitude }];
   });
 }

@@ -981,6 +981,9 @@ export const en = {
     stoodBefore: 'Stood before',
     stoodIdling: (stood: string, idling: string) => `${stood}, ${idling} idling`,
     standsSince: 'Stands since',
+    /** On the map, where it stood. */
+    standsSinceWhen: (when: string) => `Stands since ${when}`,
+    stoodFor: (duration: string) => `Stood ${duration}`,
     stoodAfter: 'Stood after',
     revision: (revision: number) => `Revision ${revision}`,
     derivedAt: (version: number) => `{when} · readings version ${version}`,

@@ -1,6 +1,7 @@
 // Trips: the list and its filters, one trip with its charts and map, its files, one that is not there.
 
 import { readFileSync } from 'node:fs';
+import { ask } from './bookings.mjs';
 import { check } from './browser.mjs';
 
 export async function trips(walk, page) {
@@ -39,15 +40,20 @@ export async function trips(walk, page) {
   await page.waitForFunction(() => document.querySelectorAll('.charts line.at').length === 2);
 
   walk.step = 'an event of a trip';
+  const { rows } = await ask(walk, 'POST', '/v1/sql', { query: "SELECT trip_id FROM latest_driving_events WHERE during = 'trip' AND latitude IS NOT NULL LIMIT 1" });
+  check(rows.length > 0, 'a trip of the demo has an event');
+  const quiet = page.url();
+  await page.goto(`${walk.base}/trips/${rows[0][0]}`);
   const event = page.locator('[data-event]').first();
-  if ((await event.count()) > 0) {
-    await event.click();
-    await page.waitForSelector('[data-event][aria-pressed="true"]');
-    await page.waitForFunction(() => document.querySelectorAll('.charts line.at').length === 2);
-    await page.waitForTimeout(800);
-    await walk.shot(page, 'trip-event');
-    await event.click();
-  }
+  await event.click();
+  await page.waitForSelector('[data-event][aria-pressed="true"]');
+  await page.waitForFunction(() => document.querySelectorAll('.charts line.at').length > 0);
+  await walk.mapDrawn(page, '[data-track]');
+  await walk.shot(page, 'trip-event');
+  await event.click();
+  await page.waitForSelector('[data-event][aria-pressed="true"]', { state: 'detached' });
+  await page.goto(quiet);
+  await page.waitForSelector('[data-events]:not([data-events="-1"])');
 
   walk.step = 'a trip in the dark';
   // A new style has what the map showed, where the reader looked: the basemap's and the track's sources.
