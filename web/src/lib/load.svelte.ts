@@ -21,7 +21,7 @@ export class Load<T> {
    * asked again until it is answered, replaced or stopped: only then is this over. `once` is for what a person would
    * not expect to happen later: a file that is saved, a change that goes on from what is read.
    */
-  async run(request: (signal: AbortSignal) => Promise<T>, keep: 'keep' | 'clear' = 'clear', how: 'until it comes' | 'once' = request.length > 0 ? 'until it comes' : 'once'): Promise<boolean> {
+  async run(request: (signal: AbortSignal) => Promise<T>, keep: 'keep' | 'clear' = 'clear', how: 'again' | 'once' = request.length > 0 ? 'again' : 'once'): Promise<boolean> {
     this.#own?.abort();
     const own = new AbortController();
     this.#own = own;
