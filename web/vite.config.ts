@@ -30,8 +30,11 @@ function serviceWorker(): Plugin {
         const source = read('src/service-worker.js');
         const release = createHash('sha256').update(source).update(read('public/favicon.svg'));
         release.update(page?.type === 'asset' ? page.source : '').update(Object.keys(bundle).sort().join('\n'));
-        const paths = ['/', '/favicon.svg', ...[...shell].sort().map((name) => `/${name}`)];
-        const code = source.replace('__RELEASE__', release.digest('hex').slice(0, 16)).replace("['__SHELL__']", JSON.stringify(paths));
+        // The borders of all countries are large, and kept once a map has asked for them.
+        const rest = Object.keys(bundle).filter((name) => name.startsWith('assets/') && !/\.(map|json)$/.test(name) && !shell.has(name));
+        const list = (names: Iterable<string>): string[] => [...names].sort().map((name) => `/${name}`);
+        const paths = ['/', '/favicon.svg', ...list(shell)];
+        const code = source.replace('__RELEASE__', release.digest('hex').slice(0, 16)).replace("['__SHELL__']", JSON.stringify(paths)).replace("['__REST__']", JSON.stringify(list(rest)));
         this.emitFile({ type: 'asset', fileName: 'service-worker.js', source: code });
       },
     },

@@ -4,7 +4,10 @@
 // place of the old.
 
 const RELEASE = '__RELEASE__';
+/** What a first visit loads. */
 const SHELL = ['__SHELL__'];
+/** What comes when it is needed, out of reach as well. */
+const REST = ['__REST__'];
 const OURS = 'roadlake-console-';
 const NAME = OURS + RELEASE;
 /** A page that takes longer comes from here: a slow link is not waited for. */
@@ -15,6 +18,10 @@ const SAME = { ignoreVary: true };
 
 self.addEventListener('install', (event) => event.waitUntil(install()));
 self.addEventListener('activate', (event) => event.waitUntil(activate()));
+// A page that has all it needs says so: then there is time for the rest.
+self.addEventListener('message', (event) => {
+  if (event.data === 'rest') event.waitUntil(keepRest());
+});
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);
@@ -34,6 +41,12 @@ async function install() {
 async function activate() {
   for (const name of await caches.keys()) if (name.startsWith(OURS) && name !== NAME) await caches.delete(name);
   await self.clients.claim();
+}
+
+/** One after another: what somebody waits for goes first. Where one does not come, the next page asks again. */
+async function keepRest() {
+  const cache = await caches.open(NAME);
+  for (const path of REST) if (!(await cache.match(path, SAME))) await cache.add(path);
 }
 
 /** As the server tells a page of the console from what is its own, or a file that is not there. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { api, ApiError } from '../src/lib/api';
 import { Connection, connection } from '../src/lib/connection.svelte';
 import { Load } from '../src/lib/load.svelte';
+import { Part } from '../src/lib/part.svelte';
 import { registerServiceWorker } from '../src/lib/service-worker';
 
 beforeEach(() => void vi.useFakeTimers());
@@ -95,14 +96,60 @@ describe('a request', () => {
   });
 });
 
+describe('a part of the console', () => {
+  it('that did not come as the server was away comes once it is back', async () => {
+    connection.probe = () => (connection.unheard(), Promise.reject(away()));
+    let isAway = true;
+    const part = new Part(() => (isAway ? Promise.reject(new TypeError('not loaded')) : Promise.resolve('here')));
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect([part.value, part.failed]).toEqual([null, true]);
+    isAway = false;
+    connection.probe = () => Promise.resolve(connection.heard());
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([part.value, part.failed]).toEqual(['here', false]);
+  });
+  it('that another release has replaced is asked for once, and one that is left no more', async () => {
+    let asked = 0;
+    const of = () => ((asked += 1), Promise.reject(new TypeError('not loaded')));
+    connection.probe = () => Promise.resolve();
+    const replaced = new Part(of);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([replaced.failed, asked]).toEqual([true, 1]);
+    connection.probe = () => (connection.unheard(), Promise.reject(away()));
+    const left = new Part(of);
+    await vi.advanceTimersByTimeAsync(0);
+    left.stop();
+    connection.heard();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(asked).toBe(2);
+    connection.probe = () => Promise.resolve();
+  });
+});
+
 describe('the service worker', () => {
-  it('is asked for in a build alone, where the browser has one', () => {
+  const browser = () => {
     const asked: string[] = [];
-    const container = { register: (path: string) => (asked.push(path), Promise.reject<ServiceWorkerRegistration>(new Error('no'))) };
-    expect(registerServiceWorker({ isBuilt: false, isSecure: true, container })).toBe(false);
-    expect(registerServiceWorker({ isBuilt: true, isSecure: false, container })).toBe(false);
-    expect(registerServiceWorker({ isBuilt: true, isSecure: true, container: undefined })).toBe(false);
-    expect(registerServiceWorker({ isBuilt: true, isSecure: true, container })).toBe(true);
+    const ready = Promise.resolve({ active: { postMessage: (text: string) => asked.push(text) } }) as unknown as Promise<ServiceWorkerRegistration>;
+    const container = { ready, register: (path: string) => (asked.push(path), ready) };
+    return { asked, container };
+  };
+  it('is asked for in a build alone, where the browser has one', () => {
+    const { asked, container } = browser();
+    const all = { isBuilt: true, isSecure: true, isSparing: false, container };
+    for (const less of [{ isBuilt: false }, { isSecure: false }, { container: undefined }]) expect(registerServiceWorker({ ...all, ...less })).toBe(false);
+    expect(asked).toEqual([]);
+    expect(registerServiceWorker(all)).toBe(true);
     expect(asked).toEqual(['/service-worker.js']);
+    expect(registerServiceWorker({ ...all, container: { ...container, register: () => Promise.reject(new Error('no')) } })).toBe(true);
+  });
+  it('keeps the rest once the page has had time, unless the reader wants little traffic', async () => {
+    for (const isSparing of [false, true]) {
+      const { asked, container } = browser();
+      registerServiceWorker({ isBuilt: true, isSecure: true, isSparing, container });
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect(asked).toHaveLength(1);
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect(asked.slice(1)).toEqual(isSparing ? [] : ['rest']);
+    }
   });
 });

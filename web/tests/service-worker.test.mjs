@@ -19,7 +19,7 @@ function worker(release, caches, server) {
     }
   }
   const fetch = (request) => server(new URL(request.url).pathname);
-  const code = SOURCE.replace('__RELEASE__', release).replace("['__SHELL__']", JSON.stringify(['/', '/favicon.svg', `/assets/index-${release}.js`]));
+  const code = SOURCE.replace('__RELEASE__', release).replace("['__SHELL__']", JSON.stringify(['/', '/favicon.svg', `/assets/index-${release}.js`])).replace("['__REST__']", JSON.stringify(['/assets/Area-1.js', '/assets/Area-2.js']));
   new Function('self', 'caches', 'fetch', 'Request', 'setTimeout', code)(self, caches.open(fetch), fetch, Request, (act) => setTimeout(act, 5));
   const until = async (type) => {
     let waited;
@@ -27,6 +27,11 @@ function worker(release, caches, server) {
     await waited;
   };
   return {
+    keepRest: async () => {
+      let waited;
+      listeners.message({ data: 'rest', waitUntil: (promise) => (waited = promise) });
+      await waited;
+    },
     begin: async () => (await until('install'), await until('activate')),
     /** What it answers, or undefined where it lets the request pass. */
     ask: async (path, init) => {
@@ -54,6 +59,11 @@ function storage() {
           for (const request of requests) files.set(pathOf(request), await fetch(request));
         },
         // As a browser does: what varies by a header of the request is another answer.
+        add: async (path) => {
+          const answer = await fetch({ url: new URL(path, ORIGIN).href });
+          if (!answer.ok) throw new TypeError('not kept');
+          files.set(path, answer);
+        },
         match: (request, { ignoreVary = false } = {}) => Promise.resolve(ignoreVary || !files.get(pathOf(request))?.headers.has('vary') ? files.get(pathOf(request))?.clone() : undefined),
         put: (request, response) => Promise.resolve(files.set(pathOf(request), response)),
       });
@@ -91,6 +101,21 @@ describe('the service worker', () => {
     expect(await own.ask('/assets/Unit-1.js')).toBe('now /assets/Unit-1.js');
     expect(await own.ask('/assets/Unit-2.js')).toBe('bad gateway');
     expect(caches.files('roadlake-console-a')).toEqual(['/', '/favicon.svg', '/assets/index-a.js', '/assets/Unit-1.js']);
+  });
+  it('keeps the rest when it is told to, going on where it was cut off', async () => {
+    const caches = storage();
+    const asked = [];
+    let server = (path) => (asked.push(path), path.endsWith('2.js') ? down() : up(path));
+    const own = worker('a', caches, (path) => server(path));
+    await own.begin();
+    asked.length = 0;
+    await own.keepRest().catch(() => undefined);
+    await own.keepRest().catch(() => undefined);
+    expect(asked).toEqual(['/assets/Area-1.js', '/assets/Area-2.js', '/assets/Area-2.js']);
+    server = up;
+    await own.keepRest();
+    server = down;
+    expect(await own.ask('/assets/Area-2.js')).toBe('now /assets/Area-2.js');
   });
   it('lets pass what the server knows, basemaps, other servers, and what is sent', async () => {
     const own = worker('a', storage(), up);

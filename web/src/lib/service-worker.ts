@@ -4,14 +4,31 @@
 interface Where {
   isBuilt: boolean;
   isSecure: boolean;
-  container: Pick<ServiceWorkerContainer, 'register'> | undefined;
+  /** The reader asked for little traffic. */
+  isSparing: boolean;
+  container: Pick<ServiceWorkerContainer, 'register' | 'ready'> | undefined;
 }
 
-const here = (): Where => ({ isBuilt: import.meta.env.PROD, isSecure: window.isSecureContext, container: navigator.serviceWorker as ServiceWorkerContainer | undefined });
+/** So long after the page is there it is taken for having what it needs. */
+const REST_AFTER_MS = 15_000;
+
+const here = (): Where => ({
+  isBuilt: import.meta.env.PROD,
+  isSecure: window.isSecureContext,
+  isSparing: (navigator as { connection?: { saveData?: boolean } }).connection?.saveData === true,
+  container: navigator.serviceWorker as ServiceWorkerContainer | undefined,
+});
 
 /** Whether one is asked for. Without one all works, but for a reload out of reach. */
-export function registerServiceWorker({ isBuilt, isSecure, container }: Where = here()): boolean {
+export function registerServiceWorker({ isBuilt, isSecure, isSparing, container }: Where = here()): boolean {
   if (!isBuilt || !isSecure || !container) return false;
-  container.register('/service-worker.js', { scope: '/', updateViaCache: 'none' }).catch(() => undefined);
+  void begin(container, isSparing).catch(() => undefined);
   return true;
+}
+
+async function begin(container: NonNullable<Where['container']>, isSparing: boolean): Promise<void> {
+  await container.register('/service-worker.js', { scope: '/', updateViaCache: 'none' });
+  if (isSparing) return;
+  await new Promise((done) => setTimeout(done, REST_AFTER_MS));
+  (await container.ready).active?.postMessage('rest');
 }

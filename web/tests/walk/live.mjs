@@ -68,7 +68,11 @@ export async function reconnect(walk) {
     await page.getByText('The connection was lost').waitFor();
     check((await page.locator('.list .row').count()) > 0, 'what was known stays in view');
     check(await page.getByRole('button', { name: 'Try now' }).isVisible(), 'who does not want to wait need not');
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Campaigns' }).click();
+    await page.getByText('This part of the console did not come').waitFor();
     way.mend();
+    await page.getByRole('heading', { name: 'Campaigns' }).waitFor();
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Live' }).click();
     // By itself: the next try is planned.
     await page.waitForSelector('[data-link="live"]');
     await page.getByText('The connection was lost').waitFor({ state: 'detached' });
