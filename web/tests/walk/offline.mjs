@@ -3,6 +3,12 @@
 
 import { check, cuttable } from './browser.mjs';
 
+/** In the browser: what is in no cache. */
+async function missingOf(paths) {
+  const kept = await Promise.all((await caches.keys()).map(async (name) => (await (await caches.open(name)).keys()).map(({ url }) => new URL(url).pathname)));
+  return paths.filter((path) => !kept.flat().includes(path));
+}
+
 export async function offline(walk) {
   walk.step = 'offline';
   const way = await cuttable(walk.base);
@@ -13,10 +19,13 @@ export async function offline(walk) {
     await page.waitForSelector('tbody tr');
     const rows = await page.locator('tbody tr').count();
     // The pages that come when they are opened are kept as well, once there is time: those of billing here.
-    await page.waitForFunction(async () => {
-      for (const name of await caches.keys()) if ((await (await caches.open(name)).keys()).length > 40) return true;
-      return false;
-    });
+    const worker = await (await fetch(`${walk.base}/service-worker.js`)).text();
+    const all = ['SHELL', 'REST'].flatMap((list) => JSON.parse(new RegExp(`^const ${list} = (.*);$`, 'm').exec(worker)[1]));
+    const until = Date.now() + 90_000;
+    for (let missing = all; missing.length > 0; missing = await page.evaluate(missingOf, all)) {
+      check(Date.now() < until, `all of the console is kept; not so: ${missing}`);
+      await page.waitForTimeout(500);
+    }
     const cut = async () => (way.cut(), page.context().setOffline(true));
     const mend = async () => (way.mend(), page.context().setOffline(false));
     const line = page.getByText(/^You are offline; showing what was loaded at \d\d:\d\d/);
