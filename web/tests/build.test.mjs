@@ -38,4 +38,14 @@ describe('the build', () => {
     expect(editor).toHaveLength(1);
     expect(gzip(join(DIST, 'assets', editor[0] ?? ''))).toBeLessThan(EDITOR_BYTES_MAX);
   });
+  it('has a service worker that keeps what a first visit loads, under a name of this release', () => {
+    const code = readFileSync(join(DIST, 'service-worker.js'), 'utf8');
+    const kept = JSON.parse(/^const SHELL = (.*);$/m.exec(code)?.[1] ?? '[]');
+    expect(kept).toEqual(expect.arrayContaining(['/', ...[...firstLoad()].map((name) => `/${name}`)]));
+    for (const path of kept.filter((path) => path.startsWith('/assets/'))) expect(existsSync(join(DIST, path))).toBe(true);
+    const rest = JSON.parse(/^const REST = (.*);$/m.exec(code)?.[1] ?? '[]');
+    const files = readdirSync(join(DIST, 'assets')).filter((name) => !/\.(map|json)$/.test(name)).map((name) => `/assets/${name}`);
+    expect([...kept, ...rest].filter((path) => path.startsWith('/assets/')).sort()).toEqual(files.sort());
+    expect(code).toMatch(/^const RELEASE = '[0-9a-f]{16}';$/m);
+  });
 });

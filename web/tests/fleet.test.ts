@@ -73,6 +73,26 @@ describe('the stream', () => {
     fleet.stop();
     expect(Source.open).toHaveLength(0);
   });
+  it('that was lost is opened anew by itself, and goes on trying while it cannot be', async () => {
+    const fleet = new Fleet();
+    fleet.start();
+    answers[0]?.([item('a', '2026-01-01T00:00:00Z')]);
+    await settled();
+    Source.all[0]?.listener.opened();
+    expect([fleet.link, fleet.lostAt]).toEqual(['live', null]);
+    Source.all[0]?.end();
+    await settled();
+    expect([fleet.link, fleet.items.length]).toEqual(['reconnecting', 1]);
+    // The first planned try finds nobody, the second does.
+    vi.stubGlobal('fetch', () => Promise.reject(new TypeError('refused')));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(fleet.link).toBe('reconnecting');
+    vi.stubGlobal('fetch', () => Promise.resolve(new Response(JSON.stringify({ data: [], as_of: 'never' }))));
+    await vi.advanceTimersByTimeAsync(2_000);
+    Source.open[0]?.listener.opened();
+    expect([fleet.link, fleet.lostAt, fleet.error, Source.open.length]).toEqual(['live', null, null, 1]);
+    fleet.stop();
+  });
   it('does not come back to life by a try that was planned', async () => {
     const fleet = new Fleet();
     fleet.start();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { minorOf } from '../src/lib/billing';
-import { byTrip, invoiceTone, noteWord, taxPercent } from '../src/lib/invoice';
+import { minorOf, type Wallet, walletOf } from '../src/lib/billing';
+import { byTrip, chargeOf, invoiceTone, noteWord, overdueOf, taxPercent } from '../src/lib/invoice';
+import { monthBefore } from '../src/lib/period';
 import { INVOICE_STATUSES, type InvoiceLine } from '../src/lib/types';
 
 const line = (id: string, trip: string, amount: number, tax = '25', revision = 1): InvoiceLine => ({
@@ -54,5 +55,27 @@ describe('an amount that is written', () => {
     expect(minorOf('1200', 'JPY')).toBe(1200);
     for (const text of ['', '0', '-5', '1.234', '12,345', '1e3', 'ten', '1.2.3', '99999999999']) expect(minorOf(text, 'EUR')).toBeNull();
     expect(minorOf('1.5', 'JPY')).toBeNull();
+  });
+});
+
+describe('a charge', () => {
+  it('leads to what it is for, where there is a page of it', () => {
+    expect(chargeOf('bkg_0190a')).toEqual({ href: '/bookings/bkg_0190a', word: 'Booking' });
+    expect(chargeOf('inv_0190a:late-fee')).toEqual({ href: '/invoices/inv_0190a', word: 'Invoice' });
+    for (const other of ['', 'bkg_', 'bkg_a/../b', 'x inv_1']) expect(chargeOf(other)).toBeNull();
+  });
+});
+
+describe('billing by address', () => {
+  it('asks the server for overdue or not, and for neither where the address says nothing it knows', () => {
+    expect(['yes', 'no', '', 'constructor'].map(overdueOf)).toEqual(['true', 'false', undefined, undefined]);
+  });
+  it('opens the wallet it names, that of an organization or none, else the first', () => {
+    const wallets = [{ id: 'w1', organization_id: 'o1' }, { id: 'w2', organization_id: 'o2' }] as Wallet[];
+    expect([['', ''], ['w2', 'o1'], ['', 'o2'], ['', 'o3'], ['gone', '']].map(([wallet = '', of = '']) => walletOf(wallets, wallet, of)?.id)).toEqual(['w1', 'w2', 'w2', undefined, 'w1']);
+  });
+  it('previews the month before, also in January', () => {
+    expect(monthBefore(Date.parse('2026-01-31T23:59:59Z'))).toBe('2025-12');
+    expect(monthBefore(Date.parse('2026-03-31T00:00:00Z'))).toBe('2026-02');
   });
 });

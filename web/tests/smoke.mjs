@@ -22,6 +22,7 @@ import { geofences } from './walk/geofences.mjs';
 import { invoices } from './walk/invoices.mjs';
 import { live, phone, preferences, reconnect } from './walk/live.mjs';
 import { maintenance } from './walk/maintenance.mjs';
+import { offline } from './walk/offline.mjs';
 import { reports, workbench } from './walk/sql.mjs';
 import { themes } from './walk/themes.mjs';
 import { trips } from './walk/trips.mjs';
@@ -41,7 +42,7 @@ mkdirSync(folder, { recursive: true });
 
 /** In this order; those of the first kind go on where the one before left the page. */
 const ON_ONE_PAGE = { live, geofences, trips, invoices, billing, workbench, reports, admin, devices, maintenance, drivers, corrections, webhooks, campaigns, preferences };
-const BY_THEMSELVES = { reconnect, phone, booking, themes, manyVehicles };
+const BY_THEMSELVES = { reconnect, offline, phone, booking, themes, manyVehicles };
 const only = process.env.PARTS?.split(',');
 const wanted = (parts) => Object.entries(parts).flatMap(([name, part]) => (only?.includes(name) ?? true ? [part] : []));
 const known = Object.keys({ ...ON_ONE_PAGE, ...BY_THEMSELVES });

@@ -82,13 +82,16 @@ describe('a track as a file', () => {
 
 describe('words for codes and events', () => {
   it('say what the standard says, and what the maker defines', () => {
-    expect(explain('P0301')).toBe('Powertrain: ignition or misfire');
+    expect(explain('P0301')).toBe('Cylinder 1 misfires');
+    expect(explain('P03A1')).toBe('Powertrain: ignition or misfire');
     expect(explain('P1234')).toContain('the maker defines');
-    expect(explain('U0100')).toBe('Network');
+    expect(explain('U0100')).toBe('No word from the engine unit');
+    expect(explain('U0777')).toBe('Network');
+    expect(explain('SPN 520999 FMI 9')).toBe('Parameter 520999: update rate wrong');
     expect(explain('SPN 980 FMI 9')).toBe('Parameter 980: update rate wrong');
-    expect(explain('SPN 110 FMI 0')).toBe('Parameter 110: above the normal range, most severe');
-    expect(explain('SPN 110 FMI 31')).toBe('Parameter 110: the condition is there');
-    expect(explain('SPN 110 FMI 25')).toBe('Parameter 110');
+    expect(explain('SPN 110 FMI 0')).toBe('Coolant temperature: above the normal range, most severe');
+    expect(explain('SPN 110 FMI 31')).toBe('Coolant temperature: the condition is there');
+    expect(explain('SPN 110 FMI 25')).toBe('Coolant temperature');
     expect(explain('something')).toBe('');
   });
   it('an event in a few words', () => {

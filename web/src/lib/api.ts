@@ -2,6 +2,7 @@
 // becomes Cancelled, which is no failure.
 
 import { messages as m } from '../messages';
+import { connection } from './connection.svelte';
 import { allows, authorization, door } from './door';
 import { Gate } from './gate';
 import { withUniqueNames } from './sql';
@@ -10,6 +11,8 @@ import type { Evidence, FleetItem, Invoice, InvoiceWithLines, Note, NoteWithLine
 const TIMEOUT_MS = 20_000;
 /** A query may take longer: the server ends it after 30 s and says so. */
 const SQL_TIMEOUT_MS = 40_000;
+/** Bad gateway, not available, gateway timeout. */
+const AWAY = [502, 503, 504];
 /** The most rows that the server gives unless its operator says otherwise. */
 export const ROWS_MAX = 10_000;
 
@@ -27,6 +30,8 @@ export class ApiError extends Error {
     readonly kind = '',
     /** What is wrong, each with its place in the request; `detail` has all of it as text. */
     readonly faults: readonly Fault[] = [],
+    /** Nothing but reading was asked for, and the same may be answered a little later: the server or the way to it is away. */
+    readonly isPassing = false,
   ) {
     super(`${title}: ${detail}`);
   }
@@ -62,6 +67,7 @@ export async function call<T>(path: string, init: RequestInit = {}, timeoutMs = 
 
 /** Ask as it is told, once. */
 export async function request<T>(path: string, init: RequestInit = {}, timeoutMs = TIMEOUT_MS): Promise<T> {
+  const isRead = (init.method ?? 'GET') === 'GET';
   const late = AbortSignal.timeout(timeoutMs);
   const signal = init.signal ? AbortSignal.any([init.signal, late]) : late;
   let response: Response | undefined;
@@ -72,12 +78,14 @@ export async function request<T>(path: string, init: RequestInit = {}, timeoutMs
     text = await response.text();
   } catch {
     if (init.signal?.aborted) throw new Cancelled();
-    if (late.aborted) throw new ApiError(m.errors.noAnswer, m.errors.noAnswerFrom(path, timeoutMs / 1000), 0);
-    throw response
-      ? new ApiError(m.errors.cutOff, m.errors.cutOffFrom(path), 0)
-      : new ApiError(m.errors.unreachable, m.errors.unreachableWhy, 0);
+    const passing = (title: string, detail: string): ApiError => new ApiError(title, detail, 0, '', [], isRead);
+    if (late.aborted) throw passing(m.errors.noAnswer, m.errors.noAnswerFrom(path, timeoutMs / 1000));
+    connection.unheard();
+    throw response ? passing(m.errors.cutOff, m.errors.cutOffFrom(path)) : passing(m.errors.unreachable, m.errors.unreachableWhy);
   }
-  if (!response.ok) throw failureOf(path, response.status, text);
+  // What stands before a server that is away says so in its place.
+  if (!AWAY.includes(response.status)) connection.heard();
+  if (!response.ok) throw failureOf(path, response.status, text, isRead && AWAY.includes(response.status));
   // Done, and nothing to tell: of what is taken away.
   if (response.status === 204) return undefined as T;
   try {
@@ -88,7 +96,7 @@ export async function request<T>(path: string, init: RequestInit = {}, timeoutMs
 }
 
 /** What an answer that is no success says. */
-export function failureOf(path: string, status: number, text: string): ApiError {
+export function failureOf(path: string, status: number, text: string, isPassing = false): ApiError {
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -98,7 +106,7 @@ export function failureOf(path: string, status: number, text: string): ApiError 
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Problem;
   const faults = problem.errors ?? [];
   const detail = [problem.detail, ...faults.map(({ field, message }) => `${field}: ${message}`)].filter(Boolean).join('\n') || m.errors.answered(path, status);
-  return new ApiError(problem.title ?? m.errors.serverAnswered(status), detail, status, problem.type?.split(':').at(-1), faults);
+  return new ApiError(problem.title ?? m.errors.serverAnswered(status), detail, status, problem.type?.split(':').at(-1), faults, isPassing);
 }
 
 export function query(values: Record<string, string | number | null | undefined>): string {
@@ -122,6 +130,8 @@ async function ask(text: string, maxRows: number, signal?: AbortSignal): Promise
   try {
     return withUniqueNames(await send(rows));
   } catch (cause) {
+    // A query only reads, though it is posted.
+    if (cause instanceof ApiError && cause.title === m.errors.unreachable) throw new ApiError(cause.title, cause.detail, 0, '', [], true);
     const told = cause instanceof ApiError && cause.status === 422 ? /^max_rows: must be 1 to (\d+)$/m.exec(cause.detail) : null;
     if (!told || Number(told[1]) >= rows) throw cause;
     rowsMax = Number(told[1]);
@@ -145,7 +155,7 @@ export const api = {
   trip: (id: string, signal?: AbortSignal) => call<Trip>(`/v1/trips/${segment(id)}`, { signal }),
   positions: (id: string, maxPoints: number, signal?: AbortSignal) =>
     call<{ data: Position[] }>(`/v1/trips/${segment(id)}/positions${query({ max_points: maxPoints })}`, { signal }),
-  invoices: (filter: { status?: string; cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Invoice>>(`/v1/invoices${query(filter)}`, { signal }),
+  invoices: (filter: { organization_id?: string; status?: string; is_overdue?: string; cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Invoice>>(`/v1/invoices${query(filter)}`, { signal }),
   invoice: (id: string, signal?: AbortSignal) => call<InvoiceWithLines>(`/v1/invoices/${segment(id)}`, { signal }),
   notes: (filter: { cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Note>>(`/v1/credit-notes${query(filter)}`, { signal }),
   note: (id: string, signal?: AbortSignal) => call<NoteWithLines>(`/v1/credit-notes/${segment(id)}`, { signal }),

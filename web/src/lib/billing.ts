@@ -96,3 +96,7 @@ export function minorOf(text: string, currency: string): number | null {
   const minor = Number(`${match[1]}${fraction.padEnd(digits, '0')}`);
   return minor > 0 && Number.isSafeInteger(minor) ? minor : null;
 }
+
+/** The wallet that an address is about: itself, or that of an organization, which may have none; else the first. */
+export const walletOf = (wallets: readonly Wallet[], wallet: string, organization: string): Wallet | undefined =>
+  wallets.find(({ id }) => id === wallet) ?? (organization ? wallets.find(({ organization_id }) => organization_id === organization) : wallets[0]);

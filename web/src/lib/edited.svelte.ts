@@ -61,7 +61,7 @@ export class Edited<T> {
 
   /** What another made of it meanwhile: taken, or gone over with what was changed here. */
   async meet(how: 'take' | 'keep'): Promise<void> {
-    if (!(await this.again.run(this.#read)) || !this.again.value) return;
+    if (!(await this.again.run(this.#read, 'clear', 'once')) || !this.again.value) return;
     if (how === 'keep' && this.#sent) await this.save(this.again.value, this.#sent.change, this.#sent.then);
     else this.take(this.again.value, '');
   }

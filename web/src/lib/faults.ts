@@ -1,7 +1,9 @@
-// What a trouble code says, in plain words, as far as its own standard says it: the family of an OBD
-// code (SAE J2012), the failure mode of a J1939 one (J1939-73). What a maker defines is told as such.
+// What a trouble code says, in plain words, as far as its own standard says it: the code itself where it is a common
+// one (fault-codes.ts), else the family of an OBD code (SAE J2012); the failure mode of a J1939 one (J1939-73). What a
+// maker defines is told as such.
 
 import { messages as m } from '../messages';
+import { obdText, spnText } from './fault-codes';
 
 const SYSTEMS: Record<string, string> = { P: m.faults.powertrain, C: m.faults.chassis, B: m.faults.body, U: m.faults.network };
 
@@ -37,7 +39,9 @@ export const failureMode = (fmi: number): string => (fmi === FMI_CONDITION ? m.f
 export function explain(code: string): string {
   const obd = /^([PCBU])([0-3])([0-9A-F])([0-9A-F]{2})/i.exec(code.trim());
   if (obd) {
-    const [, letter = '', origin = '', part = ''] = obd;
+    const [code = '', letter = '', origin = '', part = ''] = obd;
+    const own = obdText(code);
+    if (own) return own;
     const system = SYSTEMS[letter.toUpperCase()] ?? '';
     const isMakers = origin === '1' || (origin === '3' && /[0-3]/.test(part) && letter.toUpperCase() === 'P') || (origin === '2' && letter.toUpperCase() !== 'P');
     const where = (letter.toUpperCase() === 'P' && POWERTRAIN[part.toUpperCase()]) || '';
@@ -47,5 +51,6 @@ export function explain(code: string): string {
   if (!j1939) return '';
   const [, parameter = '', fmi = ''] = j1939;
   const mode = failureMode(Number(fmi));
-  return mode ? m.faults.parameterMode(parameter, mode) : m.faults.parameter(parameter);
+  const what = spnText(Number(parameter)) || m.faults.parameter(parameter);
+  return mode ? m.faults.known(what, mode) : what;
 }

@@ -1,6 +1,7 @@
 // An invoice's lines as a reader wants them: by trip, with a subtotal each.
 
 import { messages as m } from '../messages';
+import { paths } from './paths';
 import type { InvoiceLine } from './types';
 
 export interface TripLines {
@@ -53,3 +54,13 @@ export type Tone = 'moving' | 'idling' | 'parked' | 'offline' | 'bad';
 export const invoiceTone = (status: string): Tone => ({ draft: 'parked', finalized: 'idling', paid: 'moving', void: 'offline' } as Record<string, Tone>)[status] ?? 'offline';
 
 export const noteWord = (kind: string): string => (kind === 'debit' ? m.notes.debitNote : m.notes.creditNote);
+
+/** What a charge is for, where this console has a page of it: a booking, or the invoice that was paid late. */
+export function chargeOf(reference: string): { href: string; word: string } | null {
+  if (/^bkg_[0-9a-z]+$/.test(reference)) return { href: paths.booking(reference), word: m.invoice.ofBooking };
+  const invoice = /^inv_[0-9a-z]+/.exec(reference)?.[0];
+  return invoice ? { href: paths.invoice(invoice), word: m.invoice.ofInvoice } : null;
+}
+
+/** What an address says of overdue, as the server is asked. */
+export const overdueOf = (param: string): 'true' | 'false' | undefined => (param === 'yes' ? 'true' : param === 'no' ? 'false' : undefined);

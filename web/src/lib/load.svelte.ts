@@ -2,6 +2,7 @@
 
 import { messages as m } from '../messages';
 import { ApiError, Cancelled } from './api';
+import { connection } from './connection.svelte';
 import type { Page } from './types';
 
 export class Load<T> {
@@ -15,8 +16,12 @@ export class Load<T> {
   /**
    * Run `request` in place of an older one, which is aborted; whatever that one still gives is dropped.
    * Tells whether this run's answer or error is the one that counts.
+   *
+   * Where the server is away and `request` takes its signal, as what reads does, the error is shown and the same is
+   * asked again until it is answered, replaced or stopped: only then is this over. `once` is for what a person would
+   * not expect to happen later: a file that is saved, a change that goes on from what is read.
    */
-  async run(request: (signal: AbortSignal) => Promise<T>, keep: 'keep' | 'clear' = 'clear'): Promise<boolean> {
+  async run(request: (signal: AbortSignal) => Promise<T>, keep: 'keep' | 'clear' = 'clear', how: 'again' | 'once' = request.length > 0 ? 'again' : 'once'): Promise<boolean> {
     this.#own?.abort();
     const own = new AbortController();
     this.#own = own;
@@ -24,16 +29,22 @@ export class Load<T> {
     this.cancelled = false;
     this.error = null;
     if (keep === 'clear') this.value = null;
-    try {
-      const value = await request(own.signal);
+    for (let tries = 0; ; tries += 1) {
+      try {
+        const value = await request(own.signal);
+        if (this.#own !== own) return false;
+        this.value = value;
+        this.error = null;
+      } catch (cause) {
+        if (this.#own !== own) return false;
+        if (cause instanceof Cancelled) this.cancelled = true;
+        else this.error = cause instanceof ApiError ? cause : new ApiError(m.errors.pageFailed, String(cause), 0);
+      }
+      this.busy = false;
+      if (how === 'once' || !this.error?.isPassing) break;
+      await connection.again(tries, own.signal);
       if (this.#own !== own) return false;
-      this.value = value;
-    } catch (cause) {
-      if (this.#own !== own) return false;
-      if (cause instanceof Cancelled) this.cancelled = true;
-      else this.error = cause instanceof ApiError ? cause : new ApiError(m.errors.pageFailed, String(cause), 0);
     }
-    this.busy = false;
     this.#own = undefined;
     return true;
   }
@@ -43,8 +54,8 @@ export class Load<T> {
     if (!this.#own) return;
     this.#own.abort();
     this.#own = undefined;
+    this.cancelled = this.busy;
     this.busy = false;
-    this.cancelled = true;
   }
 }
 

@@ -13,3 +13,6 @@ export function looking(everyMs: number, look: () => void): () => void {
   const timer = setInterval(() => !document.hidden && look(), everyMs);
   return () => clearInterval(timer);
 }
+
+/** Whether what a vehicle sends is read again: it is on its way, and what was read before is shown. */
+export const isWorthALook = (state: string | undefined, { value, busy }: { value: unknown; busy: boolean }): boolean => state !== undefined && state !== 'offline' && value !== null && !busy;

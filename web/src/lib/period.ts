@@ -30,3 +30,9 @@ export function span(minutes: number): string {
   const [days, hours, rest] = [Math.floor(minutes / 1440), Math.floor((minutes % 1440) / 60), minutes % 60];
   return [days && m.time.spanDays(days), hours && m.time.spanHours(hours), rest && m.time.spanMinutes(rest)].filter(Boolean).join(' ') || m.time.spanMinutes(0);
 }
+
+/** The month before the one of a moment, in UTC, as a field of months has it: `2026-10`. */
+export function monthBefore(ms: number): string {
+  const at = new Date(ms);
+  return new Date(Date.UTC(at.getUTCFullYear(), at.getUTCMonth() - 1)).toISOString().slice(0, 7);
+}

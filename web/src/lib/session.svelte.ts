@@ -99,8 +99,9 @@ export class Session {
     await this.retry();
   }
 
-  async retry(): Promise<void> {
-    this.state = 'asking';
+  async retry(by: 'person' | 'itself' = 'person'): Promise<void> {
+    // What is tried by itself leaves in view why.
+    if (by === 'person') this.state = 'asking';
     const kept = this.#box.stored();
     let refused: ApiError | null = null;
     try {

@@ -18,8 +18,21 @@ export const READING_COLUMNS: readonly (readonly [column: string, word: string])
 /** What a column of `readings` is called. */
 export const wordOf = (column: string): string => READING_COLUMNS.find(([name]) => name === column)?.[1] ?? words(column);
 
-/** The signal that a trip shows before any is asked for. */
 export const SPEED = 'speed_kmh';
+/** The signals that a trip shows before any is asked for, as far as it has them. */
+const FIRST: readonly string[] = [SPEED, 'altitude_m'];
+const NONE = 'none';
+
+/** Which signals an address asks for: without any, how fast and how high. */
+export function signalsAsked(param: string, signals: readonly Pick<Signal, 'id'>[]): string[] {
+  return param ? param.split(',') : FIRST.filter((id) => signals.some((signal) => signal.id === id));
+}
+
+/** What asks for them: nothing where they are shown anyhow. */
+export function signalsParam(asked: readonly string[], signals: readonly Pick<Signal, 'id'>[]): string | null {
+  const first = signalsAsked('', signals);
+  return asked.length === first.length && first.every((id) => asked.includes(id)) ? null : asked.join(',') || NONE;
+}
 
 export interface Signal {
   id: string;

@@ -4,6 +4,7 @@
 // comes in as a number too where the words depend on it. What stands in braces ({when}) is put there by parts/Said.svelte:
 // a link, a time, a button. How a language is added: ../messages.ts.
 
+import { faultCodes } from './en-fault-codes';
 import { pluralOf } from './plural';
 
 const locale = 'en-GB';
@@ -176,6 +177,7 @@ export const en = {
     commands: 'Loading commands',
     drivers: 'Loading drivers',
     trip: 'Loading the trip',
+    map: 'Loading the map',
     events: 'Loading events',
     revisions: 'Loading revisions',
     tripBefore: 'Loading the trip before',
@@ -432,6 +434,9 @@ export const en = {
     noPage: 'There is no such page',
     notPart: (path: string) => `${path} is not part of the console.`,
     openLiveMap: 'Open the live map',
+    offline: 'You are offline',
+    outOfReach: (why: string, since: string) => `${why}; showing what was loaded at ${since}.`,
+    triedAgain: 'It is tried again by itself.',
     partMissing: 'This part of the console did not come',
     partMissingWhy: 'The server may be away, or has another release by now.',
   },
@@ -784,6 +789,9 @@ export const en = {
     trigger: 'Trigger',
   },
 
+  // What the common trouble codes say, by code.
+  faultCodes,
+
   // Trouble codes, as far as standards say what they mean.
   faults: {
     powertrain: 'Powertrain',
@@ -823,7 +831,6 @@ export const en = {
     condition: 'the condition is there',
     makers: (system: string, part: string) => `${system}${part ? `: ${part}` : ''}; the maker defines this code`,
     known: (system: string, part: string) => `${system}: ${part}`,
-    parameterMode: (parameter: string, mode: string) => `Parameter ${parameter}: ${mode}`,
     parameter: (parameter: string) => `Parameter ${parameter}`,
   },
 
@@ -978,6 +985,9 @@ export const en = {
     stoodBefore: 'Stood before',
     stoodIdling: (stood: string, idling: string) => `${stood}, ${idling} idling`,
     standsSince: 'Stands since',
+    /** On the map, where it stood. */
+    standsSinceWhen: (when: string) => `Stands since ${when}`,
+    stoodFor: (duration: string) => `Stood ${duration}`,
     stoodAfter: 'Stood after',
     revision: (revision: number) => `Revision ${revision}`,
     derivedAt: (version: number) => `{when} · readings version ${version}`,
@@ -1079,6 +1089,13 @@ export const en = {
       until: (moment: string, zone: string) => `Until ${moment} (${zone})`,
       untilFor: (moment: string, zone: string, span: string) => `Until ${moment} (${zone}), ${span}`,
       howFar: 'How far, about',
+      where: 'From where',
+      near: 'Near',
+      anywhere: 'Anywhere',
+      placeBelow: 'The place below',
+      coordinates: 'Latitude, longitude',
+      coordinatesExample: '56.15, 10.2',
+      coordinatesWrong: 'Latitude and longitude, such as 56.15, 10.2.',
       which: 'Which vehicle',
       taken: (vehicle: string) => `${vehicle} is not free in this time: choose another, or another time.`,
       about: (percent: string) => `about, with ${percent} % tax`,
@@ -1561,6 +1578,11 @@ export const en = {
     lines: 'Lines',
     daysIn: (zone: string) => `Days in ${zone}`,
     draft: (id: string) => `draft ${id}`,
+    overdue: 'Overdue',
+    notOverdue: 'Not overdue',
+    overdueOrNot: 'Overdue or not',
+    noneFits: 'No invoice fits',
+    noneFitsHint: 'Choose another organization, or less to be met.',
   },
 
   // An invoice.
@@ -1589,6 +1611,9 @@ export const en = {
     showMore: (count: number) => `Show ${count} more trips`,
     chargesCaption: 'What is owed for other things than these trips',
     charge: 'Charge',
+    /** Links to what a charge is for. */
+    ofBooking: 'Booking',
+    ofInvoice: 'Invoice',
     acts: {
       label: 'What can be done',
       finalize: 'Finalize',
@@ -1668,6 +1693,9 @@ export const en = {
     whatItRead: 'What it read',
     noRow: 'No rows.',
     ratedBy: 'Rated by',
+    billedTrip: 'The billed trip',
+    noMap: 'No map of this trip',
+    otherRevision: (billed: number, now: number) => `The line is of revision ${billed}; this is where revision ${now} went.`,
     tariff: 'Tariff {id} version {version}',
   },
 
@@ -1752,6 +1780,11 @@ export const en = {
     customersCaption: 'Customers and the tariff each pays by',
     paysBy: 'Pays by',
     tariffOf: (organization: string) => `Tariff of ${organization}`,
+    also: 'Also',
+    wallet: 'Wallet',
+    invoicesOf: (organization: string) => `Invoices of ${organization}`,
+    walletOf: (organization: string) => `Wallet of ${organization}`,
+    dunningOf: (organization: string) => `Dunning of ${organization}`,
     preview: {
       priceNote: 'A decimal number, such as 0.29',
       tax: 'tax, %',
@@ -1908,6 +1941,7 @@ export const en = {
     keepAs: 'Keep as a file',
     rowsShown: 'The rows shown here',
     csv: 'CSV',
+    csvWhole: 'CSV, every row',
     json: 'JSON',
     everyRow: 'Every row: the server runs the query again',
     across: 'Across',

@@ -44,22 +44,27 @@ if (!base) stop('usage: BASE_URL=http://HOST:PORT node tests/lighthouse/run.mjs 
 const executablePath = BROWSERS.find((path) => path && existsSync(path));
 if (!executablePath) stop('no Chromium found: install it (apt-get install chromium) or set CHROMIUM to its path', 69);
 
-async function first(path) {
+async function first(path, fits = () => true) {
   const response = await fetch(`${base}${path}`, { signal: AbortSignal.timeout(30_000) });
   if (!response.ok) stop(`${base}${path} answered ${response.status}: is it a server with a fleet that asks for no key?`, 69);
-  const [thing] = (await response.json()).data;
+  const thing = (await response.json()).data.find(fits);
   if (!thing) stop(`${base}${path} has nothing: the pages are judged with what the demo makes`, 69);
   return thing;
 }
 
 const trip = await first('/v1/trips?limit=1');
+const vehicle = await first('/v1/vehicles?limit=50', ({ trip_count }) => trip_count > 0);
+const invoice = await first('/v1/invoices?limit=50', ({ line_count }) => line_count > 0);
 const query = 'SELECT vehicle_id, date, distance_km, trip_count FROM vehicle_day ORDER BY distance_km DESC';
 /** Each page by its address, what shows that it is there, and on what it is judged. */
 const PAGES = {
   live: ['/', '[data-map="ready"]', desktopConfig],
   trips: ['/trips', 'tbody tr', desktopConfig],
   trip: [`/trips/${trip.id}`, '[data-map="ready"]', desktopConfig],
+  vehicle: [`/vehicles/${vehicle.vehicle_id}`, '[data-signals]:not([data-signals="-1"])', desktopConfig],
   invoices: ['/invoices', 'tbody tr', desktopConfig],
+  invoice: [`/invoices/${invoice.id}`, '[data-line]', desktopConfig],
+  reports: ['/reports', '[data-chart][data-state="shown"]', desktopConfig],
   sql: [`/sql?${new URLSearchParams({ query })}`, '[data-rows]:not([data-rows="0"])', desktopConfig],
   booking: ['/bookings/new', 'form, .card', undefined],
 };

@@ -34,7 +34,7 @@ export async function booking(walk) {
   await page.goto(`${walk.base}/bookings`);
   await page.getByRole('link', { name: 'Book a vehicle' }).tap();
   await page.waitForSelector('form[data-free]:not([data-free="-1"])');
-  await page.locator('select.field').selectOption(organization.id);
+  await page.getByRole('combobox', { name: 'For', exact: true }).selectOption(organization.id);
   await page.getByRole('button', { name: 'Later' }).tap();
   await page.getByRole('button', { name: '4 h' }).tap();
   await page.waitForSelector('[data-price]:not([data-price=""])');
@@ -105,6 +105,26 @@ export async function booking(walk) {
   walk.step = 'a booking on the map';
   await page.getByRole('button', { name: 'On the map' }).tap();
   await walk.mapDrawn(page);
+
+  walk.step = 'a booking from a place of the fleet';
+  const { data: fleet } = await ask(walk, 'GET', '/v1/fleet/status');
+  const placed = fleet.find(({ latitude, longitude }) => latitude !== null && longitude !== null);
+  const depot = await ask(walk, 'POST', '/v1/geofences', { name: `Walk’s yard ${Date.now()}`, kind: 'parking', colour: '#2563eb', tags: [], geometry: { type: 'Circle', centre: [placed.longitude, placed.latitude], radius_m: 200 } });
+  await page.goto(`${walk.base}/bookings/new?of=${organization.id}`);
+  await page.getByRole('combobox', { name: 'Near', exact: true }).selectOption(depot.name);
+  check(/at=-?\d/.test(page.url()), 'where it is from is in the URL');
+  await page.locator('.list').getByText(' away').first().waitFor();
+  await walk.accessible(page);
+  await page.reload();
+  await page.locator('.list').getByText(' away').first().waitFor();
+  const typed = page.getByLabel('Latitude, longitude');
+  await typed.fill('somewhere');
+  await typed.press('Tab');
+  await page.getByText('Latitude and longitude, such as').waitFor();
+  await typed.fill('56.15, 10.2');
+  await typed.press('Tab');
+  await page.waitForFunction(() => new URL(location.href).searchParams.get('at') === '56.15,10.2');
+  await walk.fits(page);
 
   walk.step = 'a booking is extended';
   await page.goto(`${walk.base}/bookings`);

@@ -62,9 +62,10 @@ export class Walk {
     }
   }
 
+  /** Without the service worker, which has a walk of its own: what a step holds back is held back here. */
   async page(options = {}, base = this.base) {
     const context = await this.browser.newContext({
-      viewport: { width: 1440, height: 900 }, deviceScaleFactor: 1, colorScheme: 'light', timezoneId: 'Europe/Copenhagen', acceptDownloads: true, ...options,
+      viewport: { width: 1440, height: 900 }, deviceScaleFactor: 1, colorScheme: 'light', timezoneId: 'Europe/Copenhagen', acceptDownloads: true, serviceWorkers: 'block', ...options,
     });
     const page = await context.newPage();
     page.setDefaultTimeout(WAIT_MS);

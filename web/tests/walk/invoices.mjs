@@ -39,6 +39,11 @@ export async function invoices(walk, page) {
   await page.waitForSelector('[data-agrees]');
   check((await page.locator('[data-agrees]').getAttribute('data-agrees')) === 'true', 'the evidence agrees with the line');
   check((await page.locator('aside pre').innerText()).toUpperCase().includes('SELECT'), 'the evidence shows its query');
+  await page.waitForSelector('[data-billed-trip]:not([data-billed-trip="-1"])');
+  const points = Number(await page.locator('[data-billed-trip]').getAttribute('data-billed-trip'));
+  if (points > 0) await walk.mapDrawn(page, '[data-track]');
+  else check(await page.locator('[data-billed-trip] [role="status"]').isVisible(), 'what has no map says so');
+  await page.locator('aside').evaluate((panel) => panel.scrollTo(0, 0));
   await walk.shot(page, 'invoice');
   await walk.accessible(page);
   return `${lines} lines on the first invoice`;

@@ -1,6 +1,7 @@
 // Trips: the list and its filters, one trip with its charts and map, its files, one that is not there.
 
 import { readFileSync } from 'node:fs';
+import { ask } from './bookings.mjs';
 import { check } from './browser.mjs';
 
 export async function trips(walk, page) {
@@ -24,9 +25,11 @@ export async function trips(walk, page) {
   check(/\/trips\/trp_/.test(page.url()), 'the trip is in the URL');
   await page.waitForSelector('[data-events]:not([data-events="-1"])');
   await page.waitForSelector('svg[role="slider"]');
-  await page.getByRole('button', { name: 'Altitude' }).click();
   await page.waitForSelector('[data-charts="2"]');
+  check((await page.getByRole('button', { name: 'Altitude' }).getAttribute('aria-pressed')) === 'true', 'how high it went is shown unasked');
   await walk.mapDrawn(page, '[data-track]');
+  const stood = await page.locator('ol li.stop').count();
+  check(stood > 0 && Number(await page.locator('[data-stops]').getAttribute('data-stops')) === stood, `the stops are on the map: ${stood}`);
   await walk.shot(page, 'trip');
   await walk.accessible(page);
   const chart = page.locator('svg[role="slider"]').first();
@@ -35,6 +38,22 @@ export async function trips(walk, page) {
   check(/km\/h/.test((await chart.getAttribute('aria-valuetext')) ?? ''), 'the keyboard moves along the chart');
   // A line straight up has no width, so it is looked for, not at.
   await page.waitForFunction(() => document.querySelectorAll('.charts line.at').length === 2);
+
+  walk.step = 'an event of a trip';
+  const { rows } = await ask(walk, 'POST', '/v1/sql', { query: "SELECT trip_id FROM latest_driving_events WHERE during = 'trip' AND latitude IS NOT NULL LIMIT 1" });
+  check(rows.length > 0, 'a trip of the demo has an event');
+  const quiet = page.url();
+  await page.goto(`${walk.base}/trips/${rows[0][0]}`);
+  const event = page.locator('[data-event]').first();
+  await event.click();
+  await page.waitForSelector('[data-event][aria-pressed="true"]');
+  await page.waitForFunction(() => document.querySelectorAll('.charts line.at').length > 0);
+  await walk.mapDrawn(page, '[data-track]');
+  await walk.shot(page, 'trip-event');
+  await event.click();
+  await page.waitForSelector('[data-event][aria-pressed="true"]', { state: 'detached' });
+  await page.goto(quiet);
+  await page.waitForSelector('[data-events]:not([data-events="-1"])');
 
   walk.step = 'a trip in the dark';
   // A new style has what the map showed, where the reader looked: the basemap's and the track's sources.
