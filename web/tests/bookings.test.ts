@@ -2,13 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { offers } from '../src/lib/bookings';
 import { minutes } from '../src/lib/format';
 import { localOf, momentOf, nextQuarter, plusMinutes, span } from '../src/lib/period';
-import { componentText, estimate, type TariffTerms } from '../src/lib/tariffs';
+import { componentText } from '../src/lib/tariffs';
 import type { FleetItem, Vehicle } from '../src/lib/types';
-
-const pay: TariffTerms = {
-  name: 'Pay per use', currency: 'EUR', tax_percent: '25',
-  elements: [{ components: [{ type: 'FLAT', price: '1.00', step_size: 1 }, { type: 'DISTANCE', price: '0.29', step_size: 1 }, { type: 'TIME', price: '4.80', step_size: 1 }], restrictions: {} }],
-};
 
 describe('a period', () => {
   it('is entered in a zone, over a change of its clocks too', () => {
@@ -30,25 +25,7 @@ describe('a period', () => {
   });
 });
 
-describe('an estimate', () => {
-  it('is exact: half up once a component and once for the tax', () => {
-    expect(estimate(pay, 4 * 3600, 25_000, 2)).toEqual({ net_minor: 2745, tax_minor: 686, total_minor: 3431 });
-    expect(estimate(pay, 0, 50, 2)).toEqual({ net_minor: 101, tax_minor: 25, total_minor: 126 });
-  });
-  it('counts steps that are begun, and keeps to the bounds', () => {
-    const steps = { ...pay, elements: [{ components: [{ type: 'TIME' as const, price: '6', step_size: 900 }] }] };
-    expect(estimate(steps, 901, 0, 2)?.net_minor).toBe(300);
-    expect(estimate({ ...pay, min_price: '50' }, 60, 0, 2)?.net_minor).toBe(5000);
-    expect(estimate({ ...pay, max_price: '10' }, 36_000, 0, 2)?.net_minor).toBe(1000);
-  });
-  it('counts in the currency’s own digits', () => {
-    expect(estimate({ ...pay, currency: 'JPY', elements: [{ components: [{ type: 'DISTANCE', price: '30.5' }] }] }, 0, 3_000, 0)?.net_minor).toBe(92);
-  });
-  it('is none where the tariff knows more than this console', () => {
-    expect(estimate({ ...pay, elements: [{ components: [{ type: 'DISTANCE', tiers: { mode: 'graduated', steps: [{ price: '0.2' }] } }] }] }, 60, 60, 2)).toBeNull();
-    expect(estimate({ ...pay, elements: [{ components: [{ type: 'FLAT', price: '1' }], restrictions: { day_of_week: ['MONDAY'] } }] }, 60, 60, 2)).toBeNull();
-    expect(estimate({ ...pay, elements: [{ components: [{ type: 'FLAT', price: '1' }], restrictions: { day_of_week: [] } }] }, 60, 60, 2)?.net_minor).toBe(100);
-  });
+describe('a component of a tariff', () => {
   it('has words', () => {
     expect(componentText({ type: 'DISTANCE', price: '0.2900' })).toBe('0.29 a km');
     expect(componentText({ type: 'TIME', tiers: { mode: 'volume', steps: [{ price: '3', up_to: '10' }, { price: '2.5' }] } })).toBe('3.00 / 2.50 an hour, in tiers');

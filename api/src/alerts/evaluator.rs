@@ -195,8 +195,10 @@ impl Evaluator {
             evaluated_at: Some(now),
             fault: None,
         };
-        // Another process was faster, or the rule asks something else by now.
-        if !store::advance(&mut tx, (&rule.id, &next)).await? {
+        // Another process was faster, or the rule is another by now: what was asked is not what it asks, though it was
+        // read before how far it had come.
+        let is_as_asked = store::rule(&mut tx, &rule.id).await?.is_some_and(|now| now.version == rule.version);
+        if !is_as_asked || !store::advance(&mut tx, (&rule.id, &next)).await? {
             return Ok(0);
         }
         let mut steps = 0;

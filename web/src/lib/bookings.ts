@@ -82,6 +82,11 @@ export const bookings = {
   act: (id: string, act: 'extend' | 'cancel' | 'start' | 'finish') => `${BOOKINGS}/${segment(id)}/${act}`,
   get: (id: string, signal?: AbortSignal) => call<Booking>(`${BOOKINGS}/${segment(id)}`, { signal }),
   list: (filter: { organization_id?: string; from?: string; to?: string; cursor?: string; limit?: number }, signal?: AbortSignal) => call<Page<Booking>>(`${BOOKINGS}${query(filter)}`, { signal }),
+  /** What one would cost; nothing is held. */
+  quote: (wish: NewBooking, signal?: AbortSignal) => call<BookingPrice>(`${BOOKINGS}:quote`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(wish), signal }),
+  /** What one would cost in all that lasted until then. */
+  quoteExtension: (id: string, to: string, signal?: AbortSignal) =>
+    call<BookingPrice>(`${BOOKINGS}/${segment(id)}/quote-extension`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ to }), signal }),
   /** Vehicles nobody has booked in `[from, to)`. */
   free: (period: { organization_id?: string; from: string; to: string }, signal?: AbortSignal) =>
     all((cursor) => call<Page<Vehicle>>(`/v1/vehicles/available${query({ ...period, limit: PAGE_MAX, cursor })}`, { signal })),

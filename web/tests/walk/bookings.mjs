@@ -60,7 +60,9 @@ export async function booking(walk) {
   await page.locator('.list label').nth(1).tap();
   const vehicle = new URL(page.url()).searchParams.get('vehicle');
   check(vehicle, 'the vehicle is in the URL');
-  await page.waitForFunction(() => Number(document.querySelector('[data-price]').dataset.price) < 100_000);
+  // Of the vehicle that is chosen, as it is asked about last.
+  await page.waitForFunction(() => ((price) => price > 0 && price < 100_000)(Number(document.querySelector('[data-price]').dataset.price)));
+  await page.waitForSelector('[data-price][aria-busy="false"]');
   const price = Number(await page.locator('[data-price]').getAttribute('data-price'));
   // Where the page begins, as a person who opens the link sees it.
   await page.locator('.page').evaluate((item) => item.scrollTo(0, 0));
@@ -131,11 +133,13 @@ export async function booking(walk) {
   await page.locator(`a[href$="${id}"]`).tap();
   await page.getByRole('button', { name: 'Extend' }).tap();
   await page.getByRole('button', { name: '1 h', exact: true }).tap();
+  await page.waitForSelector('[data-longer]');
+  const told = Number(await page.locator('[data-longer]').getAttribute('data-longer'));
   await walk.accessible(page);
   await page.getByRole('button', { name: /^Extend until/ }).tap();
   await page.getByText('5 h,').waitFor();
   const longer = await ask(walk, 'GET', `/v1/bookings/${id}`);
-  check(Date.parse(longer.to) - Date.parse(own.to) === 3_600_000 && longer.price.total_minor > price, 'it is an hour longer, and dearer');
+  check(Date.parse(longer.to) - Date.parse(own.to) === 3_600_000 && longer.price.total_minor > price && longer.price.total_minor === told, 'it is an hour longer, and dearer, as it was told');
 
   walk.step = 'a booking is given up';
   await page.getByRole('button', { name: 'Cancel', exact: true }).tap();
