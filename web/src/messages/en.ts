@@ -789,7 +789,6 @@ export const en = {
     caption: 'Alerts, those that began last first; one opens to all there is of it',
     none: 'No alert yet',
     noneHint: 'A rule says what is to be told of. Once vehicles drive and it is so, it is here.',
-    noneMatches: 'No alert is so',
     allButWithdrawn: 'All but withdrawn',
     allRules: 'All rules',
     takenOrNot: 'By anybody or nobody',

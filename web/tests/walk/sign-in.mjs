@@ -22,7 +22,8 @@ async function give(page, key) {
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
 }
 
-const names = async (page) => (await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allInnerTexts()).map((text) => text.trim());
+/** Without the number of open alerts beside theirs. */
+const names = async (page) => (await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allInnerTexts()).map((text) => /^\D*/.exec(text)[0].trim());
 
 export async function wayIn(walk, secret) {
   const of = operator(walk.base, secret);
@@ -73,7 +74,7 @@ export async function wayIn(walk, secret) {
   await page.waitForSelector('[data-link="live"]');
   const account = page.getByRole('button', { name: /^Front desk/ });
   check((await account.innerText()).includes('Owner'), 'the name and the role are shown');
-  check((await names(page)).join() === 'Live,Trips,Bookings,Fleet,Reports,Campaigns,Billing,SQL,Admin', 'an owner has every page');
+  check((await names(page)).join() === 'Live,Alerts,Trips,Bookings,Fleet,Reports,Campaigns,Billing,SQL,Admin', 'an owner has every page');
   await account.click();
   await walk.shot(page, 'account');
   await walk.accessible(page);
@@ -140,7 +141,7 @@ export async function wayIn(walk, secret) {
   await give(his, driver.secret);
   await his.waitForSelector('[data-link="live"]');
   check((await names(his)).join() === 'Live,Trips,Bookings,Fleet', `a driver has what is a driver's: ${await names(his)}`);
-  for (const path of ['/sql', '/reports', '/invoices', '/admin/keys', '/billing/wallets']) {
+  for (const path of ['/alerts', '/alerts/rules', '/sql', '/reports', '/invoices', '/admin/keys', '/billing/wallets']) {
     await his.goto(`${walk.base}${path}`);
     await his.getByRole('heading', { name: 'Not for this key' }).waitFor();
   }
