@@ -880,6 +880,7 @@ export const en = {
     byDay: 'By day, in UTC',
     mostOf: 'Vehicles with the most',
     firstOf: (count: number) => plural(count, { one: 'The first of them', other: `The first ${count} of them` }),
+    eachOf: 'All of them, by time',
     showAll: (count: number) => `Show all ${count}`,
     showFirst: (count: number) => `Show the first ${count}`,
     fromThenOn: 'It is asked of what is new from the moment that it is added.',

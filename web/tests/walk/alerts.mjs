@@ -95,6 +95,7 @@ async function takenOn(walk, page, { title, id }) {
   await panel.getByRole('button', { name: 'Acknowledge', exact: true }).click();
   await panel.getByText('You have taken it on.').waitFor();
   await panel.getByText('Called the driver').waitFor();
+  await walk.shot(page, 'alert');
   // The list is of those that nobody has taken on.
   await page.locator(`tr[data-alert="${alert}"]`).waitFor({ state: 'detached' });
   await page.getByRole('combobox', { name: 'Taken on', exact: true }).selectOption('yes');
