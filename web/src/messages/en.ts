@@ -795,7 +795,7 @@ export const en = {
     byNobody: 'By nobody yet',
     bySomebody: 'By somebody',
     byLocal: 'This machine',
-    takenWhen: (who: string) => `By ${who}, {when}`,
+    takenWhen: (who: string) => `${who}, {when}`,
     rulesFailed: (why: string) => `Rules: ${why}.`,
     moment: 'A moment',
     soFar: (lasted: string) => `${lasted} so far`,
