@@ -11,6 +11,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { browserPath, Walk } from './walk/browser.mjs';
 import { admin } from './walk/admin.mjs';
+import { alerts } from './walk/alerts.mjs';
 import { billing } from './walk/billing.mjs';
 import { booking } from './walk/bookings.mjs';
 import { campaigns } from './walk/campaigns.mjs';
@@ -41,7 +42,7 @@ if (!browserPath()) stop('no Chromium found: install it (apt-get install chromiu
 mkdirSync(folder, { recursive: true });
 
 /** In this order; those of the first kind go on where the one before left the page. */
-const ON_ONE_PAGE = { live, geofences, trips, invoices, billing, workbench, reports, admin, devices, maintenance, drivers, corrections, webhooks, campaigns, preferences };
+const ON_ONE_PAGE = { live, geofences, alerts, trips, invoices, billing, workbench, reports, admin, devices, maintenance, drivers, corrections, webhooks, campaigns, preferences };
 const BY_THEMSELVES = { reconnect, offline, phone, booking, themes, manyVehicles };
 const only = process.env.PARTS?.split(',');
 const wanted = (parts) => Object.entries(parts).flatMap(([name, part]) => (only?.includes(name) ?? true ? [part] : []));

@@ -2,7 +2,7 @@
 
 type Query = Record<string, string | null | undefined>;
 
-export const PAGES = { trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql', bookings: 'bookings', campaigns: 'campaigns', deployments: 'campaign-deployments', fleet: 'fleet', maintenance: 'maintenance', billing: 'billing', admin: 'admin' } as const;
+export const PAGES = { alerts: 'alerts', trips: 'trips', invoices: 'invoices', vehicles: 'vehicles', reports: 'reports', sql: 'sql', bookings: 'bookings', campaigns: 'campaigns', deployments: 'campaign-deployments', fleet: 'fleet', maintenance: 'maintenance', billing: 'billing', admin: 'admin' } as const;
 
 /** What billing has beside invoices. */
 export const BILLING_PARTS = ['wallets', 'payments', 'tariffs', 'dunning'] as const;
@@ -15,6 +15,9 @@ export type FleetPart = (typeof FLEET_PARTS)[number];
 /** The first of them is the area's own address. */
 export const MAINTENANCE_PARTS = ['due', 'schedules', 'work-orders'] as const;
 export type MaintenancePart = (typeof MAINTENANCE_PARTS)[number];
+/** The first of them is the area's own address. */
+export const ALERT_PARTS = ['raised', 'rules'] as const;
+export type AlertPart = (typeof ALERT_PARTS)[number];
 
 const NEW = 'new';
 
@@ -25,7 +28,8 @@ function made(parts: readonly string[], query: Query = {}): string {
 
 export const paths = {
   live: (vehicle?: string, query?: { group?: string }) => made([], { vehicle, ...query }),
-  trips: (vehicle?: string, query?: { driver?: string; group?: string; from?: string }) => made([PAGES.trips], { vehicle, ...query }),
+  alerts: (part?: AlertPart, query?: { vehicle?: string; rule?: string; status?: string; alert?: string }) => made(part && part !== 'raised' ? [PAGES.alerts, part] : [PAGES.alerts], query),
+  trips: (vehicle?: string, query?: { driver?: string; group?: string; from?: string; to?: string }) => made([PAGES.trips], { vehicle, ...query }),
   trip: (id: string) => made([PAGES.trips, id]),
   invoices: (query?: { of?: string; status?: string; overdue?: string }) => made([PAGES.invoices], query),
   invoice: (id: string, query?: { note?: string }) => made([PAGES.invoices, id], query),
@@ -49,6 +53,7 @@ export const paths = {
 
 export type Route =
   | { page: 'live' }
+  | { page: 'alerts'; part: AlertPart }
   | { page: 'trips' }
   | { page: 'trip'; id: string }
   | { page: 'invoices' }
@@ -80,6 +85,8 @@ export function parse(path: string): Route {
   const [first, second, extra] = parts;
   if (extra === undefined) {
     if (first === undefined) return { page: 'live' };
+    const alerts = second === undefined ? ALERT_PARTS[0] : ALERT_PARTS.find((part) => part === second);
+    if (first === PAGES.alerts && alerts) return { page: 'alerts', part: alerts };
     if (first === PAGES.trips) return second ? { page: 'trip', id: second } : { page: 'trips' };
     if (first === PAGES.invoices) return second ? { page: 'invoice', id: second } : { page: 'invoices' };
     if (first === PAGES.vehicles && second) return { page: 'vehicle', id: second };

@@ -25,7 +25,8 @@ const LIVES_BY: Record<Exclude<Page, 'missing' | keyof typeof PARTS>, Call> = {
   invoices: ['GET', '/v1/invoices'],
   invoice: ['GET', '/v1/invoices/any'],
 };
-const PARTS: Record<'fleet' | 'maintenance' | 'billing' | 'admin', Record<string, Call>> = {
+const PARTS: Record<'alerts' | 'fleet' | 'maintenance' | 'billing' | 'admin', Record<string, Call>> = {
+  alerts: { raised: ['GET', '/v1/alerts'], rules: ['GET', '/v1/alert-rules'] },
   fleet: { drivers: ['GET', '/v1/drivers'], groups: ['GET', '/v1/groups'] },
   maintenance: { due: ['GET', '/v1/maintenance-due'], schedules: ['GET', '/v1/maintenance-schedules'], 'work-orders': ['GET', '/v1/work-orders'] },
   billing: { wallets: ['GET', '/v1/wallets'], payments: ['GET', '/v1/payments'], tariffs: ['GET', '/v1/tariffs'], dunning: ['GET', '/v1/organizations/any/dunning-policy'] },
@@ -35,6 +36,6 @@ const PARTS: Record<'fleet' | 'maintenance' | 'billing' | 'admin', Record<string
 /** What a page asks of the server first; null where it asks nothing. */
 export function livesBy(route: Route): Call | null {
   if (route.page === 'missing') return null;
-  if (route.page === 'fleet' || route.page === 'maintenance' || route.page === 'billing' || route.page === 'admin') return PARTS[route.page][route.part] ?? null;
+  if (route.page === 'alerts' || route.page === 'fleet' || route.page === 'maintenance' || route.page === 'billing' || route.page === 'admin') return PARTS[route.page][route.part] ?? null;
   return LIVES_BY[route.page];
 }

@@ -66,6 +66,7 @@ export const EVENT_TYPES = [
   'MaintenanceScheduleCreated', 'MaintenanceScheduleChanged', 'MaintenanceScheduleDeleted', 'MaintenanceBegun', 'MaintenanceOdometerKnown', 'MaintenanceDueSoon', 'MaintenanceOverdue', 'MaintenanceDone',
   'WorkOrderOpened', 'WorkOrderChanged', 'WorkOrderStarted', 'WorkOrderCompleted', 'WorkOrderCancelled',
   'DriverRegistered', 'DriverChanged', 'DriverLeft', 'DriverAssigned', 'DriverAssignmentChanged', 'DriverAssignmentEnded', 'DriverAssignmentRemoved',
+  'AlertRaised', 'AlertRevised', 'AlertEnded', 'AlertWithdrawn', 'AlertAcknowledged', 'AlertRuleCreated', 'AlertRuleChanged', 'AlertRuleDeleted',
   'GroupCreated', 'GroupChanged', 'GroupDeleted', 'VehicleJoinedGroup', 'VehicleLeftGroup',
 ] as const;
 

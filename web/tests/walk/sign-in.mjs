@@ -22,7 +22,8 @@ async function give(page, key) {
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
 }
 
-const names = async (page) => (await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allInnerTexts()).map((text) => text.trim());
+/** Without the number of open alerts beside theirs. */
+const names = async (page) => (await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allInnerTexts()).map((text) => /^\D*/.exec(text)[0].trim());
 
 export async function wayIn(walk, secret) {
   const of = operator(walk.base, secret);
@@ -73,7 +74,7 @@ export async function wayIn(walk, secret) {
   await page.waitForSelector('[data-link="live"]');
   const account = page.getByRole('button', { name: /^Front desk/ });
   check((await account.innerText()).includes('Owner'), 'the name and the role are shown');
-  check((await names(page)).join() === 'Live,Trips,Bookings,Fleet,Reports,Campaigns,Billing,SQL,Admin', 'an owner has every page');
+  check((await names(page)).join() === 'Live,Alerts,Trips,Bookings,Fleet,Reports,Campaigns,Billing,SQL,Admin', 'an owner has every page');
   await account.click();
   await walk.shot(page, 'account');
   await walk.accessible(page);
@@ -140,7 +141,7 @@ export async function wayIn(walk, secret) {
   await give(his, driver.secret);
   await his.waitForSelector('[data-link="live"]');
   check((await names(his)).join() === 'Live,Trips,Bookings,Fleet', `a driver has what is a driver's: ${await names(his)}`);
-  for (const path of ['/sql', '/reports', '/invoices', '/admin/keys', '/billing/wallets']) {
+  for (const path of ['/alerts', '/alerts/rules', '/sql', '/reports', '/invoices', '/admin/keys', '/billing/wallets']) {
     await his.goto(`${walk.base}${path}`);
     await his.getByRole('heading', { name: 'Not for this key' }).waitFor();
   }
@@ -153,6 +154,22 @@ export async function wayIn(walk, secret) {
   check(refused.length === 0, `nothing is asked for that may not be: ${refused.join(', ')}`);
   await his.context().close();
 
+  walk.step = 'another role';
+  const dispatcher = await of.made('Dispatcher', 'dispatcher', organization ? { organization_id: organization.id } : {});
+  const theirs = await walk.page();
+  theirs.on('response', (response) => response.status() === 403 && refused.push(response.url()));
+  await theirs.goto(`${walk.base}/alerts/rules`);
+  await give(theirs, dispatcher.secret);
+  await theirs.waitForSelector('[data-rows]:not([data-rows="-1"])');
+  check((await names(theirs)).join() === 'Live,Alerts,Trips,Bookings,Fleet,Admin', `a dispatcher has what is a dispatcher's: ${await names(theirs)}`);
+  check((await theirs.getByRole('button', { name: 'New rule' }).count()) === 0, 'who may not ask the lake has nothing asked');
+  await walk.accessible(theirs);
+  await walk.shot(theirs, 'alert-rules-none');
+  await theirs.getByRole('navigation', { name: 'Alerts', exact: true }).getByRole('link', { name: 'Alerts' }).click();
+  await theirs.waitForSelector('[data-rows]:not([data-rows="-1"])');
+  check(refused.length === 0, `nothing is asked for that may not be: ${refused.join(', ')}`);
+  await theirs.context().close();
+
   walk.step = 'on a phone';
   const phone = await walk.page({ viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true });
   await phone.goto(`${walk.base}/`);
@@ -161,5 +178,5 @@ export async function wayIn(walk, secret) {
   await walk.shot(phone, 'sign-in-phone');
   await phone.context().close();
   walk.expected = null;
-  return 'signed in, refused, signed in again and out, in two tabs and as a driver';
+  return 'signed in, refused, signed in again and out, in two tabs, as a driver and as a dispatcher';
 }
