@@ -11,7 +11,8 @@ export async function live(walk, page) {
   await page.waitForSelector('.list .row');
   await page.waitForSelector('[data-link="live"]');
   await page.waitForSelector('[data-map="ready"]');
-  check(await page.getByText('Natural Earth').first().isVisible(), 'the basemap names its source');
+  // Once the style is there, which is a moment after the map.
+  await page.getByText('Natural Earth').first().waitFor();
   const vehicles = await page.locator('.list .row').count();
   check(vehicles > 0, 'at least one vehicle is listed');
   await walk.mapDrawn(page);
