@@ -195,7 +195,8 @@ fn alert_rules() -> [NewAlertRule; 2] {
         description: None,
         severity: Some(severity),
         query: query.to_owned(),
-        look_back_s: None,
+        // They look at a moment by itself.
+        look_back_s: Some(0),
         look_ahead_s: None,
         quiet_s: Some(120),
         min_duration_s: None,

@@ -23,7 +23,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     agents::{self, desk::Desk, link::Link},
-    alerts::{self, evaluator::Evaluator},
+    alerts::{
+        self,
+        evaluator::{self, Evaluator},
+    },
     app::{App, Parts},
     audit,
     billing::{
@@ -259,7 +262,7 @@ pub async fn start(
     });
 
     let evaluator = Evaluator::new(db.clone(), Arc::clone(&lake), Arc::clone(&clock));
-    let ticks = Ticks::every(interval, tasks.stop_token());
+    let ticks = Ticks::every(interval.saturating_mul(evaluator::BEATS), tasks.stop_token());
     tasks.spawn("api alerts", async move {
         evaluator.run(ticks).await;
         Ok(())

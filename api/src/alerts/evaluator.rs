@@ -35,6 +35,8 @@ use crate::{
     ticks::Ticks,
 };
 
+/// Of the api's beats so many are one of the rules': a question costs much the same whether a second or five are new.
+pub(crate) const BEATS: u32 = 5;
 /// Vehicles that one question is about.
 const VEHICLES_A_QUESTION: usize = 1_000;
 /// Where what was new is not known any more, what speaks of this long before the last look or later is taken for it.
@@ -197,7 +199,8 @@ impl Evaluator {
         };
         // Another process was faster, or the rule is another by now: what was asked is not what it asks, though it was
         // read before how far it had come.
-        let is_as_asked = store::rule(&mut tx, &rule.id).await?.is_some_and(|now| now.version == rule.version);
+        let is_as_asked =
+            store::rule(&mut tx, &rule.id).await?.is_some_and(|now| now.version == rule.version);
         if !is_as_asked || !store::advance(&mut tx, (&rule.id, &next)).await? {
             return Ok(0);
         }
