@@ -41,7 +41,7 @@ async function drawn(page, least, what) {
 
 const credits = (page) => page.locator('.maplibregl-ctrl-attrib-inner').innerText();
 /** The ring around the vehicle that is chosen: our own layer. */
-const RING = { accent: 0.0001 };
+const RING = { accent: 0.00006 };
 const TOWN = { 'map-water': 0.05, 'map-highway': 0.002, 'map-green': 0.01, 'map-building': 0.0005 };
 
 /** Where a vehicle is, and the address of the map that shows it. */
