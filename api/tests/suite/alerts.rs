@@ -209,6 +209,32 @@ async fn a_moment_that_is_not_sure_yet_waits_for_later_data_or_for_silence() {
     assert_eq!(spans(&alerts(&server, &rule, 2).await)[1].2, "2026-11-23T11:21:50Z");
 }
 
+/// What waits of a vehicle is not told to an organization that it has left meanwhile.
+#[tokio::test]
+async fn a_vehicle_that_has_become_anothers_is_asked_about_no_more() {
+    let server = Server::start().await;
+    let organization = server.customer("car-1").await;
+    let mut rule = new("bucket");
+    rule["look_ahead_s"] = json!(300);
+    rule["organization_id"] = json!(organization);
+    let rule = made(&server, rule).await;
+    tell(&server, "car-1", (1_000, 1_200), &[at(1_000)]);
+    let path = format!("/v1/alert-rules/{}", rule["id"].as_str().unwrap());
+    server.until(&path, |state| state["evaluated_at"].is_string()).await;
+    let new = json!({ "name": "Bolt", "currency": "EUR", "time_zone": "UTC" });
+    let other = server.posted("/v1/organizations", new).await;
+    let version = server.json("/v1/vehicles/car-1").await["version"].as_i64().unwrap();
+    let moved = server.patch("/v1/vehicles/car-1", version, json!({ "organization_id": other["id"] })).await;
+    assert_eq!(moved.status, 200, "{}", moved.body);
+    // Longer than what waits does.
+    server.clock.advance(Duration::from_secs(3_600));
+    let asked = server.lake.rules.lock().unwrap().asked.len();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(server.lake.rules.lock().unwrap().asked.len(), asked);
+    alerts(&server, &rule, 0).await;
+    assert_eq!(server.json(&path).await["fault"], Value::Null);
+}
+
 #[tokio::test]
 async fn what_lasts_too_short_is_none() {
     let server = Server::start().await;
